@@ -1,0 +1,70 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/clock.h"
+#include "director/config.h"
+#include "director/executor.h"
+#include "director/http_server.h"
+#include "director/upstreams.h"
+#include "store/store.h"
+
+namespace director {
+
+/// Handlers of `/api/v1`. Thread-safe. The contract is docs/openapi.yaml; a test holds the two together.
+class Api {
+ public:
+  struct Dependencies {
+    Store& store;
+    Upstreams& upstreams;
+    Executor& executor;
+    const Clock& clock;
+    const Config& config;
+    std::function<void()> notify;  ///< something became due
+  };
+
+  explicit Api(Dependencies dependencies) : deps_(std::move(dependencies)) {}
+
+  /// Every route, each behind the API's credentials.
+  std::vector<HttpRoute> Routes();
+
+ private:
+  using Handler = HttpServerResponse (Api::*)(const HttpServerRequest&);
+  HttpRoute Route(std::string method, std::string pattern, std::size_t body_size_max_bytes,
+                  Handler handler);
+  HttpServerResponse Authorize(const HttpServerRequest& request, Handler handler);
+  bool IsAuthorized(const std::string& authorization) const;
+
+  // api_profiles.cc
+  HttpServerResponse PostProfiles(const HttpServerRequest& request);
+  HttpServerResponse ListProfiles(const HttpServerRequest& request);
+  HttpServerResponse GetProfile(const HttpServerRequest& request);
+  HttpServerResponse GetMobileconfig(const HttpServerRequest& request);
+
+  // api_assignments.cc
+  HttpServerResponse PostAssignments(const HttpServerRequest& request);
+  HttpServerResponse ListAssignments(const HttpServerRequest& request);
+  HttpServerResponse DeleteAssignment(const HttpServerRequest& request);
+
+  // api_devices.cc
+  HttpServerResponse ListDevices(const HttpServerRequest& request);
+  HttpServerResponse GetDevice(const HttpServerRequest& request);
+  HttpServerResponse ExplainItem(const HttpServerRequest& request);
+  HttpServerResponse RetryItem(const HttpServerRequest& request);
+  HttpServerResponse PushDevice(const HttpServerRequest& request);
+  HttpServerResponse ReconcileDevice(const HttpServerRequest& request);
+  HttpServerResponse ReleaseDevice(const HttpServerRequest& request);
+
+  // api_status.cc
+  HttpServerResponse GetStatus(const HttpServerRequest& request);
+  HttpServerResponse ListEvents(const HttpServerRequest& request);
+  HttpServerResponse ListDeadLetters(const HttpServerRequest& request);
+
+  /// The one device channel, or the enrollment itself, that a person calls `name`. kNotFound; kConflict when several devices answer to it.
+  Result<EnrollmentId> FindDevice(StoreReader& reader, const std::string& name);
+
+  Dependencies deps_;
+};
+
+}  // namespace director

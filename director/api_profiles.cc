@@ -1,0 +1,186 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/text.h"
+#include "director/api.h"
+#include "director/api_support.h"
+#include "director/json_body.h"
+#include "director/profile_upload.h"
+#include "mdm/profile.h"
+
+namespace director {
+namespace {
+
+using Json = nlohmann::json;
+constexpr std::size_t kProfilesPerRequestMax = 100;
+
+bool IsJson(const HttpServerRequest& request) {
+  return request.Header("content-type").starts_with("application/json");
+}
+
+/// The files in a request: the raw body, or base64 in `profiles[].mobileconfig`.
+Result<std::vector<std::string>> ReadFiles(const HttpServerRequest& request, std::string& source,
+                                           std::vector<Error>& problems) {
+  if (!IsJson(request)) return std::vector<std::string>{request.body};
+  Result<JsonBody> body = JsonBody::Parse(request.body);
+  if (!body) return Fail(body.error());
+  source = body->OptionalString("source", source);
+  std::vector<std::string> files;
+  const auto list = body->json().find("profiles");
+  if (list == body->json().end() || !list->is_array() || list->empty() ||
+      list->size() > kProfilesPerRequestMax) {
+    return Fail(InvalidField("profiles", fmt::format("must be an array of 1 to {} objects",
+                                                     kProfilesPerRequestMax)));
+  }
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const std::string field = fmt::format("profiles[{}].mobileconfig", i);
+    const Json& entry = (*list)[i];
+    if (!entry.is_object() || entry.size() != 1 || !entry.contains("mobileconfig") ||
+        !entry["mobileconfig"].is_string()) {
+      problems.push_back(InvalidField(field, "must be the only key and a base64 string"));
+      continue;
+    }
+    Result<std::string> bytes = DecodeBase64(entry["mobileconfig"].get_ref<const std::string&>());
+    if (!bytes) problems.push_back(InvalidField(field, bytes.error().message));
+    files.push_back(bytes ? std::move(*bytes) : std::string());
+  }
+  for (const auto& [key, value] : body->json().items()) {
+    if (key != "profiles" && key != "source") problems.push_back(InvalidField(key, "unknown key"));
+  }
+  return files;
+}
+
+Revision ToRevision(Profile profile, const std::string& source, Timestamp now) {
+  Revision revision;
+  revision.payload_uuid = profile.payload_uuid;
+  revision.payload_identifier = profile.payload_identifier;
+  revision.display_name = Truncate(profile.display_name, 255);
+  revision.payload_scope = profile.payload_scope;
+  for (const ProfilePayload& payload : profile.payloads) {
+    revision.payload_types.push_back(payload.payload_type);
+  }
+  revision.source = source;
+  revision.created_at = now;
+  revision.size_bytes = static_cast<std::int64_t>(profile.mobileconfig.size());
+  revision.mobileconfig = std::move(profile.mobileconfig);
+  return revision;
+}
+
+/// Parses every file; all problems at once, each with the place of its file.
+std::vector<Profile> ParseAll(const std::vector<std::string>& files, std::vector<Error>& problems) {
+  std::vector<Profile> profiles;
+  std::map<PayloadIdentifier, std::size_t> first;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string place = files.size() == 1 ? "" : fmt::format("profiles[{}].", i);
+    Result<Profile> profile = ParseUploadedProfile(files[i]);
+    if (!profile) {
+      problems.push_back(InvalidField(place + profile.error().field, profile.error().message));
+      continue;
+    }
+    const auto [twin, is_first] = first.emplace(profile->payload_identifier, i);
+    if (!is_first) {
+      problems.push_back(InvalidField(
+          place + "PayloadIdentifier",
+          fmt::format("{} stands in profiles[{}] already", profile->payload_identifier.value(), twin->second)));
+    }
+    profiles.push_back(std::move(*profile));
+  }
+  return profiles;
+}
+
+Json WarningsJson(const Profile& profile) {
+  Json warnings = Json::array();
+  for (const ProfileWarning& warning : LintProfile(profile)) {
+    warnings.push_back({{"field", warning.field}, {"message", warning.message}});
+  }
+  return warnings;
+}
+
+}  // namespace
+
+HttpServerResponse Api::PostProfiles(const HttpServerRequest& request) {
+  if (Status ok = CheckQuery(request, {"source"}); !ok) return ProblemResponse(ok.error());
+  std::string source = QueryValue(request, "source");
+  if (source.empty()) source = "api";
+  std::vector<Error> problems;
+  const Result<std::vector<std::string>> files = ReadFiles(request, source, problems);
+  if (!files) return ProblemResponse(files.error());
+  if (source.size() > kSourceSizeMaxBytes || !IsValidUtf8(source)) {
+    problems.push_back(InvalidField("source", "must be at most 64 bytes of UTF-8"));
+  }
+  std::vector<Profile> profiles;
+  if (problems.empty()) profiles = ParseAll(*files, problems);
+  if (!problems.empty()) {
+    return ProblemResponse(400, "nothing was stored: the request has problems", problems);
+  }
+  Json stored = Json::array();
+  bool any_new = false;
+  const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
+    for (const Profile& profile : profiles) {
+      const Revision revision = ToRevision(profile, source, deps_.clock.Now());
+      const Result<bool> is_new = writer.SaveRevision(revision);
+      if (!is_new) return Fail(is_new.error());
+      any_new = any_new || *is_new;
+      Json entry = RevisionJson(revision);
+      entry["is_new"] = *is_new;
+      entry["warnings"] = WarningsJson(profile);
+      stored.push_back(std::move(entry));
+    }
+    return {};
+  });
+  if (!done) return ProblemResponse(done.error());
+  return JsonResponse(any_new ? 201 : 200, {{"profiles", std::move(stored)}});
+}
+
+HttpServerResponse Api::ListProfiles(const HttpServerRequest& request) {
+  if (Status ok = CheckQuery(request, {"payload_identifier", "after", "limit"}); !ok) {
+    return ProblemResponse(ok.error());
+  }
+  const Result<PageRequest> page = ParsePage(request);
+  if (!page) return ProblemResponse(page.error());
+  std::vector<Revision> revisions;
+  const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
+    auto found = reader.ListRevisions(PayloadIdentifier(QueryValue(request, "payload_identifier")), *page);
+    if (!found) return Fail(found.error());
+    revisions = std::move(*found);
+    return {};
+  });
+  if (!done) return ProblemResponse(done.error());
+  Json items = Json::array();
+  for (const Revision& revision : revisions) items.push_back(RevisionJson(revision));
+  return JsonResponse(200, PageJson("profiles", std::move(items), *page,
+                                    revisions.empty() ? "" : revisions.back().payload_uuid.value()));
+}
+
+namespace {
+
+Result<Revision> LoadNamedRevision(Store& store, const HttpServerRequest& request) {
+  Result<Revision> revision = Fail(ErrorKind::kNotFound, "no such revision");
+  const PayloadUuid payload_uuid(ToUpperAscii(request.path_values.at("payload_uuid")));
+  const Status done = store.Read([&](StoreReader& reader) -> Status {
+    revision = reader.LoadRevision(payload_uuid);
+    if (!revision) return Fail(revision.error());
+    return {};
+  });
+  if (!done) return Fail(done.error());
+  return revision;
+}
+
+}  // namespace
+
+HttpServerResponse Api::GetProfile(const HttpServerRequest& request) {
+  const Result<Revision> revision = LoadNamedRevision(deps_.store, request);
+  if (!revision) return ProblemResponse(revision.error());
+  return JsonResponse(200, RevisionJson(*revision));
+}
+
+HttpServerResponse Api::GetMobileconfig(const HttpServerRequest& request) {
+  Result<Revision> revision = LoadNamedRevision(deps_.store, request);
+  if (!revision) return ProblemResponse(revision.error());
+  return {200, "application/x-apple-aspen-config", std::move(revision->mobileconfig), {}};
+}
+
+}  // namespace director

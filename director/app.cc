@@ -1,0 +1,233 @@
+#include "director/app.h"
+
+#include <fmt/core.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/log_keys.h"
+#include "base/random.h"
+#include "director/api.h"
+#include "director/executor.h"
+#include "director/http_server.h"
+#include "director/ingest.h"
+#include "director/metrics.h"
+#include "director/payloads.h"
+#include "director/runner.h"
+#include "director/upstreams.h"
+#include "director/version.h"
+#include "director/webhook_routes.h"
+#include "store/sqlite_store.h"
+
+namespace director {
+namespace {
+
+constexpr Duration kPruneInterval = std::chrono::minutes(10);
+constexpr Duration kKeepClosedIntents = std::chrono::hours(24 * 7);
+constexpr std::size_t kPruneRowsMax = 10'000;
+
+/// Deletes what is past its retention, now and then, on a thread of its own.
+class Housekeeper {
+ public:
+  Housekeeper(Store& store, const Clock& clock)
+      : store_(store), clock_(clock), thread_([this] { Run(); }) {}
+  ~Housekeeper() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+  Housekeeper(const Housekeeper&) = delete;
+  Housekeeper& operator=(const Housekeeper&) = delete;
+
+ private:
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (!wake_.wait_for(lock, kPruneInterval, [&] { return stopping_; })) {
+      lock.unlock();
+      const Status done = store_.Write([&](StoreWriter& writer) {
+        return writer.Prune(clock_.Now(), kKeepClosedIntents, kPruneRowsMax);
+      });
+      if (!done) Log(LogLevel::kError, "housekeeping failed", {{log_key::kError, ErrorForLog(done.error())}});
+      lock.lock();
+    }
+  }
+
+  Store& store_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+Status AddUpstreams(const Config& config, Upstreams& upstreams) {
+  for (const UpstreamConfig& server : config.upstreams) {
+    const Result<Secret> key = server.api_key.Get();
+    if (!key) return Fail(key.error());
+    UpstreamSettings settings;
+    settings.name = server.name;
+    settings.kind = server.kind;
+    settings.endpoint.url = server.url;
+    settings.endpoint.password = *key;
+    settings.endpoint.ca_file = server.ca_file;
+    Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(settings);
+    if (!upstream) {
+      return Fail(ErrorKind::kInvalid, fmt::format("mdm_url of {}: {}", server.name.value(),
+                                                   upstream.error().message));
+    }
+    upstreams.Add(std::move(*upstream));
+  }
+  return {};
+}
+
+}  // namespace
+
+/// In the order of construction; destroyed the other way round, so that each outlives its users.
+struct App::Parts {
+  Parts(const Config& c, const Clock& k) : config(c), clock(k) {}
+
+  const Config config;
+  const Clock& clock;
+  SystemRandom random;
+  std::unique_ptr<Store> store;
+  std::unique_ptr<SigningIdentity> signing;
+  Upstreams upstreams;
+  std::unique_ptr<Payloads> payloads;
+  std::unique_ptr<Executor> executor;
+  std::unique_ptr<Runner> runner;
+  std::unique_ptr<Ingest> ingest;
+  std::unique_ptr<Housekeeper> housekeeper;
+  WebhookCounts webhook_counts;
+  std::unique_ptr<Api> api;
+  std::unique_ptr<Metrics> metrics;
+  std::unique_ptr<HttpServer> http;
+
+  Status Open();
+  Status Recover();
+  Status Serve();
+  std::vector<HttpRoute> ServiceRoutes();
+  HttpServerResponse Ready();
+};
+
+Status App::Parts::Open() {
+  if (config.signs()) {
+    auto identity = SigningIdentity::Load(config, clock);
+    if (!identity) return Fail(identity.error());
+    signing = std::move(*identity);
+  }
+  if (Status added = AddUpstreams(config, upstreams); !added) return added;
+  auto opened = OpenSqliteStore(config.database);
+  if (!opened) return Fail(opened.error());
+  store = std::move(*opened);
+  return Recover();
+}
+
+Status App::Parts::Recover() {
+  return store->Write([&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
+}
+
+Status App::Parts::Serve() {
+  payloads = std::make_unique<Payloads>(*store, signing.get());
+  executor = std::make_unique<Executor>(*store, upstreams, *payloads, clock, random);
+  runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, config.settings);
+  ingest = std::make_unique<Ingest>(*store, [this] { runner->Notify(); });
+  housekeeper = std::make_unique<Housekeeper>(*store, clock);
+  api = std::make_unique<Api>(Api::Dependencies{*store, upstreams, *executor, clock, config,
+                                                [this] { runner->Notify(); }});
+  metrics = std::make_unique<Metrics>(MetricsSources{*store, upstreams, *executor, *payloads,
+                                                     *ingest, webhook_counts, signing.get()});
+  std::vector<HttpRoute> routes = WebhookRoutes(config, *ingest, clock, webhook_counts);
+  for (std::vector<HttpRoute> more : {api->Routes(), ServiceRoutes()}) {
+    routes.insert(routes.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  }
+  HttpServerSettings settings;
+  settings.host = config.listen_host;
+  settings.port = config.listen_port;
+  settings.threads = config.http_threads;
+  settings.tls_certificate_file = config.tls_certificate_file;
+  settings.tls_key_file = config.tls_key_file;
+  auto server = StartHttpServer(settings, std::move(routes));
+  if (!server) return Fail(server.error());
+  http = std::move(*server);
+  runner->Start(config.workers);
+  return {};
+}
+
+std::vector<HttpRoute> App::Parts::ServiceRoutes() {
+  const auto healthz = [](const HttpServerRequest&) -> HttpServerResponse {
+    return {200, "text/plain", "ok\n", {}};
+  };
+  const auto readyz = [this](const HttpServerRequest&) { return Ready(); };
+  const auto page = [this](const HttpServerRequest&) -> HttpServerResponse {
+    Result<std::string> text = metrics->Render(clock.Now());
+    if (!text) return ProblemResponse(text.error());
+    return {200, "text/plain; version=0.0.4", std::move(*text), {}};
+  };
+  return {{"GET", "/healthz", 0, healthz}, {"GET", "/readyz", 0, readyz}, {"GET", "/metrics", 0, page}};
+}
+
+/// Ready when the database answers, every MDM server answers and the signing certificate is in date.
+HttpServerResponse App::Parts::Ready() {
+  std::vector<Error> problems;
+  const Status read = store->Read([](StoreReader& reader) -> Status {
+    const auto any = reader.LoadEnrollments({EnrollmentId("readyz")});
+    if (!any) return Fail(any.error());
+    return {};
+  });
+  if (!read) problems.push_back(InvalidField("database", read.error().message));
+  for (const auto& [name, member] : upstreams.all()) {
+    const Result<std::string> version = member->upstream->Probe();
+    if (!version) problems.push_back(InvalidField("upstream " + name.value(), version.error().message));
+  }
+  if (signing != nullptr && signing->Current()->CertificateNotAfter() <= clock.Now()) {
+    problems.push_back(InvalidField("signing", "the signing certificate has expired"));
+  }
+  if (problems.empty()) return {200, "text/plain", "ready\n", {}};
+  return ProblemResponse(503, "not ready", problems);
+}
+
+App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Result<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock) {
+  auto parts = std::make_unique<Parts>(config, clock);
+  if (Status opened = parts->Open(); !opened) return Fail(opened.error());
+  if (Status serving = parts->Serve(); !serving) return Fail(serving.error());
+  std::unique_ptr<App> app(new App(std::move(parts)));
+  Log(LogLevel::kInfo, "director started",
+      {{log_key::kVersion, kVersion}, {log_key::kAddress, app->url()}});
+  if (!config.signs()) Log(LogLevel::kWarning, "no signing identity is configured: profiles go unsigned");
+  for (const UpstreamConfig& server : config.upstreams) {
+    if (server.webhook.unauthenticated) {
+      Log(LogLevel::kWarning, "webhooks of this MDM server are not authenticated",
+          {{log_key::kUpstream, server.name.value()}});
+    }
+  }
+  return app;
+}
+
+App::~App() {
+  parts_->http->Stop();
+  parts_->ingest.reset();
+  parts_->runner->Stop();
+  Log(LogLevel::kInfo, "director stopped");
+}
+
+int App::port() const { return parts_->http->port(); }
+
+std::string App::url() const {
+  return fmt::format("{}://{}:{}", parts_->config.tls_certificate_file.empty() ? "http" : "https",
+                     parts_->config.listen_host, port());
+}
+
+Store& App::store() { return *parts_->store; }
+
+std::uint64_t App::signatures() const { return parts_->payloads->signatures(); }
+
+}  // namespace director

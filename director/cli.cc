@@ -1,0 +1,265 @@
+#include "director/cli.h"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <map>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "director/cli_parts.h"
+#include "director/demo.h"
+#include "director/version.h"
+
+namespace director {
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+/// The command line: every verb fills its own options and leaves what is to be run.
+class CommandLine {
+ public:
+  explicit CommandLine(const std::vector<std::string>& environment) : environment_(environment) {
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", kVersion);
+    ReadClientEnvironment();
+    AddServe();
+    AddDevices();
+    AddProfiles();
+    AddStatus();
+    AddFiles();
+    AddSimulate();
+    AddDemo();
+  }
+
+  int Run(std::vector<std::string> arguments) {
+    std::reverse(arguments.begin(), arguments.end());
+    arguments.pop_back();  // the program's name; CLI11 takes the rest backwards
+    try {
+      app_.parse(std::move(arguments));
+    } catch (const CLI::CallForHelp& help) {
+      return app_.exit(help);
+    } catch (const CLI::CallForVersion& version) {
+      return app_.exit(version);
+    } catch (const CLI::ParseError& error) {
+      app_.exit(error);
+      return kExitUsage;
+    }
+    const Status done = run_();
+    if (done) return 0;
+    std::fputs(fmt::format("director: {}\n", done.error().message).c_str(), stderr);
+    return kExitFailed;
+  }
+
+ private:
+  std::string Environment(const std::string& name) const {
+    for (const std::string& variable : environment_) {
+      if (variable.starts_with(name + "=")) return variable.substr(name.size() + 1);
+    }
+    return {};
+  }
+
+  void ReadClientEnvironment() {
+    if (const std::string url = Environment("DIRECTOR_URL"); !url.empty()) client_.url = url;
+    client_.token = Secret(Environment("DIRECTOR_TOKEN"));
+    client_.token_file = Environment("DIRECTOR_TOKEN_FILE");
+  }
+
+  CLI::App* AddVerb(CLI::App& parent, const std::string& name, const std::string& help,
+                    std::function<Status()> run) {
+    CLI::App* verb = parent.add_subcommand(name, help);
+    verb->callback([this, run = std::move(run)] { run_ = run; });
+    return verb;
+  }
+
+  /// A verb that talks to a running Director.
+  CLI::App* AddClientVerb(CLI::App& parent, const std::string& name, const std::string& help,
+                          std::function<Status()> run) {
+    CLI::App* verb = AddVerb(parent, name, help, std::move(run));
+    verb->add_option("--url", client_.url, "Director's address (DIRECTOR_URL)");
+    verb->add_option("--token-file", client_.token_file,
+                     "File with the API token (DIRECTOR_TOKEN_FILE; or DIRECTOR_TOKEN)");
+    verb->add_option("--ca-file", client_.ca_file, "PEM certificate authority for https");
+    return verb;
+  }
+
+  void AddJson(CLI::App* verb) {
+    verb->add_flag_callback("--json", [this] { format_ = OutputFormat::kJson; }, "JSON for programs");
+  }
+
+  void AddServe() {
+    serve_.config_file = Environment("DIRECTOR_CONFIG");
+    CLI::App* verb = AddVerb(app_, "serve", "Run the service",
+                             [this] { return RunServe(serve_, environment_); });
+    verb->add_option("--config", serve_.config_file, "YAML file (DIRECTOR_CONFIG)");
+    verb->add_flag("--check-config", serve_.check_config,
+                   "Check the configuration, print it without secrets, and end");
+    for (const OptionSpec& option : ConfigOptions()) {
+      AddSetting(verb, std::string(option.key), option);
+      if (option.is_secret) AddSetting(verb, std::string(option.key) + "_file", option);
+    }
+  }
+
+  void AddSetting(CLI::App* verb, const std::string& key, const OptionSpec& option) {
+    std::string flag = "--" + key;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    std::string help(option.help);
+    if (!option.default_value.empty()) help += fmt::format(" [{}]", option.default_value);
+    verb->add_option_function<std::string>(
+        flag, [this, key](const std::string& value) { serve_.flags[key] = value; }, help);
+  }
+
+  void AddDevices() {
+    CLI::App* list = AddClientVerb(app_, "devices", "List devices, or show one", [this] {
+      return device_.empty() ? ListDevices(client_, device_list_, format_)
+                             : ShowDevice(client_, device_, format_);
+    });
+    list->add_option("device", device_, "UDID, serial number or enrollment id");
+    list->add_option("--status", device_list_.status, "authenticated, enrolled, checked_out, quarantined");
+    list->add_option("--item-state", device_list_.item_state, "Only those with an item in this state");
+    list->add_option("--item", device_list_.payload_identifier, "... of this PayloadIdentifier");
+    AddJson(list);
+    for (const auto& [action, help] : std::map<std::string, std::string>{
+             {"push", "Push a device now"},
+             {"reconcile", "Ask a device for a fresh report and decide again"},
+             {"release", "Release a device from quarantine"}}) {
+      CLI::App* verb = AddClientVerb(app_, action, help, [this, name = action] {
+        return ActOnDevice(client_, device_, name);
+      });
+      verb->add_option("device", device_, "UDID, serial number or enrollment id")->required();
+    }
+    CLI::App* retry = AddClientVerb(app_, "retry", "Try a parked or failed item again",
+                                    [this] { return RetryItem(client_, device_, assign_.payload_identifier); });
+    retry->add_option("device", device_)->required();
+    retry->add_option("identifier", assign_.payload_identifier, "PayloadIdentifier")->required();
+    CLI::App* explain = AddClientVerb(app_, "explain", "Say why a device has an item or not", [this] {
+      return ExplainItem(client_, device_, assign_.payload_identifier, format_);
+    });
+    explain->add_option("device", device_, "UDID, serial number or enrollment id")->required();
+    explain->add_option("identifier", assign_.payload_identifier, "PayloadIdentifier")->required();
+    AddJson(explain);
+  }
+
+  void AddProfiles() {
+    CLI::App* profiles = app_.add_subcommand("profiles", "Upload and assign profiles");
+    profiles->require_subcommand(1);
+    CLI::App* put = AddClientVerb(*profiles, "put", "Upload mobileconfig files", [this] {
+      return PutProfiles(client_, files_, assign_.source, format_);
+    });
+    put->add_option("files", files_, "mobileconfig: XML, binary or signed")->required();
+    put->add_option("--source", assign_.source, "Who owns it [cli]");
+    AddJson(put);
+    AddJson(AddClientVerb(*profiles, "list", "List revisions",
+                          [this] { return ListProfiles(client_, format_); }));
+    AddJson(AddClientVerb(*profiles, "assignments", "List assignments",
+                          [this] { return ListAssignments(client_, format_); }));
+    CLI::App* assign = AddClientVerb(*profiles, "assign", "Assign a profile to all or to named devices",
+                                     [this] { return AssignProfile(client_, assign_, format_); });
+    AddTarget(assign);
+    assign->add_option("--revision", assign_.payload_uuid, "PayloadUUID; default: the newest");
+    assign->add_flag("--absent", assign_.absent, "The profile shall not be there");
+    assign->add_flag("--adopt", assign_.adopt, "With --absent: also when Director did not install it");
+    AddJson(assign);
+    CLI::App* unassign = AddClientVerb(
+        *profiles, "unassign", "Withdraw an assignment; what is installed stays",
+        [this] { return UnassignProfile(client_, assign_); });
+    AddTarget(unassign);
+  }
+
+  void AddTarget(CLI::App* verb) {
+    verb->add_option("identifier", assign_.payload_identifier, "PayloadIdentifier")->required();
+    verb->add_flag("--all", assign_.all, "All devices");
+    verb->add_option("--device", assign_.devices, "UDID or serial number; may be repeated");
+    verb->add_option("--channel", assign_.channel, "device or user [device]");
+    verb->add_option("--source", assign_.source, "Who owns the assignment [cli]");
+  }
+
+  void AddStatus() {
+    CLI::App* status = AddClientVerb(app_, "status", "Counts of the fleet", [this] {
+      return watch_ ? WatchStatus(client_, format_) : ShowStatus(client_, format_);
+    });
+    status->add_flag("--watch", watch_, "Show it again every two seconds");
+    AddJson(status);
+    CLI::App* events = AddClientVerb(app_, "events", "Recent events", [this] {
+      return ShowEvents(client_, device_, format_);
+    });
+    events->add_option("device", device_, "Only of this device");
+    AddJson(events);
+  }
+
+  void AddFiles() {
+    CLI::App* lint = AddVerb(app_, "lint", "Check mobileconfig files", [this] {
+      return LintFiles(files_, format_);
+    });
+    lint->add_option("files", files_)->required();
+    AddJson(lint);
+    CLI::App* sign = AddVerb(app_, "sign", "Sign a mobileconfig", [this] { return SignFile(sign_); });
+    sign->add_option("file", sign_.file)->required();
+    sign->add_option("--output", sign_.output, "Where to write; default: standard output");
+    sign->add_option("--pkcs12-file", sign_.pkcs12_file);
+    sign->add_option("--certificate-file", sign_.certificate_file, "PEM, leaf first");
+    sign->add_option("--key-file", sign_.key_file, "PEM");
+    sign->add_option("--password-file", sign_.password_file, "File with the password");
+  }
+
+  void AddSimulate() {
+    CLI::App* verb = AddVerb(app_, "simulate", "Run virtual devices against an MDM server",
+                             [this] { return RunSimulate(simulate_); });
+    verb->add_option("--mdm-url", simulate_.mdm_url, "Base URL of the MDM server");
+    verb->add_option("--protocol", simulate_.protocol, "nanomdm or micromdm [nanomdm]");
+    verb->add_option("--authority", simulate_.authority_file,
+                     "PEM with certificate and key of the CA that issues device certificates");
+    verb->add_option("--make-authority", simulate_.make_authority,
+                     "Write a throw-away CA (certificate and key) to this file and end");
+    verb->add_option("--devices", simulate_.devices, "Number of devices [10]");
+    verb->add_option("--seed", simulate_.seed, "Seed of their behaviour [1]");
+    verb->add_option("--poll-interval", simulate_.poll_interval, "Between polls while awake [30s]");
+    verb->add_option("--awake-for", simulate_.awake_for, "[1h]");
+    verb->add_option("--asleep-for", simulate_.asleep_for, "0s: never [0s]");
+    verb->add_option("--iphone-share", simulate_.iphone_share, "0 to 1 [0.3]");
+    verb->add_option("--user-channel-share", simulate_.user_channel_share, "Of the Macs, 0 to 1 [0]");
+    verb->add_option("--not-now-share", simulate_.not_now_share, "Say NotNow for a while, 0 to 1 [0]");
+    verb->add_option("--deleting-share", simulate_.deleting_share, "Users who delete profiles, 0 to 1 [0]");
+    verb->add_option("--delete-every", simulate_.delete_every, "[2h]");
+    verb->add_option("--time-scale", simulate_.time_scale, "Simulated seconds per second [1]");
+  }
+
+  void AddDemo() {
+    CLI::App* verb = AddVerb(app_, "demo", "Show the main job with a simulated fleet",
+                             [this] { return RunDemo(demo_); });
+    verb->add_option("--devices", demo_.devices, "Number of Macs [200]");
+    verb->add_option("--examples", demo_.examples, "Folder with mobileconfig files [examples]");
+    verb->add_option("--database", demo_.database, "SQLite file; default: a scratch file");
+    verb->add_option("--seed", demo_.seed, "[1]");
+    verb->add_option("--timeout", demo_.timeout, "[3m]");
+    verb->add_flag("--once", demo_.once, "End when the fleet has converged");
+  }
+
+  CLI::App app_{"Director keeps an Apple fleet in the state that its owners wrote down.", "director"};
+  const std::vector<std::string>& environment_;
+  std::function<Status()> run_;
+  ClientOptions client_;
+  OutputFormat format_ = OutputFormat::kTable;
+  ServeOptions serve_;
+  AssignOptions assign_;
+  DeviceListOptions device_list_;
+  SignOptions sign_;
+  SimulateOptions simulate_;
+  DemoOptions demo_;
+  std::vector<std::string> files_;
+  std::string device_;
+  bool watch_ = false;
+};
+
+}  // namespace
+
+int RunCommandLine(const std::vector<std::string>& arguments,
+                   const std::vector<std::string>& environment) {
+  return CommandLine(environment).Run(arguments);
+}
+
+}  // namespace director

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "director/config.h"
+
+namespace director {
+
+// The verbs behind the command line; each prints to standard output and returns an error for standard error.
+
+/// Blocks SIGINT and SIGTERM in this thread and all that it starts, and ignores SIGPIPE; call before any thread starts.
+void BlockStopSignals();
+/// Waits for SIGINT or SIGTERM.
+void WaitForStopSignal();
+/// Waits at most `timeout`; true when the signal came.
+bool WaitForStopSignal(Duration timeout);
+
+/// Where the API is and how to get in.
+struct ClientOptions {
+  std::string url = "http://127.0.0.1:7080";
+  std::string token_file;
+  Secret token;
+  std::string ca_file;
+};
+
+enum class OutputFormat { kTable, kJson };
+
+struct ServeOptions {
+  std::string config_file;
+  RawOptions flags;
+  bool check_config = false;
+};
+Status RunServe(const ServeOptions& options, const std::vector<std::string>& environment);
+
+struct AssignOptions {
+  std::string payload_identifier;
+  std::string payload_uuid;
+  std::vector<std::string> devices;
+  bool all = false;
+  bool absent = false;
+  bool adopt = false;
+  std::string channel = "device";
+  std::string source = "cli";
+};
+
+struct DeviceListOptions {
+  std::string status;
+  std::string item_state;
+  std::string payload_identifier;
+};
+
+Status PutProfiles(const ClientOptions& client, const std::vector<std::string>& files,
+                   const std::string& source, OutputFormat format);
+Status ListProfiles(const ClientOptions& client, OutputFormat format);
+Status AssignProfile(const ClientOptions& client, const AssignOptions& options, OutputFormat format);
+Status UnassignProfile(const ClientOptions& client, const AssignOptions& options);
+Status ListAssignments(const ClientOptions& client, OutputFormat format);
+Status ListDevices(const ClientOptions& client, const DeviceListOptions& options,
+                   OutputFormat format);
+Status ShowDevice(const ClientOptions& client, const std::string& device, OutputFormat format);
+Status ExplainItem(const ClientOptions& client, const std::string& device,
+                   const std::string& payload_identifier, OutputFormat format);
+/// POSTs to `/devices/DEVICE/ACTION`: push, reconcile, release.
+Status ActOnDevice(const ClientOptions& client, const std::string& device, const std::string& action);
+Status RetryItem(const ClientOptions& client, const std::string& device,
+                 const std::string& payload_identifier);
+Status ShowStatus(const ClientOptions& client, OutputFormat format);
+/// Shows the status again every two seconds until Ctrl-C.
+Status WatchStatus(const ClientOptions& client, OutputFormat format);
+Status ShowEvents(const ClientOptions& client, const std::string& device, OutputFormat format);
+
+Status LintFiles(const std::vector<std::string>& files, OutputFormat format);
+
+struct SignOptions {
+  std::string file;
+  std::string output;
+  std::string pkcs12_file;
+  std::string certificate_file;
+  std::string key_file;
+  std::string password_file;
+};
+Status SignFile(const SignOptions& options);
+
+struct SimulateOptions {
+  std::string mdm_url;
+  std::string protocol = "nanomdm";
+  std::string authority_file;      ///< PEM: certificate and key of the throw-away CA
+  std::string make_authority;      ///< write a new one to this path and end
+  std::size_t devices = 10;
+  std::uint64_t seed = 1;
+  std::string poll_interval = "30s";
+  std::string awake_for = "1h";
+  std::string asleep_for = "0s";
+  double iphone_share = 0.3;
+  double user_channel_share = 0;
+  double not_now_share = 0;
+  double deleting_share = 0;
+  std::string delete_every = "2h";
+  double time_scale = 1;
+};
+Status RunSimulate(const SimulateOptions& options);
+
+}  // namespace director

@@ -1,0 +1,441 @@
+#include "director/config.h"
+
+#include <fmt/core.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "base/text.h"
+#include "director/files.h"
+
+namespace director {
+namespace {
+
+using Scope = OptionSpec::Scope;
+
+constexpr std::size_t kConfigSizeMaxBytes = 1024 * 1024;
+constexpr std::string_view kEnvironmentPrefix = "DIRECTOR_";
+constexpr std::string_view kFileSuffix = "_file";
+constexpr std::string_view kUpstreamsKey = "upstreams";
+
+/// Finds the option a key belongs to; for `<secret>_file` the secret's.
+const OptionSpec* FindOption(std::string_view key) {
+  for (const OptionSpec& option : ConfigOptions()) {
+    if (option.key == key) return &option;
+    if (option.is_secret && key == std::string(option.key) + std::string(kFileSuffix)) return &option;
+  }
+  return nullptr;
+}
+
+/// Collects problems and hands out typed values of one layer stack.
+class Reader {
+ public:
+  explicit Reader(std::vector<const RawOptions*> layers, std::string prefix = "")
+      : layers_(std::move(layers)), prefix_(std::move(prefix)) {}
+
+  std::optional<std::string> Find(const std::string& key) const {
+    for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) {
+      if (const auto found = (*layer)->find(key); found != (*layer)->end()) return found->second;
+    }
+    return std::nullopt;
+  }
+
+  std::string Text(const std::string& key) const {
+    if (std::optional<std::string> value = Find(key)) return *value;
+    const OptionSpec* option = FindOption(key);
+    return option == nullptr ? std::string() : std::string(option->default_value);
+  }
+
+  Duration Time(const std::string& key) {
+    const Result<Duration> value = ParseDuration(Text(key));
+    if (!value) Problem(key, value.error().message);
+    if (value && *value <= Duration::zero()) Problem(key, "must be more than zero");
+    return value ? *value : Duration::zero();
+  }
+
+  int Number(const std::string& key, int least, int most) {
+    const std::string text = Text(key);
+    int value = 0;
+    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (ec != std::errc() || end != text.data() + text.size() || value < least || value > most) {
+      Problem(key, fmt::format("must be a number from {} to {}", least, most));
+    }
+    return value;
+  }
+
+  bool Flag(const std::string& key) {
+    const std::string text = Text(key);
+    if (text != "true" && text != "false") Problem(key, "must be true or false");
+    return text == "true";
+  }
+
+  /// A secret in place or from its `_file` twin. A file must be readable now.
+  SecretSource SecretOf(const std::string& key) {
+    const std::optional<std::string> value = Find(key);
+    const std::optional<std::string> file = Find(key + std::string(kFileSuffix));
+    if (value && file) Problem(key, "is given both in place and as a file");
+    if (value && !value->empty()) return SecretSource::FromValue(Secret(*value));
+    if (!file) return {};
+    SecretSource source = SecretSource::FromFile(*file);
+    if (const Result<Secret> secret = source.Get(); !secret) {
+      Problem(key + std::string(kFileSuffix), secret.error().message);
+    }
+    return source;
+  }
+
+  void Problem(const std::string& key, const std::string& message) {
+    problems_.push_back(fmt::format("{}{}: {}", prefix_, key, message));
+  }
+  const std::vector<std::string>& problems() const { return problems_; }
+
+ private:
+  std::vector<const RawOptions*> layers_;
+  std::string prefix_;
+  std::vector<std::string> problems_;
+};
+
+void ReadListen(Reader& reader, Config& config) {
+  const std::string listen = reader.Text("listen");
+  const std::size_t colon = listen.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
+  const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), config.listen_port);
+  if (colon == 0 || port.empty() || ec != std::errc() || end != port.data() + port.size() ||
+      config.listen_port < 0 || config.listen_port > 65535) {
+    reader.Problem("listen", "must be HOST:PORT, such as 127.0.0.1:7080");
+    return;
+  }
+  config.listen_host = listen.substr(0, colon);
+  config.tls_certificate_file = reader.Text("tls_certificate_file");
+  config.tls_key_file = reader.Text("tls_key_file");
+  if (config.tls_certificate_file.empty() != config.tls_key_file.empty()) {
+    reader.Problem("tls_certificate_file", "needs tls_key_file beside it, and the other way round");
+  }
+}
+
+void ReadAccess(Reader& reader, Config& config) {
+  config.api_token = reader.SecretOf("api_token");
+  config.api_user = reader.Text("api_user");
+  config.api_password = reader.SecretOf("api_password");
+  if (!config.api_token.is_set() && !config.api_password.is_set()) {
+    reader.Problem("api_token", "set api_token (or api_token_file), or api_password for Basic");
+  }
+}
+
+void ReadSigning(Reader& reader, Config& config) {
+  config.signing_pkcs12_file = reader.Text("signing_pkcs12_file");
+  config.signing_certificate_file = reader.Text("signing_certificate_file");
+  config.signing_key_file = reader.Text("signing_key_file");
+  config.signing_password = reader.SecretOf("signing_password");
+  if (!config.signing_pkcs12_file.empty() && !config.signing_certificate_file.empty()) {
+    reader.Problem("signing_pkcs12_file", "is given beside signing_certificate_file; use one");
+  }
+  if (!config.signing_certificate_file.empty() && config.signing_key_file.empty()) {
+    reader.Problem("signing_key_file", "is needed with signing_certificate_file");
+  }
+}
+
+void ReadLog(Reader& reader, Config& config) {
+  const std::string level = reader.Text("log_level");
+  if (level == "debug") config.log_level = LogLevel::kDebug;
+  else if (level == "info") config.log_level = LogLevel::kInfo;
+  else if (level == "warning") config.log_level = LogLevel::kWarning;
+  else if (level == "error") config.log_level = LogLevel::kError;
+  else reader.Problem("log_level", "must be debug, info, warning or error");
+  const std::string format = reader.Text("log_format");
+  if (format != "logfmt" && format != "json") reader.Problem("log_format", "must be logfmt or json");
+  config.log_format = format == "json" ? LogFormat::kJson : LogFormat::kLogfmt;
+}
+
+void ReadSettings(Reader& reader, Settings& settings) {
+  settings.awake_window = reader.Time("awake_window");
+  settings.profile_list_interval = reader.Time("profile_list_interval");
+  settings.device_information_interval = reader.Time("device_information_interval");
+  settings.removal_evidence_age_max = reader.Time("removal_evidence_age_max");
+  settings.commands_per_session_max = reader.Number("commands_per_session_max", 1, 200);
+  settings.retry_delay_min = reader.Time("retry_delay_min");
+  settings.retry_delay_max = reader.Time("retry_delay_max");
+  settings.server_retry_delay_min = reader.Time("server_retry_delay_min");
+  settings.unknown_attempts_max = reader.Number("unknown_attempts_max", 1, 10);
+  settings.sends_per_day_max = reader.Number("sends_per_day_max", 1, 1000);
+  settings.push_delay_min = reader.Time("push_delay_min");
+  settings.push_delay_max = reader.Time("push_delay_max");
+  settings.not_now_push_delay_min = reader.Time("not_now_push_delay_min");
+  settings.lost_after = reader.Time("lost_after");
+  settings.not_now_lost_after = reader.Time("not_now_lost_after");
+  if (settings.retry_delay_max < settings.retry_delay_min) {
+    reader.Problem("retry_delay_max", "is less than retry_delay_min");
+  }
+  if (settings.push_delay_max < settings.push_delay_min) {
+    reader.Problem("push_delay_max", "is less than push_delay_min");
+  }
+}
+
+void ReadWebhookAuth(Reader& reader, WebhookAuth& auth) {
+  auth.hmac_key = reader.SecretOf("webhook_hmac_key");
+  auth.basic_user = reader.Text("webhook_user");
+  auth.basic_password = reader.SecretOf("webhook_password");
+  auth.secret_path = reader.SecretOf("webhook_secret_path");
+  auth.unauthenticated = reader.Flag("webhook_unauthenticated");
+  const bool any =
+      auth.hmac_key.is_set() || auth.basic_password.is_set() || auth.secret_path.is_set();
+  if (!any && !auth.unauthenticated) {
+    reader.Problem("webhook_hmac_key",
+                   "webhooks need webhook_hmac_key, webhook_password or webhook_secret_path; to run "
+                   "without, say webhook_unauthenticated: true");
+  }
+  if (any && auth.unauthenticated) {
+    reader.Problem("webhook_unauthenticated", "is true beside a webhook secret; use one of them");
+  }
+}
+
+bool IsUpstreamName(const std::string& name) {
+  return !name.empty() && name.size() <= 32 &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+         });
+}
+
+UpstreamConfig ReadUpstream(Reader& reader) {
+  UpstreamConfig upstream;
+  const Result<UpstreamKind> kind = ParseUpstreamKind(reader.Text("mdm_kind"));
+  if (!kind) reader.Problem("mdm_kind", kind.error().message);
+  upstream.kind = kind ? *kind : UpstreamKind::kNanoMdm;
+  std::string name = reader.Text("mdm_name");
+  if (name.empty()) name = std::string(UpstreamKindName(upstream.kind));
+  if (!IsUpstreamName(name)) {
+    reader.Problem("mdm_name", "must be 1 to 32 of a-z, 0-9, - and _");
+  }
+  upstream.name = UpstreamName(name);
+  upstream.url = reader.Text("mdm_url");
+  if (upstream.url.empty()) reader.Problem("mdm_url", "is needed: where the MDM server's API is");
+  upstream.api_key = reader.SecretOf("mdm_api_key");
+  if (!upstream.api_key.is_set()) reader.Problem("mdm_api_key", "is needed (or mdm_api_key_file)");
+  upstream.ca_file = reader.Text("mdm_ca_file");
+  ReadWebhookAuth(reader, upstream.webhook);
+  return upstream;
+}
+
+void Append(std::vector<std::string>& all, const Reader& reader) {
+  all.insert(all.end(), reader.problems().begin(), reader.problems().end());
+}
+
+bool NamesAnUpstream(const RawOptions& options) {
+  return std::any_of(options.begin(), options.end(), [](const auto& option) {
+    const OptionSpec* spec = FindOption(option.first);
+    return spec != nullptr && spec->scope == Scope::kUpstream;
+  });
+}
+
+/// The server of the flat settings first (when any of them is set, or no list is), then the list's.
+void ReadUpstreams(const RawConfig& file, const RawOptions& environment, const RawOptions& flags,
+                   Config& config, std::vector<std::string>& problems) {
+  const bool flat = NamesAnUpstream(file.options) || NamesAnUpstream(environment) ||
+                    NamesAnUpstream(flags) || file.upstreams.empty();
+  if (flat) {
+    Reader reader({&file.options, &environment, &flags});
+    config.upstreams.push_back(ReadUpstream(reader));
+    Append(problems, reader);
+  }
+  for (std::size_t i = 0; i < file.upstreams.size(); ++i) {
+    Reader reader({&file.upstreams[i]}, fmt::format("upstreams[{}].", i));
+    config.upstreams.push_back(ReadUpstream(reader));
+    Append(problems, reader);
+  }
+  std::set<UpstreamName> names;
+  for (const UpstreamConfig& upstream : config.upstreams) {
+    if (!names.insert(upstream.name).second) {
+      problems.push_back(fmt::format("mdm_name: {} names two MDM servers", upstream.name.value()));
+    }
+  }
+}
+
+std::string Join(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
+  return text;
+}
+
+/// Reads one YAML mapping of scalars into `options`; `allowed` says which scope may stand there.
+void ReadMapping(const YAML::Node& node, std::optional<Scope> allowed, const std::string& prefix,
+                 RawOptions& options, std::vector<std::string>& problems) {
+  for (const auto& entry : node) {
+    if (!entry.first.IsScalar()) {
+      problems.push_back(prefix + "a key is not a plain word");
+      continue;
+    }
+    const std::string key = entry.first.as<std::string>();
+    if (!allowed && key == kUpstreamsKey) continue;
+    const OptionSpec* option = FindOption(key);
+    if (option == nullptr || (allowed && option->scope != *allowed)) {
+      problems.push_back(fmt::format("{}{}: unknown key", prefix, Printable(key, 64)));
+    } else if (!entry.second.IsScalar()) {
+      problems.push_back(fmt::format("{}{}: must be a plain value", prefix, key));
+    } else if (!options.emplace(key, entry.second.as<std::string>()).second) {
+      problems.push_back(fmt::format("{}{}: stands twice", prefix, key));
+    }
+  }
+}
+
+void ReadUpstreamList(const YAML::Node& root, RawConfig& config,
+                      std::vector<std::string>& problems) {
+  const YAML::Node list = root[std::string(kUpstreamsKey)];
+  if (!list) return;
+  if (!list.IsSequence()) {
+    problems.push_back("upstreams: must be a list");
+    return;
+  }
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string prefix = fmt::format("upstreams[{}].", i);
+    if (!list[i].IsMap()) {
+      problems.push_back(prefix + " must be a mapping");
+      continue;
+    }
+    ReadMapping(list[i], Scope::kUpstream, prefix, config.upstreams.emplace_back(), problems);
+  }
+}
+
+void DescribeOption(const OptionSpec& option, const Reader& reader, std::string_view indent,
+                    std::string& text) {
+  const std::string key(option.key);
+  const std::string file_key = key + std::string(kFileSuffix);
+  if (option.is_secret && reader.Find(file_key)) {
+    text += fmt::format("{}{}: {}\n", indent, file_key, *reader.Find(file_key));
+  } else if (option.is_secret) {
+    text += fmt::format("{}{}: {}\n", indent, key, reader.Text(key).empty() ? "\"\"" : "(set)");
+  } else {
+    const std::string value = reader.Text(key);
+    text += fmt::format("{}{}: {}\n", indent, key, value.empty() ? "\"\"" : value);
+  }
+}
+
+}  // namespace
+
+const std::vector<OptionSpec>& ConfigOptions() {
+  static const std::vector<OptionSpec> options = {
+      {"listen", "127.0.0.1:7080", "Address of API and webhook receiver, HOST:PORT"},
+      {"tls_certificate_file", "", "PEM certificate chain; with tls_key_file the server speaks TLS"},
+      {"tls_key_file", "", "PEM key for tls_certificate_file"},
+      {"database", "director.db", "Path of the SQLite file"},
+      {"api_token", "", "Bearer token for the API", Scope::kServer, true},
+      {"api_user", "director", "User for HTTP Basic on the API"},
+      {"api_password", "", "Password for HTTP Basic on the API", Scope::kServer, true},
+      {"signing_pkcs12_file", "", "PKCS#12 with the identity that signs profiles"},
+      {"signing_certificate_file", "", "PEM certificate (leaf first) that signs profiles"},
+      {"signing_key_file", "", "PEM key for signing_certificate_file"},
+      {"signing_password", "", "Password of the PKCS#12 or key file", Scope::kServer, true},
+      {"workers", "2", "Threads that decide and send"},
+      {"http_threads", "32", "Threads that answer HTTP"},
+      {"log_level", "info", "debug, info, warning or error"},
+      {"log_format", "logfmt", "logfmt or json"},
+      {"awake_window", "2m", "How long after its last word a device counts as awake"},
+      {"profile_list_interval", "6h", "How old a ProfileList may get before it is asked again"},
+      {"device_information_interval", "24h", "How old DeviceInformation may get"},
+      {"removal_evidence_age_max", "15m", "How fresh a report must be to remove by it"},
+      {"commands_per_session_max", "20", "State-changing commands under way per enrollment"},
+      {"retry_delay_min", "1m", "First delay after an error that may pass"},
+      {"retry_delay_max", "6h", "Longest delay after an error that may pass"},
+      {"server_retry_delay_min", "15m", "First delay after an error on the server's side"},
+      {"unknown_attempts_max", "3", "Tries at an error that is not known before it is parked"},
+      {"sends_per_day_max", "12", "State-changing commands per item, enrollment and day"},
+      {"push_delay_min", "10m", "First delay before a silent device is pushed again"},
+      {"push_delay_max", "24h", "Longest delay between pushes"},
+      {"not_now_push_delay_min", "15m", "First delay before a push after NotNow"},
+      {"lost_after", "10m", "A command without answer is lost when the device spoke this much later"},
+      {"not_now_lost_after", "6h", "The same for a command that was answered NotNow"},
+      {"mdm_name", "", "Name of the MDM server in paths and logs; default: its kind", Scope::kUpstream},
+      {"mdm_kind", "nanomdm", "nanomdm, micromdm or nanohub", Scope::kUpstream},
+      {"mdm_url", "", "Base URL of the MDM server's API", Scope::kUpstream},
+      {"mdm_api_key", "", "API key of the MDM server", Scope::kUpstream, true},
+      {"mdm_ca_file", "", "PEM certificate authority for an https mdm_url", Scope::kUpstream},
+      {"webhook_hmac_key", "", "HMAC key of the MDM server's webhook", Scope::kUpstream, true},
+      {"webhook_user", "director", "User in the webhook URL, with webhook_password", Scope::kUpstream},
+      {"webhook_password", "", "Password in the webhook URL", Scope::kUpstream, true},
+      {"webhook_secret_path", "", "Last path segment of the webhook URL", Scope::kUpstream, true},
+      {"webhook_unauthenticated", "false", "true: accept webhooks from anybody who can connect",
+       Scope::kUpstream},
+  };
+  return options;
+}
+
+Result<RawConfig> LoadConfigFile(const std::string& path) {
+  const Result<std::string> text = ReadSmallFile(path, kConfigSizeMaxBytes);
+  if (!text) return Fail(text.error());
+  RawConfig config;
+  std::vector<std::string> problems;
+  try {
+    const YAML::Node root = YAML::Load(*text);
+    if (root.IsNull()) return config;
+    if (!root.IsMap()) return Fail(ErrorKind::kInvalid, path + ": must be a mapping of settings");
+    ReadMapping(root, std::nullopt, "", config.options, problems);
+    ReadUpstreamList(root, config, problems);
+  } catch (const YAML::Exception& error) {
+    return Fail(ErrorKind::kInvalid, fmt::format("{}: {}", path, error.what()));
+  }
+  if (!problems.empty()) return Fail(ErrorKind::kInvalid, path + ":\n" + Join(problems));
+  return config;
+}
+
+Result<RawOptions> ConfigFromEnvironment(const std::vector<std::string>& environment) {
+  RawOptions options;
+  std::vector<std::string> problems;
+  for (const std::string& variable : environment) {
+    const std::size_t equals = variable.find('=');
+    if (!variable.starts_with(kEnvironmentPrefix) || equals == std::string::npos) continue;
+    const std::string name = variable.substr(0, equals);
+    const std::string key = ToLowerAscii(name.substr(kEnvironmentPrefix.size()));
+    if (key == "config" || key == "url" || key == "token" || key == "token_file") continue;
+    if (FindOption(key) == nullptr) {
+      problems.push_back(name + ": unknown setting");
+    } else {
+      options[key] = variable.substr(equals + 1);
+    }
+  }
+  if (!problems.empty()) return Fail(ErrorKind::kInvalid, Join(problems));
+  return options;
+}
+
+Result<Config> MakeConfig(const RawConfig& file, const RawOptions& environment,
+                          const RawOptions& flags) {
+  Config config;
+  Reader reader({&file.options, &environment, &flags});
+  ReadListen(reader, config);
+  config.database = reader.Text("database");
+  if (config.database.empty()) reader.Problem("database", "is empty");
+  if (config.database.starts_with("postgres")) {
+    reader.Problem("database", "PostgreSQL is not supported by this version; give the path of a file");
+  }
+  ReadAccess(reader, config);
+  ReadSigning(reader, config);
+  config.workers = reader.Number("workers", 1, 64);
+  config.http_threads = reader.Number("http_threads", 2, 512);
+  ReadLog(reader, config);
+  ReadSettings(reader, config.settings);
+  std::vector<std::string> problems = reader.problems();
+  ReadUpstreams(file, environment, flags, config, problems);
+  if (!problems.empty()) return Fail(ErrorKind::kInvalid, Join(problems));
+  return config;
+}
+
+std::string DescribeConfig(const RawConfig& file, const RawOptions& environment,
+                           const RawOptions& flags) {
+  std::string text;
+  const Reader reader({&file.options, &environment, &flags});
+  for (const OptionSpec& option : ConfigOptions()) DescribeOption(option, reader, "", text);
+  if (!file.upstreams.empty()) text += "upstreams:\n";
+  for (const RawOptions& upstream : file.upstreams) {
+    const Reader entry({&upstream});
+    std::string body;
+    for (const OptionSpec& option : ConfigOptions()) {
+      if (option.scope == Scope::kUpstream) DescribeOption(option, entry, "    ", body);
+    }
+    text += "  - " + body.substr(4);
+  }
+  return text;
+}
+
+}  // namespace director

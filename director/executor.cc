@@ -1,0 +1,211 @@
+#include "director/executor.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "base/invariant.h"
+#include "base/log.h"
+#include "base/log_keys.h"
+#include "mdm/command.h"
+
+namespace director {
+namespace {
+
+/// State-changing commands first, ProfileList last: the order of every plan.
+int Rank(const PlannedCommand& command) {
+  if (command.request_type == request_type::kProfileList) return 2;
+  if (command.request_type == request_type::kDeviceInformation) return 1;
+  return 0;
+}
+
+using BatchKey = std::tuple<int, PayloadIdentifier, std::string, PayloadUuid, UpstreamName>;
+
+BatchKey KeyOf(const PlannedCommand& command, const UpstreamName& upstream) {
+  return {Rank(command), command.payload_identifier, command.request_type, command.payload_uuid,
+          upstream};
+}
+
+Command ToCommand(const PlannedCommand& planned, std::string payload) {
+  if (planned.request_type == request_type::kInstallProfile) {
+    return InstallProfileCommand{std::move(payload)};
+  }
+  if (planned.request_type == request_type::kRemoveProfile) {
+    return RemoveProfileCommand{planned.payload_identifier};
+  }
+  if (planned.request_type == request_type::kDeviceInformation) {
+    return DeviceInformationCommand{DeviceInformationQueries()};
+  }
+  INVARIANT(planned.request_type == request_type::kProfileList);
+  return ProfileListCommand{};
+}
+
+IntentState ToIntentState(EnqueueOutcome outcome) {
+  switch (outcome) {
+    case EnqueueOutcome::kQueued:
+      return IntentState::kSent;
+    case EnqueueOutcome::kUnavailable:
+      return IntentState::kNotSent;
+    case EnqueueOutcome::kRejected:
+      return IntentState::kRefused;
+    case EnqueueOutcome::kUnknown:
+      return IntentState::kUnknown;
+  }
+  return IntentState::kUnknown;
+}
+
+bool All(const std::vector<EnqueueTargetResult>& results, EnqueueOutcome outcome) {
+  return std::all_of(results.begin(), results.end(),
+                     [&](const auto& result) { return result.outcome == outcome; });
+}
+
+std::vector<EnqueueTargetResult> Nobody(const CommandBatch& batch, EnqueueOutcome outcome,
+                                        const std::string& detail) {
+  std::vector<EnqueueTargetResult> results;
+  for (const EnrollmentId& id : batch.targets) results.push_back({id, outcome, detail});
+  return results;
+}
+
+}  // namespace
+
+std::vector<CommandBatch> Executor::MakeBatches(std::vector<PlanCommit>& commits) {
+  struct Place {
+    PlanCommit* commit;
+    std::size_t index;
+  };
+  std::map<BatchKey, std::vector<Place>> places;
+  for (PlanCommit& commit : commits) {
+    commit.commands.clear();
+    for (const PlannedCommand& command : commit.plan.commands) {
+      places[KeyOf(command, commit.claim.upstream)].push_back({&commit, commit.commands.size()});
+      commit.commands.push_back({command, {}});
+    }
+  }
+  std::vector<CommandBatch> batches;
+  for (const auto& [key, members] : places) {
+    Upstreams::Member* server = upstreams_.Find(std::get<UpstreamName>(key));
+    const std::size_t size = server == nullptr ? 1 : server->upstream->limits().targets_max;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      JournaledCommand& journaled = members[i].commit->commands[members[i].index];
+      if (i % size == 0) {
+        batches.push_back({std::get<UpstreamName>(key), journaled.command,
+                           CommandUuid(MakeUuid(random_)), {}});
+      }
+      journaled.command_uuid = batches.back().command_uuid;
+      batches.back().targets.push_back(members[i].commit->claim.enrollment_id);
+    }
+  }
+  return batches;
+}
+
+Status Executor::Send(const std::vector<CommandBatch>& batches) {
+  Outcomes outcomes;
+  for (const CommandBatch& batch : batches) SendBatch(batch, outcomes);
+  if (outcomes.empty()) return {};
+  return store_.Write([&](StoreWriter& writer) { return writer.RecordDispatch(outcomes, clock_.Now()); });
+}
+
+Result<std::string> Executor::Encode(const CommandBatch& batch) {
+  std::string payload;
+  if (!batch.command.payload_uuid.empty()) {
+    auto bytes = payloads_.Get(batch.command.payload_uuid);
+    if (!bytes) return Fail(bytes.error());
+    payload = **bytes;
+  }
+  return EncodeCommand(ToCommand(batch.command, std::move(payload)), batch.command_uuid);
+}
+
+void Executor::SendBatch(const CommandBatch& batch, Outcomes& outcomes) {
+  Upstreams::Member* server = upstreams_.Find(batch.upstream);
+  if (server == nullptr || server->health.retry_at(clock_.Now())) {
+    const std::string why = server == nullptr ? "no such MDM server is configured"
+                                              : server->health.problem();
+    return Record(batch, Nobody(batch, EnqueueOutcome::kUnavailable, why), outcomes);
+  }
+  Result<std::string> command = Encode(batch);
+  if (!command) {
+    Log(LogLevel::kError, "command could not be made",
+        {{log_key::kRequestType, batch.command.request_type},
+         {log_key::kError, ErrorForLog(command.error())}});
+    return Record(batch, Nobody(batch, EnqueueOutcome::kUnavailable, command.error().message),
+                  outcomes);
+  }
+  ++counters_.enqueue_requests;
+  EnqueueRequest request{batch.command_uuid, batch.command.request_type, std::move(*command),
+                         batch.targets};
+  const std::vector<EnqueueTargetResult> results = server->upstream->Enqueue(request);
+  INVARIANT(results.size() == batch.targets.size());
+  const bool nobody = All(results, EnqueueOutcome::kUnavailable);
+  const bool broken = nobody || All(results, EnqueueOutcome::kUnknown);
+  if (!broken) {
+    server->health.RecordSuccess();
+  } else if (!server->upstream->Probe()) {
+    server->health.RecordFailure(clock_.Now(), results.front().detail);
+  } else if (nobody && batch.targets.size() > 1) {
+    // The server is there and refused the request as a whole: one bad enrollment must not hold up the others.
+    return SendHalves(batch, outcomes);
+  }
+  Record(batch, results, outcomes);
+}
+
+void Executor::SendHalves(const CommandBatch& batch, Outcomes& outcomes) {
+  const auto middle = batch.targets.begin() + static_cast<std::ptrdiff_t>(batch.targets.size() / 2);
+  for (const auto& [first, last] : {std::pair(batch.targets.begin(), middle),
+                                    std::pair(middle, batch.targets.end())}) {
+    CommandBatch half{batch.upstream, batch.command, CommandUuid(MakeUuid(random_)), {first, last}};
+    const Status moved = store_.Write([&](StoreWriter& writer) {
+      return writer.MoveIntents(batch.command_uuid, half.command_uuid, half.targets);
+    });
+    if (moved) {
+      SendBatch(half, outcomes);
+    } else {
+      half.command_uuid = batch.command_uuid;
+      Record(half, Nobody(half, EnqueueOutcome::kUnavailable, moved.error().message), outcomes);
+    }
+  }
+}
+
+void Executor::Record(const CommandBatch& batch, const std::vector<EnqueueTargetResult>& results,
+                      Outcomes& outcomes) {
+  for (const EnqueueTargetResult& result : results) {
+    if (result.outcome == EnqueueOutcome::kQueued) {
+      ++counters_.commands_queued;
+    } else {
+      ++counters_.commands_failed;
+    }
+    outcomes.push_back({result.enrollment_id, batch.command_uuid, ToIntentState(result.outcome),
+                        result.detail});
+  }
+  if (All(results, EnqueueOutcome::kQueued)) return;
+  Log(LogLevel::kWarning, "MDM server did not queue a command for everybody",
+      {{log_key::kUpstream, batch.upstream.value()},
+       {log_key::kCommandUuid, batch.command_uuid.value()},
+       {log_key::kRequestType, batch.command.request_type},
+       {log_key::kCount, static_cast<std::int64_t>(results.size())},
+       {log_key::kReason, results.front().detail}});
+}
+
+Status Executor::Push(const UpstreamName& name, const std::vector<EnrollmentId>& ids) {
+  Upstreams::Member* server = upstreams_.Find(name);
+  if (server == nullptr) return {};
+  const std::size_t size = server->upstream->limits().targets_max;
+  std::vector<EnrollmentId> unregistered;
+  for (std::size_t i = 0; i < ids.size(); i += size) {
+    if (server->health.retry_at(clock_.Now())) break;
+    const std::vector<EnrollmentId> chunk(
+        ids.begin() + static_cast<std::ptrdiff_t>(i),
+        ids.begin() + static_cast<std::ptrdiff_t>(std::min(ids.size(), i + size)));
+    for (const PushTargetResult& result : server->upstream->Push(chunk)) {
+      if (result.outcome == PushOutcome::kSent) ++counters_.pushes_sent;
+      if (result.outcome != PushOutcome::kSent) ++counters_.pushes_failed;
+      if (result.outcome == PushOutcome::kUnregistered) unregistered.push_back(result.enrollment_id);
+    }
+  }
+  if (unregistered.empty()) return {};
+  return store_.Write([&](StoreWriter& writer) { return writer.MarkUnregistered(unregistered); });
+}
+
+}  // namespace director

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "director/payloads.h"
+#include "director/upstreams.h"
+#include "store/store.h"
+
+namespace director {
+
+/// The same command for several enrollments of one MDM server: one enqueue request.
+struct CommandBatch {
+  UpstreamName upstream;
+  PlannedCommand command;
+  CommandUuid command_uuid;
+  std::vector<EnrollmentId> targets;
+};
+
+/// Counters since the start; read by the metrics.
+struct ExecutorCounters {
+  std::atomic<std::uint64_t> commands_queued{0};
+  std::atomic<std::uint64_t> commands_failed{0};
+  std::atomic<std::uint64_t> enqueue_requests{0};
+  std::atomic<std::uint64_t> pushes_sent{0};
+  std::atomic<std::uint64_t> pushes_failed{0};
+};
+
+/// Performs what was planned and journaled: sends commands in batches, then one push per enrollment, and records the outcomes. Thread-safe as long
+/// as no two calls name the same enrollment (the claims see to that).
+class Executor {
+ public:
+  Executor(Store& store, Upstreams& upstreams, Payloads& payloads, const Clock& clock,
+           RandomSource& random)
+      : store_(store), upstreams_(upstreams), payloads_(payloads), clock_(clock), random_(random) {}
+
+  /// Gives every command of the commits a CommandUUID, shared by enrollments that get the same command in one request. The batches come in
+  /// the order in which they must be sent: within each enrollment the order of its plan.
+  std::vector<CommandBatch> MakeBatches(std::vector<PlanCommit>& commits);
+
+  /// Sends the journaled batches and records what became of each. Errors: those of the store.
+  Status Send(const std::vector<CommandBatch>& batches);
+
+  /// Pushes each enrollment once. Failures are counted; a dead token is recorded.
+  Status Push(const UpstreamName& upstream, const std::vector<EnrollmentId>& ids);
+
+  const ExecutorCounters& counters() const { return counters_; }
+
+ private:
+  using Outcomes = std::vector<DispatchOutcome>;
+  void SendBatch(const CommandBatch& batch, Outcomes& outcomes);
+  void SendHalves(const CommandBatch& batch, Outcomes& outcomes);
+  Result<std::string> Encode(const CommandBatch& batch);
+  void Record(const CommandBatch& batch, const std::vector<EnqueueTargetResult>& results,
+              Outcomes& outcomes);
+
+  Store& store_;
+  Upstreams& upstreams_;
+  Payloads& payloads_;
+  const Clock& clock_;
+  RandomSource& random_;
+  ExecutorCounters counters_;
+};
+
+}  // namespace director

@@ -1,0 +1,249 @@
+#include "director/ingest.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "base/invariant.h"
+#include "base/log.h"
+#include "base/log_keys.h"
+#include "reconciler/observe.h"
+#include "webhook/decode.h"
+
+namespace director {
+namespace {
+
+using IntentKey = std::pair<EnrollmentId, CommandUuid>;
+
+/// The state that one batch touches, loaded once, changed event by event, written once.
+class Recording {
+ public:
+  explicit Recording(StoreWriter& writer) : writer_(writer) {}
+
+  Status Load(const std::vector<Incoming>& batch) {
+    std::set<EnrollmentId> ids;
+    std::set<IntentKey> keys;
+    for (const Incoming& incoming : batch) {
+      const auto* event = std::get_if<MdmEvent>(&incoming.content);
+      if (event == nullptr || event->channel.enrollment_id.empty()) continue;
+      ids.insert(event->channel.enrollment_id);
+      if (const auto* result = std::get_if<ResultEvent>(&event->body)) {
+        keys.emplace(event->channel.enrollment_id, result->command_uuid);
+      }
+    }
+    auto enrollments = writer_.LoadEnrollments({ids.begin(), ids.end()});
+    if (!enrollments) return Fail(enrollments.error());
+    for (Enrollment& enrollment : *enrollments) {
+      const EnrollmentId id = enrollment.channel.enrollment_id;
+      enrollments_.emplace(id, std::move(enrollment));
+    }
+    auto intents = writer_.LoadIntents({keys.begin(), keys.end()});
+    if (!intents) return Fail(intents.error());
+    for (auto& [id, intent] : *intents) {
+      const IntentKey key{id, intent.command_uuid};
+      intents_.emplace(key, std::move(intent));
+    }
+    return {};
+  }
+
+  Status Apply(const Incoming& incoming) {
+    if (const auto* letter = std::get_if<DeadLetter>(&incoming.content)) {
+      dead_letters_.push_back(*letter);
+      return {};
+    }
+    const auto& event = std::get<MdmEvent>(incoming.content);
+    if (event.channel.enrollment_id.empty()) return {};
+    return Take(event, incoming.received_at);
+  }
+
+  Status Save() {
+    std::vector<Enrollment> enrollments;
+    for (const EnrollmentId& id : changed_) enrollments.push_back(enrollments_.at(id));
+    std::vector<std::pair<EnrollmentId, Intent>> intents;
+    for (const IntentKey& key : answered_) intents.emplace_back(key.first, intents_.at(key));
+    if (Status done = writer_.SaveEnrollments(enrollments); !done) return done;
+    if (Status done = writer_.SaveIntents(intents); !done) return done;
+    if (Status done = writer_.SaveReports(reports_); !done) return done;
+    if (Status done = writer_.AddHappenings(happenings_); !done) return done;
+    if (Status done = writer_.AddDeadLetters(dead_letters_); !done) return done;
+    for (const auto& [id, at] : due_) {
+      if (Status done = writer_.MarkDue({id}, at); !done) return done;
+    }
+    return {};
+  }
+
+ private:
+  Status Take(const MdmEvent& event, Timestamp received_at) {
+    const EnrollmentId& id = event.channel.enrollment_id;
+    std::optional<Enrollment> known;
+    if (const auto found = enrollments_.find(id); found != enrollments_.end()) known = found->second;
+    std::optional<Intent> intent;
+    if (const auto* result = std::get_if<ResultEvent>(&event.body)) {
+      const auto found = intents_.find({id, result->command_uuid});
+      if (found != intents_.end()) intent = found->second;
+    }
+    Observation seen = Observe(known, intent, event, received_at);
+    if (seen.queue_lost) {
+      if (Status done = writer_.LoseOpenIntents({id}, received_at); !done) return done;
+      ForgetIntents(id);
+    }
+    if (seen.enrollment_changed) {
+      enrollments_.insert_or_assign(id, std::move(seen.enrollment));
+      changed_.insert(id);
+    }
+    if (seen.intent) {
+      const IntentKey key{id, seen.intent->command_uuid};
+      intents_.insert_or_assign(key, std::move(*seen.intent));
+      answered_.insert(key);
+    }
+    if (seen.report) reports_.emplace_back(id, std::move(*seen.report));
+    if (seen.due) due_.emplace(id, received_at);
+    for (std::string& text : seen.happenings) {
+      happenings_.push_back({0, received_at, id, "device", std::move(text)});
+    }
+    return {};
+  }
+
+  /// After LoseOpenIntents the loaded copies are out of date; answers to them change nothing.
+  void ForgetIntents(const EnrollmentId& id) {
+    std::erase_if(intents_, [&](const auto& entry) { return entry.first.first == id; });
+    std::erase_if(answered_, [&](const IntentKey& key) { return key.first == id; });
+  }
+
+  StoreWriter& writer_;
+  std::map<EnrollmentId, Enrollment> enrollments_;
+  std::map<IntentKey, Intent> intents_;
+  std::set<EnrollmentId> changed_;
+  std::set<IntentKey> answered_;
+  std::vector<std::pair<EnrollmentId, ProfileListReport>> reports_;
+  std::vector<Happening> happenings_;
+  std::vector<DeadLetter> dead_letters_;
+  std::map<EnrollmentId, Timestamp> due_;
+};
+
+Status RecordOnce(Store& store, const std::vector<Incoming>& batch) {
+  return store.Write([&](StoreWriter& writer) -> Status {
+    Recording recording(writer);
+    if (Status done = recording.Load(batch); !done) return done;
+    for (const Incoming& incoming : batch) {
+      if (Status done = recording.Apply(incoming); !done) return done;
+    }
+    return recording.Save();
+  });
+}
+
+DeadLetter MakeDeadLetter(std::string_view body, const UpstreamName& upstream,
+                          Timestamp received_at, std::string reason) {
+  DeadLetter letter;
+  letter.received_at = received_at;
+  letter.upstream = upstream;
+  letter.reason = std::move(reason);
+  letter.body = std::string(body.substr(0, kDeadLetterBodyMaxBytes));
+  letter.size_bytes = static_cast<std::int64_t>(body.size());
+  return letter;
+}
+
+}  // namespace
+
+Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream,
+                        Timestamp received_at) {
+  Result<MdmEvent> event = DecodeWebhook(body, upstream, received_at);
+  if (event) return {received_at, std::move(*event)};
+  const Error& error = event.error();
+  const std::string reason =
+      error.field.empty() ? error.message : fmt::format("{}: {}", error.field, error.message);
+  Log(LogLevel::kWarning, "webhook could not be read; kept as a dead letter",
+      {{log_key::kUpstream, upstream.value()}, {log_key::kReason, reason}});
+  return {received_at, MakeDeadLetter(body, upstream, received_at, reason)};
+}
+
+Status RecordIncoming(Store& store, const std::vector<Incoming>& batch) {
+  Status done = RecordOnce(store, batch);
+  if (done || done.error().kind == ErrorKind::kUnavailable) return done;
+  if (batch.size() > 1) {
+    for (const Incoming& incoming : batch) {
+      if (Status alone = RecordIncoming(store, {incoming}); !alone) return alone;
+    }
+    return {};
+  }
+  const auto* event = std::get_if<MdmEvent>(&batch.front().content);
+  if (event == nullptr) return done;
+  Log(LogLevel::kError, "event could not be recorded; kept as a dead letter",
+      {{log_key::kEnrollmentId, event->channel.enrollment_id.value()},
+       {log_key::kError, ErrorForLog(done.error())}});
+  const DeadLetter letter =
+      MakeDeadLetter({}, event->upstream, batch.front().received_at,
+                     fmt::format("{} of {}: {}", EventName(event->body),
+                                 event->channel.enrollment_id.value(), done.error().message));
+  return RecordOnce(store, {Incoming{batch.front().received_at, letter}});
+}
+
+/// One request that waits; lives on its thread's stack.
+struct Ingest::Waiting {
+  Incoming incoming;
+  std::condition_variable finished;
+  std::optional<Status> outcome;
+};
+
+Ingest::Ingest(Store& store, OnDue on_due)
+    : store_(store), on_due_(std::move(on_due)), thread_([this] { Run(); }) {}
+
+Ingest::~Ingest() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  arrived_.notify_all();
+  thread_.join();
+}
+
+std::size_t Ingest::QueueDepth() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
+Status Ingest::Accept(Incoming incoming) {
+  Waiting waiting;
+  waiting.incoming = std::move(incoming);
+  std::unique_lock lock(mutex_);
+  if (stopping_) return Fail(ErrorKind::kUnavailable, "the server is stopping");
+  if (queue_.size() >= kQueueMax) return Fail(ErrorKind::kUnavailable, "too many webhooks at once");
+  queue_.push_back(&waiting);
+  arrived_.notify_one();
+  waiting.finished.wait(lock, [&] { return waiting.outcome.has_value(); });
+  return *waiting.outcome;
+}
+
+void Ingest::Run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    arrived_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    std::vector<Waiting*> waiting;
+    std::vector<Incoming> batch;
+    while (!queue_.empty() && waiting.size() < kBatchMax) {
+      waiting.push_back(queue_.front());
+      batch.push_back(std::move(queue_.front()->incoming));
+      queue_.pop_front();
+    }
+    lock.unlock();
+    Status done = Fail(ErrorKind::kUnavailable, "not recorded");
+    try {
+      done = RecordIncoming(store_, batch);
+    } catch (const InvariantViolation& violation) {
+      Log(LogLevel::kError, "webhooks could not be recorded", {{log_key::kError, violation.what()}});
+    }
+    if (done) on_due_();
+    lock.lock();
+    for (Waiting* one : waiting) {
+      one->outcome = done;
+      one->finished.notify_one();
+    }
+  }
+}
+
+}  // namespace director

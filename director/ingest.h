@@ -1,0 +1,65 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "mdm/event.h"
+#include "store/store.h"
+
+namespace director {
+
+/// One webhook body as it was understood, or what is kept when it was not.
+struct Incoming {
+  Timestamp received_at;
+  std::variant<MdmEvent, DeadLetter> content;
+};
+
+/// Decodes a body. Never fails: what cannot be read becomes a dead letter.
+Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Timestamp received_at);
+
+/// Records a batch in one transaction: facts, answered intents, reports, due times. When the store calls one of them corrupt, the others are
+/// recorded all the same and that one becomes a dead letter. kUnavailable when nothing was recorded.
+Status RecordIncoming(Store& store, const std::vector<Incoming>& batch);
+
+/// Group commit of webhooks: many requests wait for one transaction. Thread-safe.
+class Ingest {
+ public:
+  /// Called after a commit that made enrollments due; must not block.
+  using OnDue = std::function<void()>;
+
+  Ingest(Store& store, OnDue on_due);
+  /// Finishes what was accepted, then stops.
+  ~Ingest();
+  Ingest(const Ingest&) = delete;
+  Ingest& operator=(const Ingest&) = delete;
+
+  /// Returns after `incoming` is on disk. kUnavailable when the queue (`kQueueMax`) is full, the store fails, or it is stopping.
+  Status Accept(Incoming incoming);
+
+  /// Requests waiting for their commit.
+  std::size_t QueueDepth() const;
+
+  static constexpr std::size_t kQueueMax = 1024;
+  static constexpr std::size_t kBatchMax = 256;
+
+ private:
+  struct Waiting;
+  void Run();
+
+  Store& store_;
+  OnDue on_due_;
+  mutable std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::deque<Waiting*> queue_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace director

@@ -1,0 +1,214 @@
+#include "director/runner.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "base/invariant.h"
+#include "base/log.h"
+#include "base/log_keys.h"
+
+namespace director {
+namespace {
+
+/// Longer than the slowest step: 50-id requests with their time-outs.
+constexpr Duration kLease = std::chrono::minutes(10);
+constexpr Duration kSetAside = std::chrono::hours(1);
+constexpr Duration kUnknownUpstreamPause = std::chrono::hours(1);
+constexpr Duration kIdleWaitMax = std::chrono::seconds(1);
+constexpr Duration kErrorPause = std::chrono::seconds(1);
+
+std::string DescribeCommand(const PlannedCommand& command) {
+  return fmt::format("{} {}: {}", command.request_type, command.payload_identifier.value(),
+                     command.reason);
+}
+
+}  // namespace
+
+Result<Snapshot> LoadDecisionSnapshot(StoreReader& reader, Upstreams& upstreams,
+                                      const EnrollmentId& id, Timestamp now) {
+  Result<Snapshot> snapshot = reader.LoadSnapshot(id);
+  if (!snapshot) return snapshot;
+  const UpstreamName& name = snapshot->enrollment.upstream;
+  Upstreams::Member* server = upstreams.Find(name);
+  if (server == nullptr) {
+    snapshot->upstream_retry_at = now + kUnknownUpstreamPause;
+    snapshot->upstream_problem = fmt::format("no MDM server named {} is configured", name.value());
+    return snapshot;
+  }
+  snapshot->upstream_retry_at = server->health.retry_at(now);
+  snapshot->upstream_problem = server->health.problem();
+  return snapshot;
+}
+
+Runner::~Runner() { Stop(); }
+
+void Runner::Start(int workers) {
+  for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { Work(); });
+}
+
+void Runner::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+}
+
+void Runner::Notify() {
+  {
+    const std::lock_guard lock(mutex_);
+    notified_ = true;
+  }
+  wake_.notify_one();
+}
+
+void Runner::Work() {
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return;
+    }
+    const Result<std::size_t> claimed = Step();
+    if (!claimed) {
+      Log(LogLevel::kError, "reconcile step failed", {{log_key::kError, ErrorForLog(claimed.error())}});
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, kErrorPause, [&] { return stopping_; });
+    } else if (*claimed == 0) {
+      WaitForDue();
+    }
+  }
+}
+
+void Runner::WaitForDue() {
+  const Timestamp now = clock_.Now();
+  Duration wait = kIdleWaitMax;
+  const Status read = store_.Write([&](StoreWriter& writer) -> Status {
+    const Result<std::optional<Timestamp>> next = writer.NextDueAt(now);
+    if (!next) return Fail(next.error());
+    if (*next) wait = std::clamp(**next - now, Duration(1), kIdleWaitMax);
+    return {};
+  });
+  if (!read) Log(LogLevel::kError, "next due time is unknown", {{log_key::kError, ErrorForLog(read.error())}});
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, wait, [&] { return stopping_ || notified_; });
+  notified_ = false;
+}
+
+Result<std::size_t> Runner::Step() {
+  const Timestamp now = clock_.Now();
+  const Result<std::vector<Claim>> claims = ClaimSome(now);
+  if (!claims) return Fail(claims.error());
+  if (claims->empty()) return std::size_t{0};
+  std::vector<PlanCommit> commits = Decide(*claims, now);
+  std::vector<CommandBatch> batches = executor_.MakeBatches(commits);
+  if (Status done = Commit(commits, now); !done) return Fail(done.error());
+  if (Status done = Perform(commits, std::move(batches)); !done) return Fail(done.error());
+  return claims->size();
+}
+
+Result<std::vector<Claim>> Runner::ClaimSome(Timestamp now) {
+  std::vector<Claim> claims;
+  const Status done = store_.Write([&](StoreWriter& writer) -> Status {
+    Result<std::vector<Claim>> claimed = writer.ClaimDue(now, now + kLease, kClaimMax);
+    if (!claimed) return Fail(claimed.error());
+    claims = std::move(*claimed);
+    return {};
+  });
+  if (!done) return Fail(done.error());
+  return claims;
+}
+
+std::vector<PlanCommit> Runner::Decide(const std::vector<Claim>& claims, Timestamp now) {
+  std::vector<PlanCommit> commits;
+  std::vector<Claim> set_aside;
+  for (const Claim& claim : claims) {
+    try {
+      Result<Snapshot> snapshot = Fail(ErrorKind::kUnavailable, "not read");
+      const Status read = store_.Read([&](StoreReader& reader) -> Status {
+        snapshot = LoadDecisionSnapshot(reader, upstreams_, claim.enrollment_id, now);
+        if (!snapshot) return Fail(snapshot.error());
+        return {};
+      });
+      if (read) {
+        commits.push_back({claim, Reconcile(*snapshot, settings_, now), snapshot->enrollment.epoch, {}});
+        continue;
+      }
+      Log(LogLevel::kError, "enrollment cannot be read; set aside",
+          {{log_key::kEnrollmentId, claim.enrollment_id.value()},
+           {log_key::kError, ErrorForLog(read.error())}});
+    } catch (const InvariantViolation& violation) {
+      Log(LogLevel::kError, "enrollment breaks an invariant; set aside",
+          {{log_key::kEnrollmentId, claim.enrollment_id.value()}, {log_key::kError, violation.what()}});
+    }
+    set_aside.push_back(claim);
+  }
+  if (set_aside.empty()) return commits;
+  const Status released = store_.Write([&](StoreWriter& writer) -> Status {
+    for (const Claim& claim : set_aside) {
+      if (Status done = writer.ReleaseClaim(claim, now + kSetAside); !done) return done;
+    }
+    return {};
+  });
+  // Not released: the lease runs out by itself.
+  if (!released) Log(LogLevel::kError, "claims stay until their lease ends", {{log_key::kError, ErrorForLog(released.error())}});
+  return commits;
+}
+
+Status Runner::Commit(std::vector<PlanCommit>& commits, Timestamp now) {
+  std::set<EnrollmentId> outdated;
+  const Status done = store_.Write([&](StoreWriter& writer) -> Status {
+    outdated.clear();
+    std::vector<Happening> happenings;
+    for (const PlanCommit& commit : commits) {
+      const Result<bool> stored = writer.CommitPlan(commit, now);
+      if (!stored) return Fail(stored.error());
+      if (!*stored) {
+        outdated.insert(commit.claim.enrollment_id);
+        continue;
+      }
+      for (const PlannedCommand& command : commit.plan.commands) {
+        if (command.payload_identifier.empty()) continue;
+        happenings.push_back(
+            {0, now, commit.claim.enrollment_id, "command", DescribeCommand(command)});
+      }
+    }
+    return writer.AddHappenings(happenings);
+  });
+  if (!done) return done;
+  std::erase_if(commits, [&](const PlanCommit& commit) {
+    return outdated.contains(commit.claim.enrollment_id);
+  });
+  return {};
+}
+
+Status Runner::Perform(const std::vector<PlanCommit>& commits, std::vector<CommandBatch> batches) {
+  std::set<EnrollmentId> committed;
+  std::map<UpstreamName, std::vector<EnrollmentId>> pushes;
+  for (const PlanCommit& commit : commits) {
+    committed.insert(commit.claim.enrollment_id);
+    if (commit.plan.push) pushes[commit.claim.upstream].push_back(commit.claim.enrollment_id);
+  }
+  for (CommandBatch& batch : batches) {
+    std::erase_if(batch.targets, [&](const EnrollmentId& id) { return !committed.contains(id); });
+  }
+  std::erase_if(batches, [](const CommandBatch& batch) { return batch.targets.empty(); });
+  const Status sent = executor_.Send(batches);
+  const Status ended = store_.Write([&](StoreWriter& writer) {
+    return writer.EndClaims({committed.begin(), committed.end()});
+  });
+  if (!sent) return sent;
+  if (!ended) return ended;
+  for (const auto& [upstream, ids] : pushes) {
+    if (Status done = executor_.Push(upstream, ids); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace director

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "director/executor.h"
+#include "director/upstreams.h"
+#include "reconciler/plan.h"
+#include "store/store.h"
+
+namespace director {
+
+/// The snapshot as the decision sees it: what is stored, and whether the MDM server answers.
+Result<Snapshot> LoadDecisionSnapshot(StoreReader& reader, Upstreams& upstreams,
+                                      const EnrollmentId& id, Timestamp now);
+
+/// Takes due enrollments, decides, journals, sends. `Step` is the whole loop once, on the caller's thread; `Start` runs it on worker threads.
+class Runner {
+ public:
+  Runner(Store& store, Upstreams& upstreams, Executor& executor, const Clock& clock,
+         const Settings& settings)
+      : store_(store), upstreams_(upstreams), executor_(executor), clock_(clock), settings_(settings) {}
+  /// Stops the workers after what they have in hand.
+  ~Runner();
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  /// Takes up to `kClaimMax` due enrollments through the whole loop. Returns how many were claimed. Errors: those of the store; an
+  /// enrollment that breaks an invariant is set aside for an hour and harms nobody else.
+  Result<std::size_t> Step();
+
+  void Start(int workers);
+  void Stop();
+  /// Something became due: wakes a worker. Does not block.
+  void Notify();
+
+  static constexpr std::size_t kClaimMax = 200;
+
+ private:
+  void Work();
+  /// Waits until notified, something is due, or at most a second.
+  void WaitForDue();
+  Result<std::vector<Claim>> ClaimSome(Timestamp now);
+  std::vector<PlanCommit> Decide(const std::vector<Claim>& claims, Timestamp now);
+  Status Commit(std::vector<PlanCommit>& commits, Timestamp now);
+  Status Perform(const std::vector<PlanCommit>& commits, std::vector<CommandBatch> batches);
+
+  Store& store_;
+  Upstreams& upstreams_;
+  Executor& executor_;
+  const Clock& clock_;
+  const Settings settings_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  bool notified_ = false;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace director

@@ -1,0 +1,52 @@
+#include "director/upstreams.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace director {
+namespace {
+constexpr Duration kPauseMin = std::chrono::seconds(1);
+constexpr Duration kPauseMax = std::chrono::minutes(5);
+constexpr int kDoublingsMax = 9;  // 1 s * 2^9 is above kPauseMax
+}  // namespace
+
+void UpstreamHealth::RecordSuccess() {
+  const std::lock_guard lock(mutex_);
+  failures_ = 0;
+  problem_.clear();
+}
+
+void UpstreamHealth::RecordFailure(Timestamp now, std::string detail) {
+  const std::lock_guard lock(mutex_);
+  // Requests that were under way together count as one failure.
+  if (failures_ > 0 && now < retry_at_) return;
+  const Duration pause = kPauseMin * (1 << std::min(failures_, kDoublingsMax));
+  ++failures_;
+  retry_at_ = now + std::min(pause, kPauseMax);
+  problem_ = std::move(detail);
+}
+
+std::optional<Timestamp> UpstreamHealth::retry_at(Timestamp now) const {
+  const std::lock_guard lock(mutex_);
+  if (failures_ == 0 || retry_at_ <= now) return std::nullopt;
+  return retry_at_;
+}
+
+std::string UpstreamHealth::problem() const {
+  const std::lock_guard lock(mutex_);
+  return problem_;
+}
+
+void Upstreams::Add(std::unique_ptr<Upstream> upstream) {
+  auto member = std::make_unique<Member>();
+  const UpstreamName name = upstream->name();
+  member->upstream = std::move(upstream);
+  members_.emplace(name, std::move(member));
+}
+
+Upstreams::Member* Upstreams::Find(const UpstreamName& name) {
+  const auto found = members_.find(name);
+  return found == members_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace director

@@ -1,0 +1,85 @@
+#include "mdm/command.h"
+
+#include <utility>
+
+namespace director {
+namespace {
+
+/// Fills the Command dictionary of each request type.
+struct BodyEncoder {
+  PlistDict& body;
+
+  void operator()(const InstallProfileCommand& command) const {
+    body.Set("Payload", PlistValue(PlistData{command.payload}));
+  }
+  void operator()(const RemoveProfileCommand& command) const {
+    body.Set("Identifier", PlistValue(command.payload_identifier.value()));
+  }
+  void operator()(const ProfileListCommand&) const {}
+  void operator()(const DeviceInformationCommand& command) const {
+    PlistArray queries;
+    for (const auto& query : command.queries) queries.emplace_back(query);
+    body.Set("Queries", PlistValue(std::move(queries)));
+  }
+};
+
+struct TypeNamer {
+  std::string_view operator()(const InstallProfileCommand&) const {
+    return request_type::kInstallProfile;
+  }
+  std::string_view operator()(const RemoveProfileCommand&) const {
+    return request_type::kRemoveProfile;
+  }
+  std::string_view operator()(const ProfileListCommand&) const {
+    return request_type::kProfileList;
+  }
+  std::string_view operator()(const DeviceInformationCommand&) const {
+    return request_type::kDeviceInformation;
+  }
+};
+
+Result<std::string> RequiredString(const PlistDict& dict, std::string_view key) {
+  const PlistValue* value = dict.Find(key);
+  const std::string* text = value == nullptr ? nullptr : value->AsString();
+  if (text != nullptr && !text->empty()) return *text;
+  const std::string field(key);
+  return Fail(InvalidField(field, field + " must be a string that is not empty"));
+}
+
+}  // namespace
+
+const std::vector<std::string>& DeviceInformationQueries() {
+  static const std::vector<std::string> queries = {"SerialNumber", "OSVersion", "BuildVersion",
+                                                   "ProductName",  "ModelName", "DeviceName",
+                                                   "IsSupervised"};
+  return queries;
+}
+
+std::string_view RequestType(const Command& command) { return std::visit(TypeNamer{}, command); }
+
+std::string EncodeCommand(const Command& command, const CommandUuid& command_uuid) {
+  PlistDict body;
+  body.Set("RequestType", PlistValue(std::string(RequestType(command))));
+  std::visit(BodyEncoder{body}, command);
+  PlistDict message;
+  message.Set("CommandUUID", PlistValue(command_uuid.value()));
+  message.Set("Command", PlistValue(std::move(body)));
+  return EncodePlistXml(PlistValue(std::move(message)));
+}
+
+Result<ReceivedCommand> DecodeCommand(std::string_view bytes) {
+  const auto value = DecodePlist(bytes);
+  if (!value) return Fail(value.error());
+  const PlistDict* message = value->AsDict();
+  if (message == nullptr) return Fail(ErrorKind::kInvalid, "the command is not a dictionary");
+  auto command_uuid = RequiredString(*message, "CommandUUID");
+  if (!command_uuid) return Fail(command_uuid.error());
+  const PlistValue* command = message->Find("Command");
+  const PlistDict* body = command == nullptr ? nullptr : command->AsDict();
+  if (body == nullptr) return Fail(InvalidField("Command", "Command must be a dictionary"));
+  auto type = RequiredString(*body, "RequestType");
+  if (!type) return Fail(type.error());
+  return ReceivedCommand{CommandUuid(std::move(*command_uuid)), std::move(*type), *body};
+}
+
+}  // namespace director

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "mdm/plist.h"
+
+namespace director {
+
+/// Installs or replaces a profile. `payload` is the whole file: XML property list or CMS-signed DER.
+struct InstallProfileCommand {
+  std::string payload;
+};
+
+/// Removes the profile with this top-level PayloadIdentifier.
+struct RemoveProfileCommand {
+  PayloadIdentifier payload_identifier;
+};
+
+/// Asks for all profiles of the channel. ManagedOnly is left out on purpose: a copy installed by hand must be visible.
+struct ProfileListCommand {};
+
+/// Asks for the named facts.
+struct DeviceInformationCommand {
+  std::vector<std::string> queries;
+};
+
+/// Every command that Director can send.
+using Command = std::variant<InstallProfileCommand, RemoveProfileCommand, ProfileListCommand,
+                             DeviceInformationCommand>;
+
+/// The wire names, in one table.
+namespace request_type {
+inline constexpr std::string_view kInstallProfile = "InstallProfile";
+inline constexpr std::string_view kRemoveProfile = "RemoveProfile";
+inline constexpr std::string_view kProfileList = "ProfileList";
+inline constexpr std::string_view kDeviceInformation = "DeviceInformation";
+}  // namespace request_type
+
+/// The queries that Director asks in DeviceInformation; all exist on macOS and iOS.
+const std::vector<std::string>& DeviceInformationQueries();
+
+std::string_view RequestType(const Command& command);
+
+/// Encodes the command as the XML property list that a device receives. Begins with `<?xml`, as SQL stores of NanoMDM and MicroMDM demand.
+/// Source: Apple device-management schema, mdm/commands.
+std::string EncodeCommand(const Command& command, const CommandUuid& command_uuid);
+
+/// A command as a device sees it.
+struct ReceivedCommand {
+  CommandUuid command_uuid;
+  std::string request_type;
+  PlistDict body;  ///< the Command dictionary
+};
+
+/// Decodes what an MDM server hands to a device; for the simulator and the stand-in. kInvalid when CommandUUID,
+/// Command or RequestType is missing or empty.
+Result<ReceivedCommand> DecodeCommand(std::string_view bytes);
+
+}  // namespace director

@@ -1,0 +1,145 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "mdm/plist.h"
+
+namespace director {
+
+/// Kinds of enrollment. Names as NanoMDM's webhook spells them are in `ChannelTypeName`.
+enum class ChannelType {
+  kDevice,                ///< `Device`
+  kUser,                  ///< `User`: user channel of a Mac
+  kSharedIpad,            ///< `Shared iPad`: user channel there
+  kUserEnrollmentDevice,  ///< `User Enrollment (Device)`
+  kUserEnrollment,        ///< `User Enrollment`: its user channel
+};
+
+std::string_view ChannelTypeName(ChannelType type);
+/// kInvalid for other words.
+Result<ChannelType> ParseChannelType(std::string_view name);
+/// True for the user channels.
+bool IsUserChannel(ChannelType type);
+
+/// The largest enrollment id that is accepted, as NanoMDM's SQL stores have it.
+inline constexpr std::size_t kEnrollmentIdSizeMaxBytes = 255;
+
+/// Who speaks. Derived from the property list alone, so it is the same for every upstream.
+/// Source: NanoMDM's resolution of enrollment ids.
+struct Channel {
+  EnrollmentId enrollment_id;  ///< `device_id`, or `device_id:user`
+  EnrollmentId device_id;      ///< the device channel's enrollment id (UDID or EnrollmentID)
+  ChannelType type = ChannelType::kDevice;
+  std::string udid;     ///< empty in User Enrollment
+  std::string user_id;  ///< what follows the colon; empty on device channels
+  friend bool operator==(const Channel&, const Channel&) = default;
+};
+
+/// Makes a channel from the identity keys of a check-in or result. kInvalid when UDID and EnrollmentID are both missing or
+/// empty, of the wrong type, hold a colon, `/`, `\`, comma, quote, control character or NUL, are `.` or `..`, or are
+/// too long. Ids travel in the paths of upstream APIs, where a comma separates them.
+Result<Channel> DecodeChannel(const PlistDict& message);
+
+/// Start of an enrollment, or of an identity renewal. Absent facts are empty strings.
+struct AuthenticateEvent {
+  std::string serial_number;
+  std::string os_version;
+  std::string build_version;
+  std::string product_name;
+  std::string model;
+  std::string device_name;
+};
+
+/// The enrollment can be pushed. Tokens are left out on purpose: they are the MDM server's.
+struct TokenUpdateEvent {
+  std::optional<bool> awaiting_configuration;  ///< absent is not false
+  std::string user_short_name;
+};
+
+struct CheckOutEvent {};
+
+/// A poll with nothing to report.
+struct IdleEvent {};
+
+/// Another check-in (SetBootstrapToken, DeclarativeManagement, ...) or an unknown topic.
+struct OtherEvent {
+  std::string topic;
+};
+
+enum class CommandStatus { kAcknowledged, kError, kCommandFormatError, kNotNow };
+std::string_view CommandStatusName(CommandStatus status);
+
+/// One entry of ErrorChain. First entry = outermost. Missing keys are 0 or empty.
+struct ErrorChainEntry {
+  std::int64_t code = 0;
+  std::string domain;
+  std::string localized_description;
+  std::string us_english_description;
+  friend bool operator==(const ErrorChainEntry&, const ErrorChainEntry&) = default;
+};
+
+/// One profile as a device reports it. Settings are never part of it.
+struct ReportedProfile {
+  PayloadIdentifier payload_identifier;
+  std::string payload_uuid;  ///< letter case as reported
+  std::string display_name;
+  bool has_mdm_payload = false;         ///< it is the enrollment profile
+  bool is_declarative = false;          ///< Source says that declarative management owns it
+  friend bool operator==(const ReportedProfile&, const ReportedProfile&) = default;
+};
+
+/// Answer to DeviceInformation. Absent facts are empty.
+struct DeviceInformationReport {
+  std::string serial_number;
+  std::string os_version;
+  std::string build_version;
+  std::string product_name;
+  std::string model_name;
+  std::string device_name;
+  std::optional<bool> is_supervised;
+};
+
+/// A device's answer to one command.
+struct ResultEvent {
+  CommandUuid command_uuid;
+  CommandStatus status = CommandStatus::kAcknowledged;
+  std::vector<ErrorChainEntry> error_chain;
+  /// Present when the answer carried the key, even with an empty array.
+  std::optional<std::vector<ReportedProfile>> profile_list;
+  std::optional<DeviceInformationReport> device_information;
+};
+
+using EventBody = std::variant<AuthenticateEvent, TokenUpdateEvent, CheckOutEvent, IdleEvent,
+                               ResultEvent, OtherEvent>;
+
+/// Decodes a check-in message (a dictionary with MessageType) into its body. Unknown types become OtherEvent.
+/// kInvalid when a key that Director reads has the wrong type. Source: Apple device-management schema, mdm/checkin.
+Result<EventBody> DecodeCheckin(const PlistDict& message);
+
+/// Decodes a command result or Idle (a dictionary with Status). An unknown status is kInvalid, as is a result other than Idle without
+/// CommandUUID. Booleans that come as integers are read (older systems send them); an error code as a string too.
+/// In ProfileList an entry without PayloadIdentifier is kInvalid as a whole: a list that cannot be read in full is no evidence.
+Result<EventBody> DecodeResult(const PlistDict& message);
+
+/// One thing that a device said, as it came through an upstream's webhook.
+struct MdmEvent {
+  UpstreamName upstream;
+  std::string event_id;  ///< may be empty (NanoHUB)
+  Timestamp created_at;  ///< the upstream's time
+  Channel channel;
+  EventBody body;
+  std::string raw_digest;  ///< SHA-256 (hex) of the raw property list
+};
+
+/// A short word for logs and the event list: `Authenticate`, `Idle`, `Acknowledged`, ...
+std::string_view EventName(const EventBody& body);
+
+}  // namespace director

@@ -1,0 +1,177 @@
+-- The first schema. Times are UTC milliseconds since 1970, words are spelt as in the program,
+-- unknown facts are empty strings, absent times are NULL. Every hot table is keyed by enrollment first.
+
+PRAGMA application_id = 1145655875;  -- "DIRC": tells our files from those of other programs
+
+CREATE TABLE schema_migrations (
+  number INTEGER PRIMARY KEY CHECK (number > 0),
+  name TEXT NOT NULL CHECK (name <> ''),
+  applied_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE enrollments (
+  enrollment_id TEXT NOT NULL PRIMARY KEY CHECK (enrollment_id <> ''),
+  device_id TEXT NOT NULL CHECK (device_id <> ''),
+  channel_type TEXT NOT NULL
+    CHECK (channel_type IN ('Device', 'User', 'Shared iPad', 'User Enrollment (Device)', 'User Enrollment')),
+  udid TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  upstream TEXT NOT NULL CHECK (upstream <> ''),
+  status TEXT NOT NULL
+    CHECK (status IN ('authenticated', 'enrolled', 'checked_out', 'quarantined')),
+  quarantine_reason TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  ask_first INTEGER NOT NULL CHECK (ask_first IN (0, 1)),
+  awaiting_configuration INTEGER CHECK (awaiting_configuration IN (0, 1)),
+  serial_number TEXT NOT NULL,
+  os_version TEXT NOT NULL,
+  build_version TEXT NOT NULL,
+  product_name TEXT NOT NULL,
+  model_name TEXT NOT NULL,
+  device_name TEXT NOT NULL,
+  user_short_name TEXT NOT NULL,
+  is_supervised INTEGER CHECK (is_supervised IN (0, 1)),
+  first_seen_at INTEGER NOT NULL,
+  last_seen_at INTEGER NOT NULL,
+  authenticated_at INTEGER,
+  enrolled_at INTEGER,
+  device_information_at INTEGER,
+  push_count INTEGER NOT NULL CHECK (push_count >= 0),
+  pushed_at INTEGER,
+  push_unregistered INTEGER NOT NULL CHECK (push_unregistered IN (0, 1)),
+  wants_wake INTEGER NOT NULL CHECK (wants_wake IN (0, 1)),
+  due_at INTEGER NOT NULL,   -- when to decide again
+  lease_until INTEGER,       -- a worker holds the claim until then
+  version INTEGER NOT NULL   -- grows with everything that makes an earlier decision stale
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX enrollments_due ON enrollments (due_at);
+CREATE INDEX enrollments_leased ON enrollments (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX enrollments_status ON enrollments (status);
+CREATE INDEX enrollments_id ON enrollments (enrollment_id COLLATE NOCASE);
+CREATE INDEX enrollments_device ON enrollments (device_id COLLATE NOCASE);
+CREATE INDEX enrollments_serial ON enrollments (serial_number COLLATE NOCASE);
+CREATE INDEX enrollments_udid ON enrollments (udid COLLATE NOCASE);
+
+CREATE TABLE reports (
+  enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
+  kind TEXT NOT NULL CHECK (kind IN ('ProfileList')),
+  epoch INTEGER NOT NULL,
+  digest TEXT NOT NULL CHECK (length(digest) = 64),  -- SHA-256 of the body
+  reported_at INTEGER NOT NULL,
+  asked_at INTEGER,
+  PRIMARY KEY (enrollment_id, kind)
+) STRICT, WITHOUT ROWID;
+
+-- Apart from `reports`, so that an unchanged report moves only its times.
+CREATE TABLE report_bodies (
+  enrollment_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  body TEXT NOT NULL,  -- JSON
+  PRIMARY KEY (enrollment_id, kind),
+  FOREIGN KEY (enrollment_id, kind) REFERENCES reports ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE items (
+  enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
+  payload_identifier TEXT NOT NULL CHECK (payload_identifier <> ''),
+  presence TEXT NOT NULL CHECK (presence IN ('present', 'absent')),
+  payload_uuid TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  state TEXT NOT NULL
+    CHECK (state IN ('pending', 'in_flight', 'not_now', 'acknowledged', 'verified', 'backing_off', 'parked', 'blocked')),
+  reason TEXT NOT NULL,
+  state_since INTEGER NOT NULL,
+  due_at INTEGER,
+  attempts INTEGER NOT NULL CHECK (attempts >= 0),
+  next_attempt_at INTEGER,
+  acknowledged_at INTEGER,
+  settled_at INTEGER,
+  verified_at INTEGER,
+  parked INTEGER NOT NULL CHECK (parked IN (0, 1)),
+  parked_build TEXT NOT NULL,
+  last_error TEXT NOT NULL,
+  last_error_at INTEGER,
+  sends_since INTEGER NOT NULL,
+  sends INTEGER NOT NULL CHECK (sends >= 0),
+  PRIMARY KEY (enrollment_id, payload_identifier)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX items_state ON items (payload_identifier, state, presence);
+CREATE INDEX items_waiting ON items (state_since) WHERE state <> 'verified';
+
+CREATE TABLE intents (
+  enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
+  command_uuid TEXT NOT NULL CHECK (command_uuid <> ''),
+  request_type TEXT NOT NULL CHECK (request_type <> ''),
+  payload_identifier TEXT NOT NULL,
+  payload_uuid TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  state TEXT NOT NULL
+    CHECK (state IN ('journaled', 'sent', 'unknown', 'not_now', 'acknowledged', 'failed', 'not_sent', 'refused', 'lost')),
+  journaled_at INTEGER NOT NULL,
+  answered_at INTEGER,
+  not_now_count INTEGER NOT NULL CHECK (not_now_count >= 0),
+  not_now_at INTEGER,
+  error_class TEXT NOT NULL
+    CHECK (error_class IN ('transient', 'permanent', 'user', 'server', 'done', 'unknown')),
+  error TEXT NOT NULL,
+  closed_at INTEGER,             -- NULL until a plan has digested it
+  closed_reason TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (enrollment_id, command_uuid)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX intents_open ON intents (enrollment_id) WHERE closed_at IS NULL;
+CREATE INDEX intents_closed ON intents (closed_at) WHERE closed_at IS NOT NULL;
+
+CREATE TABLE revisions (
+  payload_uuid TEXT NOT NULL PRIMARY KEY CHECK (payload_uuid <> ''),
+  payload_identifier TEXT NOT NULL CHECK (payload_identifier <> ''),
+  display_name TEXT NOT NULL,
+  payload_scope TEXT NOT NULL,
+  payload_types TEXT NOT NULL,  -- JSON array of strings
+  source TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),
+  mobileconfig BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX revisions_identifier ON revisions (payload_identifier, created_at DESC, payload_uuid);
+
+CREATE TABLE assignments (
+  assignment_id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice
+  payload_identifier TEXT NOT NULL CHECK (payload_identifier <> ''),
+  channel TEXT NOT NULL CHECK (channel IN ('device', 'user')),
+  target_kind TEXT NOT NULL CHECK (target_kind IN ('all', 'device')),
+  target TEXT NOT NULL,
+  presence TEXT NOT NULL CHECK (presence IN ('present', 'absent')),
+  payload_uuid TEXT REFERENCES revisions,
+  adopt INTEGER NOT NULL CHECK (adopt IN (0, 1)),
+  source TEXT NOT NULL,
+  assigned_at INTEGER NOT NULL,
+  CONSTRAINT all_names_no_target CHECK ((target_kind = 'all') = (target = '')),
+  CONSTRAINT present_names_a_revision CHECK ((presence = 'present') = (payload_uuid IS NOT NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX assignments_key
+  ON assignments (payload_identifier, channel, target_kind, target COLLATE NOCASE);
+CREATE INDEX assignments_target ON assignments (channel, target_kind, target COLLATE NOCASE);
+
+CREATE TABLE happenings (
+  happening_id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  enrollment_id TEXT NOT NULL,  -- empty when it is about no single enrollment
+  kind TEXT NOT NULL CHECK (kind <> ''),
+  text TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX happenings_enrollment ON happenings (enrollment_id) WHERE enrollment_id <> '';
+
+CREATE TABLE dead_letters (
+  dead_letter_id INTEGER PRIMARY KEY,
+  received_at INTEGER NOT NULL,
+  upstream TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),
+  body BLOB NOT NULL CHECK (length(body) <= 65536)
+) STRICT;

@@ -1,0 +1,252 @@
+#include "reconciler/delivery.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "mdm/command.h"
+#include "reconciler/backoff.h"
+
+namespace director {
+namespace {
+
+constexpr Duration kDay = std::chrono::hours(24);
+
+/// What delivery has to know about one enrollment at one moment.
+struct Delivery {
+  const Snapshot& snapshot;
+  const Settings& settings;
+  Timestamp now;
+  const std::vector<Intent>& staying;
+  std::string noun;
+
+  const Enrollment& enrollment() const { return snapshot.enrollment; }
+  const std::string& key() const { return snapshot.enrollment.channel.enrollment_id.value(); }
+  bool upstream_down() const { return snapshot.upstream_retry_at && *snapshot.upstream_retry_at > now; }
+  bool awake() const { return enrollment().last_seen_at + settings.awake_window > now; }
+
+  const Intent* Find(std::string_view request_type) const {
+    const auto found = std::find_if(staying.begin(), staying.end(), [&](const Intent& intent) {
+      return intent.request_type == request_type;
+    });
+    return found == staying.end() ? nullptr : &*found;
+  }
+  int OpenChanges() const {
+    return static_cast<int>(std::count_if(staying.begin(), staying.end(), [](const Intent& intent) {
+      return IsOpen(intent.state) && !intent.payload_identifier.empty();
+    }));
+  }
+  bool AnyOpen() const {
+    return std::any_of(staying.begin(), staying.end(),
+                       [](const Intent& intent) { return IsOpen(intent.state); });
+  }
+};
+
+/// Sends what is wanted, in order of the identifiers, up to the bound; the others keep waiting and say so.
+void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
+  int room = delivery.settings.commands_per_session_max - delivery.OpenChanges();
+  for (ItemWork& item : items) {
+    if (!item.wanted) continue;
+    if (room-- <= 0) {
+      SetState(item.record, ItemState::kPending,
+               item.record.reason + " It waits until the commands under way are answered.",
+               delivery.now);
+      continue;
+    }
+    SetState(item.record, ItemState::kInFlight, item.wanted->reason, delivery.now);
+    ++item.record.sends;
+    plan.commands.push_back(*item.wanted);
+  }
+}
+
+Timestamp ReportDueAt(const Delivery& delivery) {
+  const auto& report = delivery.snapshot.profile_list;
+  if (!report || report->epoch != delivery.enrollment().epoch) return delivery.now;
+  const auto& wanted_at = delivery.enrollment().report_wanted_at;
+  if (wanted_at && report->reported_at < *wanted_at) return delivery.now;
+  return report->reported_at + Jittered(delivery.settings.profile_list_interval, delivery.key());
+}
+
+bool WantsReport(const Delivery& delivery, const std::vector<ItemWork>& items, const Plan& plan) {
+  return !plan.commands.empty() || delivery.now >= ReportDueAt(delivery) ||
+         std::any_of(items.begin(), items.end(), [](const ItemWork& item) {
+           return item.needs_report || item.wanted.has_value();
+         });
+}
+
+PlannedCommand Question(std::string_view request_type, std::string reason) {
+  PlannedCommand command;
+  command.request_type = std::string(request_type);
+  command.reason = std::move(reason);
+  return command;
+}
+
+/// DeviceInformation only rides along while the device is awake; it wakes nobody.
+bool WantsDeviceInformation(const Delivery& delivery) {
+  const Enrollment& enrollment = delivery.enrollment();
+  if (IsUserChannel(enrollment.channel.type) || !delivery.awake()) return false;
+  if (delivery.Find(request_type::kDeviceInformation) != nullptr) return false;
+  return !enrollment.device_information_at ||
+         *enrollment.device_information_at +
+                 Jittered(delivery.settings.device_information_interval, delivery.key()) <=
+             delivery.now;
+}
+
+void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
+  if (WantsDeviceInformation(delivery)) {
+    plan.commands.push_back(Question(request_type::kDeviceInformation,
+                                     "The facts about the device are missing or a day old."));
+  }
+  if (!WantsReport(delivery, items, plan)) return;
+  const Intent* outstanding = delivery.Find(request_type::kProfileList);
+  if (outstanding == nullptr) {
+    plan.commands.push_back(
+        Question(request_type::kProfileList,
+                 delivery.awake() ? "The device's own report proves what it has."
+                                  : "One harmless question waits for a sleeping device."));
+    return;
+  }
+  if (!IsOpen(outstanding->state)) {
+    plan.notes.push_back(fmt::format("ProfileList failed at {}: {} It is asked again later.",
+                                     FormatTime(outstanding->answered_at.value_or(delivery.now)),
+                                     outstanding->error));
+  }
+}
+
+/// When the next push to a device with commands in its queue is due.
+Timestamp NextPushAt(const Delivery& delivery) {
+  const Enrollment& enrollment = delivery.enrollment();
+  Timestamp at = enrollment.pushed_at ? *enrollment.pushed_at : delivery.now;
+  if (enrollment.pushed_at && enrollment.push_count > 0) {
+    at += Jittered(PushDelay(enrollment.push_count, delivery.settings), delivery.key());
+  } else if (enrollment.pushed_at) {
+    at += Jittered(delivery.settings.push_delay_min, delivery.key());
+  }
+  const bool only_not_now =
+      std::none_of(delivery.staying.begin(), delivery.staying.end(), [](const Intent& intent) {
+        return IsOpen(intent.state) && intent.state != IntentState::kNotNow;
+      });
+  if (!only_not_now) return at;
+  for (const Intent& intent : delivery.staying) {
+    if (intent.state != IntentState::kNotNow || !intent.not_now_at) continue;
+    at = std::max(at, *intent.not_now_at +
+                          Jittered(NotNowPushDelay(std::max(intent.not_now_count, 1),
+                                                   delivery.settings),
+                                   delivery.key()));
+  }
+  return at;
+}
+
+void DecidePush(const Delivery& delivery, Plan& plan) {
+  if (plan.commands.empty() && !delivery.AnyOpen()) return;
+  if (delivery.enrollment().push_unregistered) {
+    plan.notes.push_back(
+        "Apple says that the push token is dead; pushes stop until the next TokenUpdate.");
+    return;
+  }
+  const Timestamp next_push_at = NextPushAt(delivery);
+  // A device that reacted to the last push is pushed at once; one that stays silent is not hurried by new work.
+  const bool reacts = delivery.awake() || delivery.enrollment().push_count == 0;
+  plan.push = (reacts && !plan.commands.empty()) || next_push_at <= delivery.now;
+  if (!plan.push) plan.due_at = std::min(plan.due_at, next_push_at);
+}
+
+std::string DescribeSleep(const Delivery& delivery, const Plan& plan) {
+  const Enrollment& enrollment = delivery.enrollment();
+  const Intent* question = delivery.Find(request_type::kProfileList);
+  const Timestamp since = question != nullptr ? question->journaled_at : delivery.now;
+  std::string next = plan.push ? "It is pushed now."
+                               : fmt::format("Next push at {}.", FormatTime(NextPushAt(delivery)));
+  if (enrollment.push_unregistered) next = "It cannot be pushed until its next TokenUpdate.";
+  return fmt::format(
+      "{} was last heard from at {}. One question has been waiting for it since {}; changes go when it polls. {}",
+      delivery.noun, FormatTime(enrollment.last_seen_at), FormatTime(since), next);
+}
+
+/// Tells in each record that waits for the device what it waits for.
+void ExplainSleep(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
+  const std::string sleep = DescribeSleep(delivery, plan);
+  for (ItemWork& item : items) {
+    if (!item.wanted && !item.needs_report) continue;
+    SetState(item.record, item.record.state, item.record.reason + " " + sleep, delivery.now);
+  }
+}
+
+void ExplainUpstreamDown(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
+  const Timestamp retry_at = *delivery.snapshot.upstream_retry_at;
+  const std::string text =
+      fmt::format("The MDM server cannot be reached ({}); it is tried again at {}.",
+                  delivery.snapshot.upstream_problem, FormatTime(retry_at));
+  plan.notes.push_back(text);
+  plan.due_at = std::min(plan.due_at, retry_at);
+  for (ItemWork& item : items) {
+    if (!item.wanted && !item.needs_report) continue;
+    SetState(item.record, item.record.state, item.record.reason + " " + text, delivery.now);
+  }
+}
+
+/// The moment of the next look, from everything that passes by itself.
+void Schedule(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
+  const Timestamp report_due_at = ReportDueAt(delivery);
+  if (report_due_at > delivery.now) plan.due_at = std::min(plan.due_at, report_due_at);
+  for (const ItemWork& item : items) {
+    if (item.record.due_at) plan.due_at = std::min(plan.due_at, *item.record.due_at);
+    plan.wants_wake = plan.wants_wake || item.needs_report || item.wanted.has_value();
+  }
+  for (const Intent& intent : delivery.staying) {
+    if (!IsOpen(intent.state)) {
+      plan.due_at = std::min(plan.due_at, intent.answered_at.value_or(delivery.now) +
+                                              delivery.settings.server_retry_delay_min);
+      continue;
+    }
+    const Timestamp overdue_at = intent.journaled_at + delivery.settings.lost_after;
+    if (overdue_at <= delivery.now) {
+      plan.wants_wake = true;
+    } else {
+      plan.due_at = std::min(plan.due_at, overdue_at);
+    }
+  }
+}
+
+}  // namespace
+
+void Deliver(const Snapshot& snapshot, const Settings& settings, Timestamp now,
+             const std::vector<Intent>& staying, std::vector<ItemWork>& items, Plan& plan) {
+  const Delivery delivery{snapshot, settings, now, staying, DeviceNoun(snapshot.enrollment)};
+  plan.due_at = now + kDay;
+  if (delivery.upstream_down()) {
+    ExplainUpstreamDown(delivery, items, plan);
+  } else {
+    if (delivery.awake()) SendChanges(delivery, items, plan);
+    AskQuestions(delivery, items, plan);
+    DecidePush(delivery, plan);
+    if (!delivery.awake()) ExplainSleep(delivery, items, plan);
+  }
+  Schedule(delivery, items, plan);
+}
+
+void BlockAll(const Snapshot& snapshot, Timestamp now, std::vector<ItemWork>& items, Plan& plan) {
+  const Enrollment& enrollment = snapshot.enrollment;
+  std::string why;
+  switch (enrollment.status) {
+    case EnrollmentStatus::kAuthenticated:
+      why = "The enrollment has begun and is not finished: its TokenUpdate is awaited.";
+      break;
+    case EnrollmentStatus::kCheckedOut:
+      why = "The device has checked out of management; it is sent nothing until it enrolls again.";
+      break;
+    case EnrollmentStatus::kQuarantined:
+      why = "Quarantined: " + enrollment.quarantine_reason;
+      break;
+    case EnrollmentStatus::kEnrolled:
+      why = "The enrollment takes commands.";
+      break;
+  }
+  plan.due_at = now + kDay;
+  plan.notes.push_back(why);
+  for (ItemWork& item : items) {
+    SetState(item.record, ItemState::kBlocked, why, now);
+  }
+}
+
+}  // namespace director

@@ -1,0 +1,209 @@
+#include "reconciler/history.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "mdm/command.h"
+#include "reconciler/backoff.h"
+
+namespace director {
+namespace {
+
+ItemRecord NewRecord(const DesiredItem& desired, std::int64_t epoch, Timestamp now) {
+  ItemRecord record;
+  record.payload_identifier = desired.payload_identifier;
+  record.presence = desired.presence;
+  record.payload_uuid = desired.payload_uuid;
+  record.epoch = epoch;
+  record.state_since = now;
+  record.sends_since = now;
+  return record;
+}
+
+bool SameTarget(const ItemRecord& record, const DesiredItem& desired, std::int64_t epoch) {
+  return record.presence == desired.presence && record.payload_uuid == desired.payload_uuid &&
+         record.epoch == epoch;
+}
+
+/// The record for a new target keeps what is about the item as such: how often it was sent today, and which reports are too old to prove anything.
+ItemRecord Retarget(const ItemRecord& old, const DesiredItem& desired, std::int64_t epoch,
+                    Timestamp now) {
+  ItemRecord record = NewRecord(desired, epoch, now);
+  record.sends_since = old.sends_since;
+  record.sends = old.sends;
+  if (old.epoch == epoch) record.settled_at = old.settled_at;
+  return record;
+}
+
+void Unpark(ItemRecord& record) {
+  record.parked = false;
+  record.parked_build.clear();
+  record.attempts = 0;
+  record.next_attempt_at.reset();
+}
+
+ItemRecord RecordFor(const DesiredItem& desired, const Snapshot& snapshot, Timestamp now) {
+  const std::int64_t epoch = snapshot.enrollment.epoch;
+  const auto old = std::find_if(
+      snapshot.items.begin(), snapshot.items.end(),
+      [&](const ItemRecord& r) { return r.payload_identifier == desired.payload_identifier; });
+  if (old == snapshot.items.end()) return NewRecord(desired, epoch, now);
+  if (!SameTarget(*old, desired, epoch)) return Retarget(*old, desired, epoch, now);
+  ItemRecord record = *old;
+  const std::string& build = snapshot.enrollment.build_version;
+  if (record.parked && !build.empty() && build != record.parked_build) Unpark(record);
+  return record;
+}
+
+bool IsQuestion(const Intent& intent) { return intent.payload_identifier.empty(); }
+
+/// True when the command was about what the item should be now, not about an earlier target.
+bool IsAboutTarget(const Intent& intent, const ItemRecord& record) {
+  if (intent.request_type == request_type::kRemoveProfile) {
+    return record.presence == Presence::kAbsent;
+  }
+  return record.presence == Presence::kPresent && intent.payload_uuid == record.payload_uuid;
+}
+
+void Park(ItemRecord& record, const Enrollment& enrollment) {
+  record.parked = true;
+  record.parked_build = enrollment.build_version;
+  record.next_attempt_at.reset();
+}
+
+void CountFailure(ItemRecord& record, ErrorClass error_class, Timestamp at,
+                  const Enrollment& enrollment, const Settings& settings) {
+  ++record.attempts;
+  const bool tries_used = error_class == ErrorClass::kUnknown &&
+                          record.attempts >= settings.unknown_attempts_max;
+  if (error_class == ErrorClass::kPermanent || error_class == ErrorClass::kUser || tries_used) {
+    Park(record, enrollment);
+    return;
+  }
+  const std::string key = enrollment.channel.enrollment_id.value() + record.payload_identifier.value();
+  record.next_attempt_at =
+      at + Jittered(RetryDelay(error_class, record.attempts, settings), key);
+}
+
+void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
+                 Timestamp now, ItemRecord& record) {
+  const Timestamp at = intent.answered_at.value_or(now);
+  if (intent.state == IntentState::kNotSent) {
+    record.next_attempt_at = at + settings.retry_delay_min;
+    record.sends = std::max(record.sends - 1, 0);
+    record.last_error = intent.error;
+    record.last_error_at = at;
+    return;
+  }
+  record.settled_at = std::max(at, record.settled_at.value_or(at));
+  if (!IsAboutTarget(intent, record)) return;
+  const bool done = intent.state == IntentState::kAcknowledged ||
+                    intent.error_class == ErrorClass::kDone;
+  if (done) {
+    record.acknowledged_at = at;
+    record.last_error.clear();
+    record.last_error_at.reset();
+    return;
+  }
+  record.last_error = intent.error;
+  record.last_error_at = at;
+  CountFailure(record, intent.error_class, at, snapshot.enrollment, settings);
+}
+
+/// True when the device has been heard from so long after the command that an answer cannot come any more: the MDM lost it, or its webhook.
+bool IsLost(const Intent& intent, const Enrollment& enrollment, const Settings& settings) {
+  if (intent.epoch != enrollment.epoch) return true;
+  if (intent.state == IntentState::kNotNow) {
+    return enrollment.last_seen_at >=
+           intent.not_now_at.value_or(intent.journaled_at) + settings.not_now_lost_after;
+  }
+  return enrollment.last_seen_at >= intent.journaled_at + settings.lost_after;
+}
+
+/// True when a report that was asked for after a command of unknown outcome has come: the command would have been answered before.
+bool IsDisproved(const Intent& intent, const std::optional<ProfileListReport>& report) {
+  return intent.state == IntentState::kUnknown && report.has_value() &&
+         report->epoch == intent.epoch && report->asked_at.has_value() &&
+         *report->asked_at > intent.journaled_at;
+}
+
+bool IsShown(const Intent& intent, const std::optional<ProfileListReport>& report) {
+  if (!report || !report->asked_at || *report->asked_at < intent.journaled_at) return false;
+  const auto shown = std::find_if(
+      report->profiles.begin(), report->profiles.end(), [&](const ReportedProfile& profile) {
+        return profile.payload_identifier == intent.payload_identifier;
+      });
+  if (intent.request_type == request_type::kRemoveProfile) return shown == report->profiles.end();
+  return shown != report->profiles.end() &&
+         EqualsIgnoreCaseAscii(shown->payload_uuid, intent.payload_uuid.value());
+}
+
+/// A question that failed is not asked again at once: its intent stays as the memory of that.
+bool IsHeldBack(const Intent& intent, const Settings& settings, Timestamp now) {
+  if (!IsQuestion(intent) || intent.state == IntentState::kAcknowledged) return false;
+  const Duration pause = intent.state == IntentState::kNotSent ? settings.retry_delay_min
+                                                               : settings.server_retry_delay_min;
+  return now < intent.answered_at.value_or(now) + pause;
+}
+
+enum class Fate { kStays, kGone };
+
+Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
+               Timestamp now, ItemWork* work, Plan& plan) {
+  if (!IsOpen(intent.state)) {
+    if (intent.epoch == snapshot.enrollment.epoch && IsHeldBack(intent, settings, now)) {
+      return Fate::kStays;
+    }
+    if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
+      DigestFinal(intent, snapshot, settings, now, work->record);
+    }
+    plan.closed.push_back({intent.command_uuid, intent.state, {}});
+    return Fate::kGone;
+  }
+  if (!IsQuestion(intent) && IsShown(intent, snapshot.profile_list)) {
+    plan.closed.push_back({intent.command_uuid, IntentState::kAcknowledged,
+                           "The device's own report shows it; the answer itself never came."});
+    return Fate::kGone;
+  }
+  if (IsLost(intent, snapshot.enrollment, settings) || IsDisproved(intent, snapshot.profile_list)) {
+    if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) work->record.settled_at = now;
+    plan.closed.push_back({intent.command_uuid, IntentState::kLost,
+                           fmt::format("{} got no answer; it is taken as lost.",
+                                       intent.request_type)});
+    return Fate::kGone;
+  }
+  return Fate::kStays;
+}
+
+}  // namespace
+
+std::vector<ItemWork> StartItems(const Snapshot& snapshot, Timestamp now) {
+  std::vector<ItemWork> items;
+  for (DesiredItem& desired : ResolveDesired(snapshot.assignments)) {
+    ItemWork work;
+    work.record = RecordFor(desired, snapshot, now);
+    work.desired = std::move(desired);
+    items.push_back(std::move(work));
+  }
+  return items;
+}
+
+std::vector<Intent> DigestIntents(const Snapshot& snapshot, const Settings& settings, Timestamp now,
+                                  std::vector<ItemWork>& items, Plan& plan) {
+  std::vector<Intent> staying;
+  for (const Intent& intent : snapshot.intents) {
+    const auto work = std::find_if(items.begin(), items.end(), [&](const ItemWork& item) {
+      return item.desired.payload_identifier == intent.payload_identifier;
+    });
+    ItemWork* found = work == items.end() ? nullptr : &*work;
+    if (DigestOne(intent, snapshot, settings, now, found, plan) == Fate::kStays) {
+      staying.push_back(intent);
+      if (found != nullptr) found->open = &intent;
+    }
+  }
+  return staying;
+}
+
+}  // namespace director

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "reconciler/desired.h"
+#include "reconciler/plan.h"
+#include "reconciler/state.h"
+
+namespace director {
+
+/// One desired item on its way through the rules of one `Reconcile`.
+struct ItemWork {
+  DesiredItem desired;
+  ItemRecord record;                      ///< starts as the stored one, leaves as the new one
+  const Intent* open = nullptr;           ///< the item's command without a final answer
+  std::optional<PlannedCommand> wanted;   ///< what the rules want to send, if the device may be sent anything
+  bool needs_report = false;              ///< no decision without a newer ProfileList
+};
+
+/// Sets state, reason and due time; `state_since` moves only when the state changes.
+void SetState(ItemRecord& record, ItemState state, std::string reason, Timestamp now,
+              std::optional<Timestamp> due_at = std::nullopt);
+
+/// "The Mac", "The iPhone", ... or "The device", for the start of a sentence.
+std::string DeviceNoun(const Enrollment& enrollment);
+
+}  // namespace director

@@ -1,0 +1,238 @@
+#include "reconciler/observe.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "mdm/command.h"
+
+namespace director {
+namespace {
+
+/// One event on its way into the state.
+struct Step {
+  const MdmEvent& event;
+  const std::optional<Intent>& intent;
+  Timestamp received_at;
+  Timestamp heard_at;
+  bool is_new = false;
+  Observation& out;
+};
+
+template <typename T>
+void Adopt(T& fact, const T& reported) {
+  if (reported != T{}) fact = reported;
+}
+
+void Happened(Step& step, std::string sentence) {
+  step.out.happenings.push_back(std::move(sentence));
+}
+
+void Hear(Step& step) {
+  Enrollment& enrollment = step.out.enrollment;
+  enrollment.last_seen_at = std::max(enrollment.last_seen_at, step.heard_at);
+  enrollment.push_count = 0;
+}
+
+/// Compares a serial number that the device just said with the known one; another one means that two devices share a UDID.
+void CheckSerial(Step& step, const std::string& reported) {
+  Enrollment& enrollment = step.out.enrollment;
+  if (reported.empty() || enrollment.serial_number.empty() || reported == enrollment.serial_number ||
+      enrollment.status == EnrollmentStatus::kQuarantined) {
+    return;
+  }
+  enrollment.status = EnrollmentStatus::kQuarantined;
+  enrollment.quarantine_reason = fmt::format(
+      "the UDID belonged to serial number {} and came with {} at {}. Nothing is sent until an "
+      "operator releases it.",
+      enrollment.serial_number, reported, FormatTime(step.received_at));
+  Happened(step, "Quarantined: " + enrollment.quarantine_reason);
+}
+
+/// A device that speaks is enrolled, whatever event got lost before.
+void ProveEnrolled(Step& step) {
+  Enrollment& enrollment = step.out.enrollment;
+  if (enrollment.status != EnrollmentStatus::kAuthenticated) return;
+  enrollment.status = EnrollmentStatus::kEnrolled;
+  step.out.due = true;
+}
+
+bool IsOlder(const Step& step, const std::optional<Timestamp>& than) {
+  return than.has_value() && step.event.created_at < *than;
+}
+
+void Apply(Step& step, const AuthenticateEvent& event) {
+  Enrollment& enrollment = step.out.enrollment;
+  const bool seen_before = enrollment.authenticated_at == step.event.created_at;
+  if (seen_before || IsOlder(step, enrollment.authenticated_at)) return;
+  CheckSerial(step, event.serial_number);
+  if (enrollment.status == EnrollmentStatus::kQuarantined) return;
+  if (!step.is_new) {
+    ++enrollment.epoch;
+    enrollment.ask_first = enrollment.status != EnrollmentStatus::kCheckedOut;
+    step.out.queue_lost = true;
+  }
+  const bool token_came_first = enrollment.enrolled_at && *enrollment.enrolled_at > step.event.created_at;
+  enrollment.status =
+      token_came_first ? EnrollmentStatus::kEnrolled : EnrollmentStatus::kAuthenticated;
+  enrollment.authenticated_at = step.event.created_at;
+  enrollment.upstream = step.event.upstream;
+  enrollment.awaiting_configuration.reset();
+  enrollment.device_information_at.reset();
+  Adopt(enrollment.serial_number, event.serial_number);
+  Adopt(enrollment.os_version, event.os_version);
+  Adopt(enrollment.build_version, event.build_version);
+  Adopt(enrollment.product_name, event.product_name);
+  Adopt(enrollment.model_name, event.model);
+  Adopt(enrollment.device_name, event.device_name);
+  step.out.due = true;
+  Happened(step, step.is_new ? "Enrollment began."
+                             : fmt::format("Enrolled again (epoch {}).", enrollment.epoch));
+}
+
+void Apply(Step& step, const TokenUpdateEvent& event) {
+  Enrollment& enrollment = step.out.enrollment;
+  Adopt(enrollment.user_short_name, event.user_short_name);
+  if (event.awaiting_configuration) {
+    enrollment.awaiting_configuration = event.awaiting_configuration;
+    // A device in Setup Assistant has been wiped: there is nothing on it to ask about.
+    if (*event.awaiting_configuration) enrollment.ask_first = false;
+  }
+  enrollment.push_unregistered = false;
+  if (IsOlder(step, enrollment.authenticated_at)) return;
+  const bool came_back = enrollment.status == EnrollmentStatus::kAuthenticated ||
+                         enrollment.status == EnrollmentStatus::kCheckedOut;
+  enrollment.enrolled_at = std::max(step.event.created_at, enrollment.enrolled_at.value_or(step.event.created_at));
+  enrollment.upstream = step.event.upstream;
+  if (came_back) {
+    enrollment.status = EnrollmentStatus::kEnrolled;
+    Happened(step, "Enrolled.");
+  }
+  step.out.due = true;
+}
+
+void Apply(Step& step, const CheckOutEvent&) {
+  Enrollment& enrollment = step.out.enrollment;
+  if (IsOlder(step, enrollment.enrolled_at) || enrollment.status == EnrollmentStatus::kCheckedOut) return;
+  if (enrollment.status != EnrollmentStatus::kQuarantined) {
+    enrollment.status = EnrollmentStatus::kCheckedOut;
+  }
+  step.out.queue_lost = true;
+  step.out.due = true;
+  Happened(step, "Checked out of management.");
+}
+
+void Apply(Step& step, const IdleEvent&) {
+  ProveEnrolled(step);
+  step.out.due = step.out.due || step.out.enrollment.wants_wake;
+}
+
+void Apply(Step& step, const OtherEvent&) { ProveEnrolled(step); }
+
+std::string DescribeError(const ClassifiedError& error) {
+  std::string text = error.text.empty() ? std::string("no description.") : error.text;
+  if (text.back() != '.' && text.back() != '!') text += ".";
+  if (!error.domain.empty()) {
+    text += fmt::format(" ({} {}{}{})", error.domain, error.code, error.meaning.empty() ? "" : ": ",
+                        error.meaning);
+  }
+  return text;
+}
+
+/// Takes the answer into the journaled intent. A second answer to the same command changes nothing.
+void Answer(Step& step, const ResultEvent& result) {
+  if (!step.intent || !IsOpen(step.intent->state)) return;
+  Intent intent = *step.intent;
+  switch (result.status) {
+    case CommandStatus::kNotNow:
+      intent.state = IntentState::kNotNow;
+      ++intent.not_now_count;
+      intent.not_now_at = step.event.created_at;
+      break;
+    case CommandStatus::kAcknowledged:
+      intent.state = IntentState::kAcknowledged;
+      break;
+    case CommandStatus::kError: {
+      const ClassifiedError error = ClassifyErrorChain(result.error_chain, intent.request_type);
+      intent.state = IntentState::kFailed;
+      intent.error_class = error.error_class;
+      intent.error = DescribeError(error);
+      break;
+    }
+    case CommandStatus::kCommandFormatError:
+      intent.state = IntentState::kFailed;
+      intent.error_class = ErrorClass::kPermanent;
+      intent.error = "The device says that the command is malformed (CommandFormatError).";
+      break;
+  }
+  if (result.status != CommandStatus::kNotNow) intent.answered_at = step.event.created_at;
+  if (intent.state == IntentState::kFailed) {
+    Happened(step, fmt::format("{} {} failed: {}", intent.request_type,
+                               intent.payload_identifier.value(), intent.error));
+  }
+  step.out.intent = std::move(intent);
+  step.out.due = true;
+}
+
+void TakeFacts(Step& step, const DeviceInformationReport& report) {
+  Enrollment& enrollment = step.out.enrollment;
+  CheckSerial(step, report.serial_number);
+  if (enrollment.status == EnrollmentStatus::kQuarantined) return;
+  Adopt(enrollment.serial_number, report.serial_number);
+  Adopt(enrollment.os_version, report.os_version);
+  Adopt(enrollment.build_version, report.build_version);
+  Adopt(enrollment.product_name, report.product_name);
+  Adopt(enrollment.model_name, report.model_name);
+  Adopt(enrollment.device_name, report.device_name);
+  Adopt(enrollment.is_supervised, report.is_supervised);
+  enrollment.device_information_at = step.event.created_at;
+  step.out.due = true;
+}
+
+void Apply(Step& step, const ResultEvent& result) {
+  // An answer from before the last Authenticate speaks about a device that may have been wiped since.
+  if (IsOlder(step, step.out.enrollment.authenticated_at)) return;
+  ProveEnrolled(step);
+  Answer(step, result);
+  if (result.device_information) TakeFacts(step, *result.device_information);
+  if (result.profile_list && result.status == CommandStatus::kAcknowledged) {
+    ProfileListReport report;
+    report.epoch = step.out.enrollment.epoch;
+    report.reported_at = step.event.created_at;
+    if (step.intent && step.intent->request_type == request_type::kProfileList) {
+      report.asked_at = step.intent->journaled_at;
+    }
+    report.profiles = *result.profile_list;
+    step.out.report = std::move(report);
+    step.out.due = true;
+  }
+}
+
+Enrollment NewEnrollment(const MdmEvent& event, Timestamp received_at) {
+  Enrollment enrollment;
+  enrollment.channel = event.channel;
+  enrollment.upstream = event.upstream;
+  enrollment.first_seen_at = received_at;
+  return enrollment;
+}
+
+}  // namespace
+
+Observation Observe(const std::optional<Enrollment>& known, const std::optional<Intent>& intent,
+                    const MdmEvent& event, Timestamp received_at) {
+  Observation out;
+  out.enrollment = known ? *known : NewEnrollment(event, received_at);
+  const bool late = received_at - event.created_at > kLateEventAfter;
+  Step step{event, intent, received_at, late ? event.created_at : received_at, !known, out};
+  std::visit([&](const auto& body) { Apply(step, body); }, event.body);
+
+  const bool only_a_poll = !out.due && known && out.enrollment == *known;
+  const bool seen_lately = known && step.heard_at < known->last_seen_at + kSeenWriteInterval;
+  if (only_a_poll && seen_lately && known->push_count == 0) return out;
+  Hear(step);
+  out.enrollment_changed = !known || out.enrollment != *known;
+  return out;
+}
+
+}  // namespace director

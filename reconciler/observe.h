@@ -1,0 +1,36 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reconciler/state.h"
+
+namespace director {
+
+/// How often the poll of an idle device is written down.
+inline constexpr Duration kSeenWriteInterval = std::chrono::minutes(5);
+/// An event that took longer than this through the webhook does not prove that the device is awake.
+inline constexpr Duration kLateEventAfter = std::chrono::minutes(1);
+
+/// What one event changes.
+struct Observation {
+  Enrollment enrollment;
+  std::optional<Intent> intent;              ///< the answered intent as it is now, when it changed
+  std::optional<ProfileListReport> report;   ///< a ProfileList to keep, if it is not older than the kept one
+  bool enrollment_changed = false;           ///< `enrollment` has to be written
+  bool queue_lost = false;                   ///< the MDM dropped its queue: every open intent is lost
+  bool due = false;                          ///< something changed that a decision rests on
+  std::vector<std::string> happenings;       ///< sentences for the event list; most events have none
+};
+
+/// Applies one event of a device to what is known about its enrollment. `known` is empty for an id never seen; `intent` is the journaled one
+/// that a result names, if there is one.
+///
+/// Any event may come twice, late or out of order: an Authenticate, CheckOut or report that is older than what is known changes nothing that is
+/// newer, a second answer to a command changes nothing, and any word from an unknown or half-enrolled id proves that it is enrolled.
+/// An Authenticate with another serial number quarantines. Pure; cannot fail.
+Observation Observe(const std::optional<Enrollment>& known, const std::optional<Intent>& intent,
+                    const MdmEvent& event, Timestamp received_at);
+
+}  // namespace director

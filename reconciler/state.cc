@@ -1,0 +1,121 @@
+#include "reconciler/state.h"
+
+#include <array>
+#include <utility>
+
+namespace director {
+namespace {
+
+template <typename Enum, std::size_t N>
+using NameTable = std::array<std::pair<Enum, std::string_view>, N>;
+
+constexpr NameTable<EnrollmentStatus, 4> kEnrollmentStatusNames{{
+    {EnrollmentStatus::kAuthenticated, "authenticated"},
+    {EnrollmentStatus::kEnrolled, "enrolled"},
+    {EnrollmentStatus::kCheckedOut, "checked_out"},
+    {EnrollmentStatus::kQuarantined, "quarantined"},
+}};
+
+constexpr NameTable<Presence, 2> kPresenceNames{{
+    {Presence::kPresent, "present"},
+    {Presence::kAbsent, "absent"},
+}};
+
+constexpr NameTable<TargetKind, 2> kTargetKindNames{{
+    {TargetKind::kAll, "all"},
+    {TargetKind::kDevice, "device"},
+}};
+
+constexpr NameTable<ItemState, 8> kItemStateNames{{
+    {ItemState::kPending, "pending"},
+    {ItemState::kInFlight, "in_flight"},
+    {ItemState::kNotNow, "not_now"},
+    {ItemState::kAcknowledged, "acknowledged"},
+    {ItemState::kVerified, "verified"},
+    {ItemState::kBackingOff, "backing_off"},
+    {ItemState::kParked, "parked"},
+    {ItemState::kBlocked, "blocked"},
+}};
+
+constexpr NameTable<IntentState, 9> kIntentStateNames{{
+    {IntentState::kJournaled, "journaled"},
+    {IntentState::kSent, "sent"},
+    {IntentState::kUnknown, "unknown"},
+    {IntentState::kNotNow, "not_now"},
+    {IntentState::kAcknowledged, "acknowledged"},
+    {IntentState::kFailed, "failed"},
+    {IntentState::kNotSent, "not_sent"},
+    {IntentState::kRefused, "refused"},
+    {IntentState::kLost, "lost"},
+}};
+
+template <typename Enum, std::size_t N>
+std::string_view NameOf(const NameTable<Enum, N>& table, Enum value) {
+  for (const auto& [candidate, name] : table) {
+    if (candidate == value) return name;
+  }
+  return {};
+}
+
+template <typename Enum, std::size_t N>
+Result<Enum> ValueOf(const NameTable<Enum, N>& table, std::string_view name) {
+  std::string known;
+  for (const auto& [candidate, candidate_name] : table) {
+    if (candidate_name == name) return candidate;
+    known += (known.empty() ? "" : ", ") + std::string(candidate_name);
+  }
+  return Fail(ErrorKind::kInvalid, "must be one of: " + known);
+}
+
+}  // namespace
+
+std::string_view EnrollmentStatusName(EnrollmentStatus status) {
+  return NameOf(kEnrollmentStatusNames, status);
+}
+Result<EnrollmentStatus> ParseEnrollmentStatus(std::string_view name) {
+  return ValueOf(kEnrollmentStatusNames, name);
+}
+
+std::string_view PresenceName(Presence presence) { return NameOf(kPresenceNames, presence); }
+Result<Presence> ParsePresence(std::string_view name) { return ValueOf(kPresenceNames, name); }
+
+std::string_view TargetKindName(TargetKind kind) { return NameOf(kTargetKindNames, kind); }
+Result<TargetKind> ParseTargetKind(std::string_view name) {
+  return ValueOf(kTargetKindNames, name);
+}
+
+std::string_view ItemStateName(ItemState state) { return NameOf(kItemStateNames, state); }
+Result<ItemState> ParseItemState(std::string_view name) { return ValueOf(kItemStateNames, name); }
+
+const std::vector<ItemState>& AllItemStates() {
+  static const std::vector<ItemState> states = [] {
+    std::vector<ItemState> all;
+    for (const auto& [state, name] : kItemStateNames) all.push_back(state);
+    return all;
+  }();
+  return states;
+}
+
+std::string_view IntentStateName(IntentState state) { return NameOf(kIntentStateNames, state); }
+Result<IntentState> ParseIntentState(std::string_view name) {
+  return ValueOf(kIntentStateNames, name);
+}
+
+bool IsOpen(IntentState state) {
+  switch (state) {
+    case IntentState::kJournaled:
+    case IntentState::kSent:
+    case IntentState::kUnknown:
+    case IntentState::kNotNow:
+      return true;
+    case IntentState::kAcknowledged:
+    case IntentState::kFailed:
+    case IntentState::kNotSent:
+    case IntentState::kRefused:
+    case IntentState::kLost:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace director

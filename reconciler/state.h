@@ -1,0 +1,212 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "mdm/error_class.h"
+#include "mdm/event.h"
+
+namespace director {
+
+/// Where an enrollment stands.
+enum class EnrollmentStatus {
+  kAuthenticated,  ///< Authenticate came, TokenUpdate not yet: cannot be pushed
+  kEnrolled,
+  kCheckedOut,   ///< said good-bye; nothing is sent
+  kQuarantined,  ///< its UDID came back with another serial number; nothing is sent
+};
+std::string_view EnrollmentStatusName(EnrollmentStatus status);
+Result<EnrollmentStatus> ParseEnrollmentStatus(std::string_view name);
+
+/// One channel of one device and what is known about it. Empty strings are unknown facts.
+struct Enrollment {
+  Channel channel;
+  UpstreamName upstream;
+  EnrollmentStatus status = EnrollmentStatus::kAuthenticated;
+  std::string quarantine_reason;
+  /// Grows with each Authenticate; what was known about an earlier epoch is no evidence any more.
+  std::int64_t epoch = 1;
+  /// True after an Authenticate of a known enrollment: it may be a renewal with everything still in place, so
+  /// the device is asked before anything is installed.
+  bool ask_first = false;
+  std::optional<bool> awaiting_configuration;
+
+  std::string serial_number;
+  std::string os_version;
+  std::string build_version;
+  std::string product_name;
+  std::string model_name;
+  std::string device_name;
+  std::string user_short_name;
+  std::optional<bool> is_supervised;
+
+  Timestamp first_seen_at;
+  Timestamp last_seen_at;
+  std::optional<Timestamp> authenticated_at;  ///< last Authenticate, by the upstream's clock
+  std::optional<Timestamp> enrolled_at;       ///< last TokenUpdate, by the upstream's clock
+  std::optional<Timestamp> device_information_at;
+
+  std::optional<Timestamp> report_wanted_at;  ///< an operator wants a ProfileList newer than this
+
+  int push_count = 0;  ///< pushes since the device was last heard from
+  std::optional<Timestamp> pushed_at;
+  bool push_unregistered = false;  ///< Apple said that the token is dead
+
+  /// True when a poll of this device must make it due at once (changes wait for it).
+  bool wants_wake = false;
+
+  friend bool operator==(const Enrollment&, const Enrollment&) = default;
+};
+
+/// What a device should have, or should not have.
+enum class Presence { kPresent, kAbsent };
+std::string_view PresenceName(Presence presence);
+Result<Presence> ParsePresence(std::string_view name);
+
+/// How narrowly an assignment aims; the narrowest wins.
+enum class TargetKind { kAll, kDevice };
+std::string_view TargetKindName(TargetKind kind);
+Result<TargetKind> ParseTargetKind(std::string_view name);
+
+/// One assignment that concerns an enrollment.
+struct DesiredAssignment {
+  std::int64_t assignment_id = 0;
+  PayloadIdentifier payload_identifier;
+  Presence presence = Presence::kPresent;
+  PayloadUuid payload_uuid;  ///< the revision; empty when absent
+  TargetKind target_kind = TargetKind::kAll;
+  std::string target;  ///< UDID, serial number or enrollment id as the owner wrote it; empty for all
+  /// Absent only: the owner names a profile that Director did not install and wants it removed all the same.
+  bool adopt = false;
+  std::string source;
+  Timestamp assigned_at;
+  /// Absent only: PayloadUUIDs of every revision ever stored under this identifier. A profile that shows one of them is ours.
+  std::vector<PayloadUuid> known_payload_uuids;
+};
+
+/// The state of one item on one enrollment, for people and for counting.
+enum class ItemState {
+  kPending,       ///< something is to be done and has not been sent
+  kInFlight,      ///< a command is on its way
+  kNotNow,        ///< the device said NotNow; the command waits in the MDM's queue
+  kAcknowledged,  ///< the device accepted it; no report has shown it yet
+  kVerified,      ///< the device itself reported that it is as desired
+  kBackingOff,    ///< failed; tried again later by itself
+  kParked,        ///< failed for good; waits for a change or an operator
+  kBlocked,       ///< a safety rule forbids it, or the enrollment takes no commands
+};
+std::string_view ItemStateName(ItemState state);
+Result<ItemState> ParseItemState(std::string_view name);
+/// Every state, in the order above.
+const std::vector<ItemState>& AllItemStates();
+
+/// History and standing of one item on one enrollment. The reconciler writes it; the store keeps it.
+struct ItemRecord {
+  PayloadIdentifier payload_identifier;
+  Presence presence = Presence::kPresent;
+  PayloadUuid payload_uuid;
+  std::int64_t epoch = 0;
+
+  ItemState state = ItemState::kPending;
+  std::string reason;      ///< a sentence for an administrator
+  Timestamp state_since;
+  std::optional<Timestamp> due_at;  ///< when it is looked at again; empty: with the enrollment
+
+  int attempts = 0;  ///< failed attempts at this target; NotNow is none
+  std::optional<Timestamp> next_attempt_at;
+  std::optional<Timestamp> acknowledged_at;
+  std::optional<Timestamp> settled_at;   ///< last final answer to a command for this item; older reports prove nothing
+  std::optional<Timestamp> verified_at;  ///< the report that first showed it right, this time
+
+  bool parked = false;
+  std::string parked_build;  ///< OS build when it was parked; a newer one unparks
+  std::string last_error;    ///< Apple's words with domain and code; empty when none
+  std::optional<Timestamp> last_error_at;
+
+  Timestamp sends_since;  ///< start of the counting day
+  int sends = 0;          ///< state-changing commands in that day
+  friend bool operator==(const ItemRecord&, const ItemRecord&) = default;
+};
+
+/// Where a command stands.
+enum class IntentState {
+  kJournaled,     ///< written down, not known to be sent
+  kSent,          ///< in the MDM's queue
+  kUnknown,       ///< the MDM's answer was lost; perhaps in its queue
+  kNotNow,        ///< the device said NotNow
+  kAcknowledged,  ///< final
+  kFailed,        ///< final: Error or CommandFormatError
+  kNotSent,       ///< final: surely not in the queue
+  kRefused,       ///< final: the MDM refused it
+  kLost,          ///< final: given up waiting
+};
+std::string_view IntentStateName(IntentState state);
+Result<IntentState> ParseIntentState(std::string_view name);
+/// True while an answer may still come.
+bool IsOpen(IntentState state);
+
+/// A command for one enrollment, journaled before it is sent.
+struct Intent {
+  CommandUuid command_uuid;
+  std::string request_type;
+  PayloadIdentifier payload_identifier;  ///< empty for questions
+  PayloadUuid payload_uuid;              ///< InstallProfile only
+  std::int64_t epoch = 0;
+  IntentState state = IntentState::kJournaled;
+  Timestamp journaled_at;
+  std::optional<Timestamp> answered_at;  ///< the upstream's time of the final answer
+  int not_now_count = 0;
+  std::optional<Timestamp> not_now_at;
+  ErrorClass error_class = ErrorClass::kUnknown;  ///< for kFailed and kRefused
+  std::string error;                              ///< Apple's or the server's words; for kFailed, kRefused, kNotSent
+};
+
+/// A device's last ProfileList.
+struct ProfileListReport {
+  std::int64_t epoch = 0;
+  Timestamp reported_at;              ///< the upstream's time
+  std::optional<Timestamp> asked_at;  ///< when our question was journaled; empty when somebody else asked
+  std::vector<ReportedProfile> profiles;
+};
+
+/// Everything that a decision rests on. One enrollment; no other input exists.
+struct Snapshot {
+  Enrollment enrollment;
+  std::vector<DesiredAssignment> assignments;  ///< every one that matches this enrollment
+  std::optional<ProfileListReport> profile_list;
+  std::vector<ItemRecord> items;
+  std::vector<Intent> intents;  ///< open ones, and final ones that no plan has digested
+  /// Set while the MDM server is known to be unreachable: nothing is sent before this time.
+  std::optional<Timestamp> upstream_retry_at;
+  std::string upstream_problem;  ///< the server's words, for the explanation
+};
+
+/// The knobs of the decision. Defaults are for production.
+struct Settings {
+  Duration awake_window = std::chrono::minutes(2);  ///< a device heard from within this time can be sent changes
+  Duration profile_list_interval = std::chrono::hours(6);
+  Duration device_information_interval = std::chrono::hours(24);
+  Duration removal_evidence_age_max = std::chrono::minutes(15);
+  int commands_per_session_max = 20;  ///< state-changing commands under way per enrollment
+
+  Duration retry_delay_min = std::chrono::minutes(1);
+  Duration retry_delay_max = std::chrono::hours(6);
+  Duration server_retry_delay_min = std::chrono::minutes(15);
+  int unknown_attempts_max = 3;
+  int sends_per_day_max = 12;  ///< state-changing commands per item and day
+
+  Duration push_delay_min = std::chrono::minutes(10);
+  Duration push_delay_max = std::chrono::hours(24);
+  Duration not_now_push_delay_min = std::chrono::minutes(15);
+
+  Duration lost_after = std::chrono::minutes(10);  ///< heard from this long after a command without an answer to it: lost
+  Duration not_now_lost_after = std::chrono::hours(6);
+};
+
+}  // namespace director

@@ -1,0 +1,191 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "mdm/command.h"
+#include "mdm/event.h"
+#include "mdm/plist.h"
+#include "simulator/device_behaviour.h"
+#include "simulator/device_facts.h"
+#include "simulator/device_profile.h"
+
+namespace director {
+
+/// Check-ins and command connections differ by path or Content-Type.
+enum class MessageKind { kCheckin, kConnect };
+
+/// What a device wants to send: an XML property list. `delay`: how long the device works before it
+/// sends.
+struct DeviceMessage {
+  MessageKind kind = MessageKind::kConnect;
+  std::string body;
+  Duration delay = Duration::zero();
+};
+
+/// What came back. `status` 0: no answer arrived. `body` is empty or the next command.
+struct DeviceReply {
+  int status = 0;
+  std::string body;
+};
+
+/// What became of one command. `body` empty: the device sends nothing (it went dark).
+struct CommandAnswer {
+  std::string body;
+  std::string status;  ///< `Acknowledged`, `Error`, `CommandFormatError`, `NotNow`
+  Duration delay = Duration::zero();
+};
+
+enum class EnrollmentState {
+  kNotEnrolled,    ///< next: Authenticate
+  kAuthenticated,  ///< next: TokenUpdate (user channels start here)
+  kEnrolled,
+  kGone,  ///< checked out, or un-enrolled by the server
+};
+
+struct DeviceLogEntry {
+  Timestamp at;
+  std::string text;
+};
+
+inline constexpr std::size_t kDeviceProfilesMax = 1000;
+inline constexpr std::size_t kDeviceLogMax = 50;
+/// A session ends after so many messages: a server that hands out one command for ever does not
+/// hold a device.
+inline constexpr int kSessionMessagesMax = 500;
+
+/// One channel of one simulated device (a Mac, an iPhone, or the user channel of a Mac) as a state
+/// machine.
+///
+/// It has no clock, thread or socket: every call names the time, and the seed decides all chances,
+/// so the same calls give the same bytes. A session is `BeginSession`, then `HandleReply` with the
+/// server's answer to each message, until one returns nothing: Authenticate, TokenUpdate, Idle,
+/// then one answer per command. An answer that could not be delivered is sent again first in the
+/// next session. HTTP 401 un-enrols. Time must not run backwards. Not thread-safe. Source: Apple
+/// device management (check-in, command sessions, NotNow); Apple's device-management schema for
+/// keys.
+class VirtualDevice {
+ public:
+  VirtualDevice(DeviceFacts facts, DeviceBehaviour behaviour, std::uint64_t seed);
+
+  /// Returns the first message of a session, or nothing while the device is asleep, dark or gone.
+  std::optional<DeviceMessage> BeginSession(Timestamp now);
+  /// Takes the answer to the message sent last; returns the next message or nothing when the
+  /// session is over.
+  std::optional<DeviceMessage> HandleReply(const DeviceReply& reply, Timestamp now);
+
+  /// Lets time pass: user deletions, OS updates, re-enrollments. `BeginSession` does it too.
+  void Advance(Timestamp now);
+  /// Starts a new enrollment: the next session begins with Authenticate (user channels:
+  /// TokenUpdate). New tokens.
+  void Reenroll(ReenrollmentKind kind, Timestamp now);
+  /// A person deletes this profile. False when it is not there or is the enrollment profile.
+  bool DeleteProfile(const PayloadIdentifier& payload_identifier, Timestamp now);
+
+  /// The single messages, for tests and for other orders than a session's. They change no state.
+  DeviceMessage MakeAuthenticate() const;
+  DeviceMessage MakeTokenUpdate() const;
+  DeviceMessage MakeCheckOut() const;
+  DeviceMessage MakeIdle() const;
+
+  /// Executes one command plist. Installs, removes, answers; never refuses because it is asleep or
+  /// not enrolled. kInvalid when the bytes hold no command with a CommandUUID: a device cannot
+  /// answer that.
+  Result<CommandAnswer> Execute(std::string_view command, Timestamp now);
+
+  /// False when asleep, dark or gone.
+  bool IsAwake(Timestamp now) const;
+  /// The first time at or after `now` when a session can begin; nothing when dark or gone.
+  std::optional<Timestamp> NextAwakeTime(Timestamp now) const;
+  /// When the device polls by itself because NotNow was its last word and the phase ends then.
+  std::optional<Timestamp> self_poll_at() const { return self_poll_at_; }
+  /// The earliest thing that `Advance` will do by itself; nothing when nothing is planned.
+  std::optional<Timestamp> NextOwnEventAt() const;
+
+  const DeviceFacts& facts() const { return facts_; }
+  const DeviceBehaviour& behaviour() const { return behaviour_; }
+  EnrollmentId enrollment_id() const { return EnrollmentIdOf(facts_); }
+  EnrollmentState state() const { return state_; }
+  bool is_dark() const { return is_dark_; }
+  /// Counts Authenticate (user channels: TokenUpdate) starts; 1 during the first enrollment.
+  int epoch() const { return epoch_; }
+  const std::vector<InstalledProfile>& profiles() const { return profiles_; }
+  const InstalledProfile* FindProfile(const PayloadIdentifier& payload_identifier) const;
+  /// The newest `kDeviceLogMax` things that it did, oldest first.
+  const std::deque<DeviceLogEntry>& log() const { return log_; }
+
+ private:
+  enum class Sent { kNothing, kAuthenticate, kTokenUpdate, kCheckOut, kIdle, kResult };
+
+  struct Outcome {
+    CommandStatus status = CommandStatus::kAcknowledged;
+    PlistDict extra;
+    std::vector<ErrorChainEntry> error_chain;
+  };
+
+  static Outcome Failed(std::vector<ErrorChainEntry> error_chain);
+  static Outcome FormatError();
+
+  bool IsUserChannel() const { return !facts_.user_id.empty(); }
+  void StartEpoch();
+  PlistDict IdentityKeys() const;
+  DeviceMessage Send(Sent sent, DeviceMessage message);
+  std::optional<DeviceMessage> HandleAccepted(const std::string& body, Timestamp now);
+  std::optional<DeviceMessage> HandleCommand(const std::string& body, Timestamp now);
+  std::optional<DeviceMessage> EndSession();
+  void Unenroll(std::string_view why, Timestamp now);
+
+  const NotNowPhase* ActiveNotNow(std::string_view request_type, Timestamp now);
+  Outcome Run(const ReceivedCommand& command, Timestamp now);
+  Outcome RunInstallProfile(const PlistDict& body, Timestamp now);
+  Outcome RunRemoveProfile(const PlistDict& body, Timestamp now);
+  Outcome RunProfileList() const;
+  Outcome RunDeviceInformation(const PlistDict& body) const;
+  Outcome RunSecurityInfo() const;
+  Outcome RunDeviceConfigured();
+  /// Replaces or adds; false when the device is full.
+  bool Put(InstalledProfile profile, Timestamp now);
+  std::optional<std::vector<ErrorChainEntry>> RefuseMdmPayload(
+      const InstalledProfile& profile) const;
+  std::optional<std::vector<ErrorChainEntry>> PlannedFailure(const PayloadIdentifier& identifier);
+  std::string EncodeResult(const ReceivedCommand& command, const Outcome& outcome) const;
+
+  void AdvanceDeletions(Timestamp now);
+  void DeleteAnyProfile(Timestamp now);
+  void Note(Timestamp now, std::string_view text);
+
+  DeviceFacts facts_;
+  DeviceBehaviour behaviour_;
+  SeededRandom random_;
+  EnrollmentState state_ = EnrollmentState::kNotEnrolled;
+  int epoch_ = 0;
+  std::string token_;
+  std::string push_magic_;
+  bool awaiting_configuration_ = false;
+  bool is_dark_ = false;
+  bool leaves_ = false;  ///< the enrollment profile was removed: CheckOut follows the answer
+
+  Sent sent_ = Sent::kNothing;
+  int session_messages_ = 0;
+  std::string undelivered_result_;
+  bool last_was_not_now_ = false;
+  std::optional<Timestamp> not_now_until_;
+  std::optional<Timestamp> self_poll_at_;
+
+  std::vector<InstalledProfile> profiles_;
+  std::map<PayloadIdentifier, int> install_tries_;
+  std::size_t os_updates_done_ = 0;
+  std::size_t reenrollments_done_ = 0;
+  std::deque<DeviceLogEntry> log_;
+};
+
+}  // namespace director

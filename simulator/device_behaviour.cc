@@ -1,0 +1,35 @@
+#include "simulator/device_behaviour.h"
+
+#include <utility>
+
+namespace director {
+namespace {
+
+Duration PositionInCycle(const WakeSchedule& schedule, Timestamp now) {
+  const Duration cycle = schedule.awake_for + schedule.asleep_for;
+  const Duration position = (now.time_since_epoch() - schedule.offset) % cycle;
+  return position < Duration::zero() ? position + cycle : position;
+}
+
+}  // namespace
+
+bool IsAwakeAt(const WakeSchedule& schedule, Timestamp now) {
+  if (schedule.asleep_for <= Duration::zero()) return true;
+  return PositionInCycle(schedule, now) < schedule.awake_for;
+}
+
+Timestamp NextAwakeAt(const WakeSchedule& schedule, Timestamp now) {
+  if (IsAwakeAt(schedule, now)) return now;
+  const Duration cycle = schedule.awake_for + schedule.asleep_for;
+  return now + (cycle - PositionInCycle(schedule, now));
+}
+
+std::vector<ErrorChainEntry> InstallFailedChain(std::string domain, std::int64_t code,
+                                                std::string text) {
+  ErrorChainEntry wrapper{4001, "MCInstallationErrorDomain", "Profile Installation Failed",
+                          "Profile Installation Failed"};
+  ErrorChainEntry cause{code, std::move(domain), text, text};
+  return {std::move(wrapper), std::move(cause)};
+}
+
+}  // namespace director

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "mdm/event.h"
+#include "mdm/plist.h"
+#include "simulator/device_facts.h"
+
+namespace director {
+
+/// A profile as a device keeps it: metadata for ProfileList, no settings.
+struct InstalledProfile {
+  PayloadIdentifier payload_identifier;
+  std::string payload_uuid;
+  std::string display_name;
+  std::string description;
+  std::string organization;
+  bool removal_disallowed = false;
+  bool is_encrypted = false;
+  bool has_mdm_payload = false;
+  std::vector<PlistDict> payloads;  ///< metadata of PayloadContent
+  Timestamp installed_at;
+};
+
+/// Reads the Payload of InstallProfile as a device does: CMS-signed or plain, XML or binary.
+/// Returns the profile (without `installed_at`) or the ErrorChain with which the device refuses it.
+/// Macs tolerate a missing PayloadVersion. Source: Apple's archived MDM Protocol Reference (error
+/// codes 1000 to 1008); field reports on macOS. Pure.
+std::variant<InstalledProfile, std::vector<ErrorChainEntry>> ReadInstallPayload(
+    std::string_view payload, DeviceKind kind);
+
+/// The enrollment profile of a device channel: com.apple.mdm and an identity.
+InstalledProfile MakeEnrollmentProfile(const DeviceFacts& facts);
+
+/// One element of the ProfileList answer. Source: Apple device-management schema, profile.list;
+/// Macs always send SignerCertificates (here always empty: certificates are not kept), iPhones send
+/// IsManaged instead.
+PlistDict EncodeProfileListEntry(const InstalledProfile& profile, DeviceKind kind);
+
+}  // namespace director

@@ -1,0 +1,177 @@
+#include <charconv>
+#include <limits>
+
+#include "store/report_json.h"
+#include "store/sqlite_reader.h"
+#include "store/sqlite_row.h"
+
+namespace director::sqlite {
+namespace {
+
+constexpr const char* kSelectRevision =
+    "SELECT payload_uuid, payload_identifier, display_name, payload_scope, payload_types, source, "
+    "created_at, size_bytes, mobileconfig FROM revisions WHERE payload_uuid = ?";
+/// The page's last row is looked up to go on behind it in the order of three columns.
+constexpr const char* kListRevisions =
+    "SELECT r.payload_uuid, r.payload_identifier, r.display_name, r.payload_scope, "
+    "r.payload_types, r.source, r.created_at, r.size_bytes FROM revisions AS r "
+    "LEFT JOIN revisions AS last ON last.payload_uuid = ?2 "
+    "WHERE (?1 = '' OR r.payload_identifier = ?1) AND (?2 = '' "
+    "OR r.payload_identifier > last.payload_identifier "
+    "OR (r.payload_identifier = last.payload_identifier AND (r.created_at < last.created_at "
+    "OR (r.created_at = last.created_at AND r.payload_uuid > last.payload_uuid)))) "
+    "ORDER BY r.payload_identifier, r.created_at DESC, r.payload_uuid LIMIT ?3";
+
+constexpr const char* kListAssignments =
+    "SELECT assignment_id, payload_identifier, channel, target_kind, target, presence, "
+    "COALESCE(payload_uuid, ''), adopt, source, assigned_at FROM assignments "
+    "WHERE ?1 = '' OR payload_identifier = ?1 ORDER BY assignment_id";
+
+constexpr const char* kListHappenings =
+    "SELECT happening_id, at, enrollment_id, kind, text FROM happenings "
+    "WHERE happening_id < ?1 ORDER BY happening_id DESC LIMIT ?2";
+constexpr const char* kListHappeningsOfOne =
+    "SELECT happening_id, at, enrollment_id, kind, text FROM happenings "
+    "WHERE enrollment_id = ?1 AND enrollment_id <> '' AND happening_id < ?2 "
+    "ORDER BY happening_id DESC LIMIT ?3";
+constexpr const char* kListDeadLetters =
+    "SELECT dead_letter_id, received_at, upstream, reason, body, size_bytes FROM dead_letters "
+    "WHERE dead_letter_id < ?1 ORDER BY dead_letter_id DESC LIMIT ?2";
+
+Revision ReadRevision(const SqliteStatement& statement, SqliteRow& row) {
+  Revision revision;
+  revision.payload_uuid = row.TextAs<PayloadUuid>();
+  revision.payload_identifier = row.TextAs<PayloadIdentifier>();
+  revision.display_name = row.Text();
+  revision.payload_scope = row.Text();
+  Result<std::vector<std::string>> types = DecodeStrings(statement.Text(4));
+  if (types) revision.payload_types = std::move(*types);
+  if (!types) row.Refuse();
+  row.Text();
+  revision.source = row.Text();
+  revision.created_at = row.Time();
+  revision.size_bytes = row.Int();
+  return revision;
+}
+
+Assignment ReadAssignment(SqliteRow& row) {
+  Assignment assignment;
+  assignment.assignment_id = row.Int();
+  assignment.payload_identifier = row.TextAs<PayloadIdentifier>();
+  assignment.channel = row.TextBy(ParseAssignmentChannel);
+  assignment.target_kind = row.TextBy(ParseTargetKind);
+  assignment.target = row.Text();
+  assignment.presence = row.TextBy(ParsePresence);
+  assignment.payload_uuid = row.TextAs<PayloadUuid>();
+  assignment.adopt = row.Flag();
+  assignment.source = row.Text();
+  assignment.assigned_at = row.Time();
+  return assignment;
+}
+
+Happening ReadHappening(SqliteRow& row) {
+  Happening happening;
+  happening.happening_id = row.Int();
+  happening.at = row.Time();
+  happening.enrollment_id = row.TextAs<EnrollmentId>();
+  happening.kind = row.Text();
+  happening.text = row.Text();
+  return happening;
+}
+
+/// The number to stay below: `after`, or above all for the first page.
+Result<std::int64_t> NumberBefore(const PageRequest& page) {
+  if (Status fits = CheckLimit(page); !fits) return Fail(fits.error());
+  std::int64_t number = std::numeric_limits<std::int64_t>::max();
+  if (page.after.empty()) return number;
+  const char* end = page.after.data() + page.after.size();
+  const auto [stopped_at, code] = std::from_chars(page.after.data(), end, number);
+  if (code != std::errc() || stopped_at != end) return Fail(InvalidField("after", "not a number"));
+  return number;
+}
+
+}  // namespace
+
+Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid) {
+  SqliteStatement statement = db.Use(kSelectRevision);
+  statement.Bind(payload_uuid);
+  if (!statement.Next()) {
+    if (Status done = statement.Finish(); !done) return Fail(done.error());
+    return Fail(ErrorKind::kNotFound, "no such revision");
+  }
+  SqliteRow row(statement, "revisions");
+  Revision revision = ReadRevision(statement, row);
+  revision.mobileconfig = row.Text();
+  if (Status read = row.Check(payload_uuid.value()); !read) return Fail(read.error());
+  return revision;
+}
+
+Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const PayloadIdentifier& identifier,
+                                            const PageRequest& page) {
+  if (Status fits = CheckLimit(page); !fits) return Fail(fits.error());
+  SqliteStatement statement = db.Use(kListRevisions);
+  statement.Bind(identifier).Bind(page.after).Bind(page.limit);
+  std::vector<Revision> revisions;
+  while (statement.Next()) {
+    SqliteRow row(statement, "revisions");
+    revisions.push_back(ReadRevision(statement, row));
+    const Status read = row.Check(revisions.back().payload_uuid.value());
+    if (!read) return Fail(read.error());
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return revisions;
+}
+
+Result<std::vector<Assignment>> ListAssignments(SqliteDb& db, const PayloadIdentifier& identifier) {
+  SqliteStatement statement = db.Use(kListAssignments);
+  statement.Bind(identifier);
+  std::vector<Assignment> assignments;
+  while (statement.Next()) {
+    SqliteRow row(statement, "assignments");
+    assignments.push_back(ReadAssignment(row));
+    const Status read = row.Check(std::to_string(assignments.back().assignment_id));
+    if (!read) return Fail(read.error());
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return assignments;
+}
+
+Result<std::vector<Happening>> ListHappenings(SqliteDb& db, const EnrollmentId& enrollment_id,
+                                              const PageRequest& page) {
+  const Result<std::int64_t> before = NumberBefore(page);
+  if (!before) return Fail(before.error());
+  SqliteStatement statement =
+      db.Use(enrollment_id.empty() ? kListHappenings : kListHappeningsOfOne);
+  if (!enrollment_id.empty()) statement.Bind(enrollment_id);
+  statement.Bind(*before).Bind(page.limit);
+  std::vector<Happening> happenings;
+  while (statement.Next()) {
+    SqliteRow row(statement, "happenings");
+    happenings.push_back(ReadHappening(row));
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return happenings;
+}
+
+Result<std::vector<DeadLetter>> ListDeadLetters(SqliteDb& db, const PageRequest& page) {
+  const Result<std::int64_t> before = NumberBefore(page);
+  if (!before) return Fail(before.error());
+  SqliteStatement statement = db.Use(kListDeadLetters);
+  statement.Bind(*before).Bind(page.limit);
+  std::vector<DeadLetter> letters;
+  while (statement.Next()) {
+    SqliteRow row(statement, "dead_letters");
+    DeadLetter letter;
+    letter.dead_letter_id = row.Int();
+    letter.received_at = row.Time();
+    letter.upstream = row.TextAs<UpstreamName>();
+    letter.reason = row.Text();
+    letter.body = row.Text();
+    letter.size_bytes = row.Int();
+    letters.push_back(std::move(letter));
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return letters;
+}
+
+}  // namespace director::sqlite

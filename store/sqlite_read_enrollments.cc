@@ -1,0 +1,162 @@
+#include "store/sqlite_reader.h"
+#include "store/sqlite_row.h"
+
+namespace director::sqlite {
+namespace {
+
+constexpr std::string_view kTable = "enrollments";
+
+constexpr const char* kSelectEnrollment =
+    "SELECT enrollment_id, device_id, channel_type, udid, user_id, upstream, status, "
+    "quarantine_reason, epoch, ask_first, awaiting_configuration, serial_number, os_version, "
+    "build_version, product_name, model_name, device_name, user_short_name, is_supervised, "
+    "first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at, "
+    "push_count, pushed_at, push_unregistered, wants_wake "
+    "FROM enrollments WHERE enrollment_id = ?";
+
+/// The channels of every device that answers to the name; a device's names are its user channels' names too.
+constexpr const char* kFindEnrollments =
+    "WITH named (device_id) AS ("
+    " SELECT device_id FROM enrollments WHERE device_id = ?1 COLLATE NOCASE"
+    " UNION SELECT device_id FROM enrollments WHERE udid = ?1 COLLATE NOCASE"
+    " UNION SELECT device_id FROM enrollments WHERE serial_number = ?1 COLLATE NOCASE), "
+    "found (enrollment_id) AS ("
+    " SELECT enrollment_id FROM enrollments WHERE enrollment_id = ?1 COLLATE NOCASE"
+    " UNION SELECT e.enrollment_id FROM named JOIN enrollments AS e"
+    " ON e.device_id = named.device_id COLLATE NOCASE) "
+    "SELECT enrollment_id FROM enrollments WHERE enrollment_id IN (SELECT enrollment_id FROM found) "
+    "ORDER BY user_id <> '', enrollment_id";
+
+constexpr const char* kListEnrollments =
+    "SELECT e.enrollment_id, e.due_at FROM enrollments AS e "
+    "WHERE e.enrollment_id > ?1 "
+    "AND (?2 = '' OR e.status = ?2) "
+    "AND (?3 = '' OR e.serial_number = ?3 COLLATE NOCASE) "
+    "AND (?4 = '' OR e.udid = ?4 COLLATE NOCASE) "
+    "AND (?5 = '' OR EXISTS (SELECT 1 FROM items AS i WHERE i.enrollment_id = e.enrollment_id"
+    " AND i.payload_identifier = ?5 AND (?6 = '' OR i.state = ?6))) "
+    "AND (?5 <> '' OR ?6 = '' OR EXISTS (SELECT 1 FROM items AS i"
+    " WHERE i.enrollment_id = e.enrollment_id AND i.state = ?6)) "
+    "ORDER BY e.enrollment_id LIMIT ?7";
+
+constexpr const char* kCountItemStates =
+    "SELECT state, COUNT(*) FROM items WHERE enrollment_id = ? GROUP BY state";
+
+Enrollment ReadEnrollment(SqliteRow& row) {
+  Enrollment e;
+  e.channel.enrollment_id = row.TextAs<EnrollmentId>();
+  e.channel.device_id = row.TextAs<EnrollmentId>();
+  e.channel.type = row.TextBy(ParseChannelType);
+  e.channel.udid = row.Text();
+  e.channel.user_id = row.Text();
+  e.upstream = row.TextAs<UpstreamName>();
+  e.status = row.TextBy(ParseEnrollmentStatus);
+  e.quarantine_reason = row.Text();
+  e.epoch = row.Int();
+  e.ask_first = row.Flag();
+  e.awaiting_configuration = row.OptionalFlag();
+  e.serial_number = row.Text();
+  e.os_version = row.Text();
+  e.build_version = row.Text();
+  e.product_name = row.Text();
+  e.model_name = row.Text();
+  e.device_name = row.Text();
+  e.user_short_name = row.Text();
+  e.is_supervised = row.OptionalFlag();
+  e.first_seen_at = row.Time();
+  e.last_seen_at = row.Time();
+  e.authenticated_at = row.OptionalTime();
+  e.enrolled_at = row.OptionalTime();
+  e.device_information_at = row.OptionalTime();
+  e.push_count = row.SmallInt();
+  e.pushed_at = row.OptionalTime();
+  e.push_unregistered = row.Flag();
+  e.wants_wake = row.Flag();
+  return e;
+}
+
+Status AddDetails(SqliteDb& db, EnrollmentRow& listed) {
+  const EnrollmentId id = listed.enrollment.channel.enrollment_id;
+  Result<std::optional<Enrollment>> enrollment = LoadEnrollment(db, id);
+  if (!enrollment) return Fail(enrollment.error());
+  if (*enrollment) listed.enrollment = std::move(**enrollment);
+  SqliteStatement counts = db.Use(kCountItemStates);
+  counts.Bind(id);
+  while (counts.Next()) {
+    SqliteRow row(counts, "items");
+    const ItemState state = row.TextBy(ParseItemState);
+    if (Status read = row.Check(id.value()); !read) return read;
+    listed.item_counts[state] = row.Int();
+  }
+  return counts.Finish();
+}
+
+}  // namespace
+
+Status CheckLimit(const PageRequest& page) {
+  constexpr std::size_t kLimitMax = 1000;
+  if (page.limit >= 1 && page.limit <= kLimitMax) return {};
+  return Fail(InvalidField("limit", "must be 1 to 1000"));
+}
+
+Result<std::optional<Enrollment>> LoadEnrollment(SqliteDb& db, const EnrollmentId& id) {
+  SqliteStatement statement = db.Use(kSelectEnrollment);
+  statement.Bind(id);
+  if (!statement.Next()) {
+    if (Status done = statement.Finish(); !done) return Fail(done.error());
+    return std::optional<Enrollment>();
+  }
+  SqliteRow row(statement, kTable);
+  std::optional<Enrollment> enrollment = ReadEnrollment(row);
+  if (Status read = row.Check(id.value()); !read) return Fail(read.error());
+  return enrollment;
+}
+
+Result<std::vector<Enrollment>> LoadEnrollments(SqliteDb& db,
+                                                const std::vector<EnrollmentId>& ids) {
+  std::vector<Enrollment> enrollments;
+  enrollments.reserve(ids.size());
+  for (const EnrollmentId& id : ids) {
+    Result<std::optional<Enrollment>> enrollment = LoadEnrollment(db, id);
+    if (!enrollment) return Fail(enrollment.error());
+    if (*enrollment) enrollments.push_back(std::move(**enrollment));
+  }
+  return enrollments;
+}
+
+Result<std::vector<EnrollmentId>> FindEnrollments(SqliteDb& db, const std::string& name) {
+  std::vector<EnrollmentId> ids;
+  // Facts that are not known are empty: nobody is called that.
+  if (name.empty()) return ids;
+  SqliteStatement statement = db.Use(kFindEnrollments);
+  statement.Bind(name);
+  while (statement.Next()) ids.emplace_back(std::string(statement.Text(0)));
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return ids;
+}
+
+Result<std::vector<EnrollmentRow>> ListEnrollments(SqliteDb& db, const EnrollmentFilter& filter,
+                                                   const PageRequest& page) {
+  if (Status fits = CheckLimit(page); !fits) return Fail(fits.error());
+  SqliteStatement statement = db.Use(kListEnrollments);
+  statement.Bind(page.after)
+      .Bind(filter.status ? EnrollmentStatusName(*filter.status) : std::string_view())
+      .Bind(filter.serial_number)
+      .Bind(filter.udid)
+      .Bind(filter.payload_identifier)
+      .Bind(filter.item_state ? ItemStateName(*filter.item_state) : std::string_view())
+      .Bind(page.limit);
+  std::vector<EnrollmentRow> rows;
+  while (statement.Next()) {
+    SqliteRow row(statement, kTable);
+    EnrollmentRow listed;
+    listed.enrollment.channel.enrollment_id = row.TextAs<EnrollmentId>();
+    listed.due_at = row.Time();
+    if (Status done = AddDetails(db, listed); !done) return Fail(done.error());
+    rows.push_back(std::move(listed));
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return rows;
+}
+
+}  // namespace director::sqlite

@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <tuple>
+
+#include "store/sqlite_reader.h"
+#include "store/sqlite_row.h"
+
+namespace director::sqlite {
+namespace {
+
+constexpr const char* kCountEnrollments = "SELECT status, COUNT(*) FROM enrollments GROUP BY status";
+/// Answered from the index items_state alone.
+constexpr const char* kCountItems =
+    "SELECT payload_identifier, state, presence, COUNT(*) FROM items "
+    "GROUP BY payload_identifier, state, presence";
+/// The condition is that of the index items_waiting, word for word.
+constexpr const char* kSelectOldestWaiting =
+    "SELECT enrollment_id, payload_identifier, state, state_since, reason FROM items "
+    "WHERE state <> 'verified' ORDER BY state_since, enrollment_id, payload_identifier LIMIT 1";
+constexpr const char* kCountDue = "SELECT COUNT(*) FROM enrollments WHERE due_at <= ?";
+constexpr const char* kCountDeadLetters = "SELECT COUNT(*) FROM dead_letters";
+
+Status CountEnrollments(SqliteDb& db, FleetCounts& counts) {
+  SqliteStatement statement = db.Use(kCountEnrollments);
+  while (statement.Next()) {
+    SqliteRow row(statement, "enrollments");
+    const EnrollmentStatus status = row.TextBy(ParseEnrollmentStatus);
+    if (Status read = row.Check("(counted)"); !read) return read;
+    counts.enrollments[status] = row.Int();
+  }
+  return statement.Finish();
+}
+
+Status CountItems(SqliteDb& db, FleetCounts& counts) {
+  SqliteStatement statement = db.Use(kCountItems);
+  while (statement.Next()) {
+    SqliteRow row(statement, "items");
+    ItemCount count;
+    count.payload_identifier = row.TextAs<PayloadIdentifier>();
+    count.state = row.TextBy(ParseItemState);
+    count.presence = row.TextBy(ParsePresence);
+    count.count = row.Int();
+    if (Status read = row.Check(count.payload_identifier.value()); !read) return read;
+    counts.items.push_back(std::move(count));
+  }
+  // The index sorts states as words; people want them in the order of progress.
+  std::sort(counts.items.begin(), counts.items.end(), [](const ItemCount& a, const ItemCount& b) {
+    return std::tie(a.payload_identifier, a.state, a.presence) <
+           std::tie(b.payload_identifier, b.state, b.presence);
+  });
+  return statement.Finish();
+}
+
+Status FindOldestWaiting(SqliteDb& db, FleetCounts& counts) {
+  SqliteStatement statement = db.Use(kSelectOldestWaiting);
+  if (!statement.Next()) return statement.Finish();
+  SqliteRow row(statement, "items");
+  OldestWaiting oldest;
+  oldest.enrollment_id = row.TextAs<EnrollmentId>();
+  oldest.payload_identifier = row.TextAs<PayloadIdentifier>();
+  oldest.state = row.TextBy(ParseItemState);
+  oldest.since = row.Time();
+  oldest.reason = row.Text();
+  if (Status read = row.Check(oldest.enrollment_id.value()); !read) return read;
+  counts.oldest_waiting = std::move(oldest);
+  return {};
+}
+
+}  // namespace
+
+Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now) {
+  FleetCounts counts;
+  if (Status done = CountEnrollments(db, counts); !done) return Fail(done.error());
+  if (Status done = CountItems(db, counts); !done) return Fail(done.error());
+  if (Status done = FindOldestWaiting(db, counts); !done) return Fail(done.error());
+  SqliteStatement due = db.Use(kCountDue);
+  due.Bind(now);
+  if (!due.Next()) return Fail(due.Finish().error());
+  counts.due = due.Int(0);
+  SqliteStatement dead_letters = db.Use(kCountDeadLetters);
+  if (!dead_letters.Next()) return Fail(dead_letters.Finish().error());
+  counts.dead_letters = dead_letters.Int(0);
+  return counts;
+}
+
+}  // namespace director::sqlite

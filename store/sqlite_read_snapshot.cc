@@ -1,0 +1,254 @@
+#include "store/report_json.h"
+#include "store/sqlite_reader.h"
+#include "store/sqlite_row.h"
+
+namespace director::sqlite {
+namespace {
+
+constexpr std::string_view kProfileListKind = "ProfileList";
+
+constexpr const char* kSelectReport =
+    "SELECT r.epoch, r.reported_at, r.asked_at, b.body "
+    "FROM reports AS r JOIN report_bodies AS b USING (enrollment_id, kind) "
+    "WHERE r.enrollment_id = ? AND r.kind = ?";
+
+constexpr const char* kSelectItems =
+    "SELECT payload_identifier, presence, payload_uuid, epoch, state, reason, state_since, due_at, "
+    "attempts, next_attempt_at, acknowledged_at, settled_at, verified_at, parked, parked_build, "
+    "last_error, last_error_at, sends_since, sends "
+    "FROM items WHERE enrollment_id = ? ORDER BY payload_identifier";
+
+constexpr const char* kSelectIntent =
+    "SELECT command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, "
+    "journaled_at, answered_at, not_now_count, not_now_at, error_class, error "
+    "FROM intents WHERE enrollment_id = ? AND command_uuid = ?";
+constexpr const char* kSelectLiveIntents =
+    "SELECT command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, "
+    "journaled_at, answered_at, not_now_count, not_now_at, error_class, error "
+    "FROM intents WHERE enrollment_id = ? AND closed_at IS NULL "
+    "ORDER BY journaled_at, command_uuid";
+
+constexpr const char* kSelectDeviceNames =
+    "SELECT udid, serial_number FROM enrollments WHERE enrollment_id = ?";
+
+constexpr const char* kSelectAssignments =
+    "SELECT assignment_id, payload_identifier, presence, COALESCE(payload_uuid, ''), target_kind, "
+    "target, adopt, source, assigned_at "
+    "FROM assignments WHERE channel = ?1 AND target_kind = 'all' "
+    "UNION ALL "
+    "SELECT assignment_id, payload_identifier, presence, COALESCE(payload_uuid, ''), target_kind, "
+    "target, adopt, source, assigned_at "
+    "FROM assignments WHERE channel = ?1 AND target_kind = 'device' "
+    "AND target COLLATE NOCASE IN (?2, ?3, ?4, ?5, ?6, ?7) "
+    "ORDER BY assignment_id";
+
+constexpr const char* kSelectKnownUuids =
+    "SELECT payload_uuid FROM revisions WHERE payload_identifier = ? ORDER BY payload_uuid";
+
+Result<ErrorClass> ParseErrorClass(std::string_view name) {
+  for (const ErrorClass known :
+       {ErrorClass::kTransient, ErrorClass::kPermanent, ErrorClass::kUser, ErrorClass::kServer,
+        ErrorClass::kDone, ErrorClass::kUnknown}) {
+    if (ErrorClassName(known) == name) return known;
+  }
+  return Fail(ErrorKind::kInvalid, "not an error class");
+}
+
+Intent ReadIntent(SqliteRow& row) {
+  Intent intent;
+  intent.command_uuid = row.TextAs<CommandUuid>();
+  intent.request_type = row.Text();
+  intent.payload_identifier = row.TextAs<PayloadIdentifier>();
+  intent.payload_uuid = row.TextAs<PayloadUuid>();
+  intent.epoch = row.Int();
+  intent.state = row.TextBy(ParseIntentState);
+  intent.journaled_at = row.Time();
+  intent.answered_at = row.OptionalTime();
+  intent.not_now_count = row.SmallInt();
+  intent.not_now_at = row.OptionalTime();
+  intent.error_class = row.TextBy(ParseErrorClass);
+  intent.error = row.Text();
+  return intent;
+}
+
+ItemRecord ReadItem(SqliteRow& row) {
+  ItemRecord item;
+  item.payload_identifier = row.TextAs<PayloadIdentifier>();
+  item.presence = row.TextBy(ParsePresence);
+  item.payload_uuid = row.TextAs<PayloadUuid>();
+  item.epoch = row.Int();
+  item.state = row.TextBy(ParseItemState);
+  item.reason = row.Text();
+  item.state_since = row.Time();
+  item.due_at = row.OptionalTime();
+  item.attempts = row.SmallInt();
+  item.next_attempt_at = row.OptionalTime();
+  item.acknowledged_at = row.OptionalTime();
+  item.settled_at = row.OptionalTime();
+  item.verified_at = row.OptionalTime();
+  item.parked = row.Flag();
+  item.parked_build = row.Text();
+  item.last_error = row.Text();
+  item.last_error_at = row.OptionalTime();
+  item.sends_since = row.Time();
+  item.sends = row.SmallInt();
+  return item;
+}
+
+DesiredAssignment ReadAssignment(SqliteRow& row) {
+  DesiredAssignment assignment;
+  assignment.assignment_id = row.Int();
+  assignment.payload_identifier = row.TextAs<PayloadIdentifier>();
+  assignment.presence = row.TextBy(ParsePresence);
+  assignment.payload_uuid = row.TextAs<PayloadUuid>();
+  assignment.target_kind = row.TextBy(ParseTargetKind);
+  assignment.target = row.Text();
+  assignment.adopt = row.Flag();
+  assignment.source = row.Text();
+  assignment.assigned_at = row.Time();
+  return assignment;
+}
+
+Result<std::optional<ProfileListReport>> LoadReport(SqliteDb& db, const EnrollmentId& id) {
+  SqliteStatement statement = db.Use(kSelectReport);
+  statement.Bind(id).Bind(kProfileListKind);
+  if (!statement.Next()) {
+    if (Status done = statement.Finish(); !done) return Fail(done.error());
+    return std::optional<ProfileListReport>();
+  }
+  SqliteRow row(statement, "reports");
+  std::optional<ProfileListReport> report(std::in_place);
+  report->epoch = row.Int();
+  report->reported_at = row.Time();
+  report->asked_at = row.OptionalTime();
+  Result<std::vector<ReportedProfile>> profiles = DecodeReportedProfiles(statement.Text(3));
+  if (!profiles) {
+    row.Refuse();
+    return Fail(row.Check(id.value()).error());
+  }
+  report->profiles = std::move(*profiles);
+  return report;
+}
+
+/// What the device channel of `enrollment` is called: UDID and serial number.
+Result<std::pair<std::string, std::string>> DeviceNames(SqliteDb& db,
+                                                        const Enrollment& enrollment) {
+  std::pair<std::string, std::string> names;
+  if (!IsUserChannel(enrollment.channel.type)) return names;
+  SqliteStatement statement = db.Use(kSelectDeviceNames);
+  statement.Bind(enrollment.channel.device_id);
+  if (statement.Next()) {
+    names = {std::string(statement.Text(0)), std::string(statement.Text(1))};
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return names;
+}
+
+Status AddKnownUuids(SqliteDb& db, DesiredAssignment& assignment) {
+  SqliteStatement statement = db.Use(kSelectKnownUuids);
+  statement.Bind(assignment.payload_identifier);
+  while (statement.Next()) {
+    assignment.known_payload_uuids.emplace_back(std::string(statement.Text(0)));
+  }
+  return statement.Finish();
+}
+
+Result<std::vector<DesiredAssignment>> LoadDesired(SqliteDb& db, const Enrollment& enrollment) {
+  const auto device = DeviceNames(db, enrollment);
+  if (!device) return Fail(device.error());
+  const Channel& channel = enrollment.channel;
+  SqliteStatement statement = db.Use(kSelectAssignments);
+  // Names that are not known are empty, and no assignment aims at an empty name.
+  statement
+      .Bind(AssignmentChannelName(IsUserChannel(channel.type) ? AssignmentChannel::kUser
+                                                              : AssignmentChannel::kDevice))
+      .Bind(channel.enrollment_id)
+      .Bind(channel.device_id)
+      .Bind(channel.udid)
+      .Bind(enrollment.serial_number)
+      .Bind(device->first)
+      .Bind(device->second);
+  std::vector<DesiredAssignment> assignments;
+  while (statement.Next()) {
+    SqliteRow row(statement, "assignments");
+    DesiredAssignment assignment = ReadAssignment(row);
+    const std::string key = std::to_string(assignment.assignment_id);
+    if (Status read = row.Check(key); !read) return Fail(read.error());
+    if (assignment.presence == Presence::kAbsent) {
+      if (Status done = AddKnownUuids(db, assignment); !done) return Fail(done.error());
+    }
+    assignments.push_back(std::move(assignment));
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return assignments;
+}
+
+}  // namespace
+
+Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
+    SqliteDb& db, const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) {
+  std::vector<std::pair<EnrollmentId, Intent>> intents;
+  for (const auto& [enrollment_id, command_uuid] : keys) {
+    SqliteStatement statement = db.Use(kSelectIntent);
+    statement.Bind(enrollment_id).Bind(command_uuid);
+    if (statement.Next()) {
+      SqliteRow row(statement, "intents");
+      intents.emplace_back(enrollment_id, ReadIntent(row));
+      const std::string key = enrollment_id.value() + " " + command_uuid.value();
+      if (Status read = row.Check(key); !read) return Fail(read.error());
+    }
+    if (Status done = statement.Finish(); !done) return Fail(done.error());
+  }
+  return intents;
+}
+
+Result<std::vector<Intent>> LoadLiveIntents(SqliteDb& db, const EnrollmentId& id) {
+  SqliteStatement statement = db.Use(kSelectLiveIntents);
+  statement.Bind(id);
+  std::vector<Intent> intents;
+  while (statement.Next()) {
+    SqliteRow row(statement, "intents");
+    intents.push_back(ReadIntent(row));
+    const std::string key = id.value() + " " + intents.back().command_uuid.value();
+    if (Status read = row.Check(key); !read) return Fail(read.error());
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return intents;
+}
+
+Result<std::vector<ItemRecord>> LoadItems(SqliteDb& db, const EnrollmentId& id) {
+  SqliteStatement statement = db.Use(kSelectItems);
+  statement.Bind(id);
+  std::vector<ItemRecord> items;
+  while (statement.Next()) {
+    SqliteRow row(statement, "items");
+    items.push_back(ReadItem(row));
+    const std::string key = id.value() + " " + items.back().payload_identifier.value();
+    if (Status read = row.Check(key); !read) return Fail(read.error());
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return items;
+}
+
+Result<Snapshot> LoadSnapshot(SqliteDb& db, const EnrollmentId& id) {
+  Result<std::optional<Enrollment>> enrollment = LoadEnrollment(db, id);
+  if (!enrollment) return Fail(enrollment.error());
+  if (!*enrollment) return Fail(ErrorKind::kNotFound, "no such enrollment");
+  auto assignments = LoadDesired(db, **enrollment);
+  if (!assignments) return Fail(assignments.error());
+  auto report = LoadReport(db, id);
+  if (!report) return Fail(report.error());
+  auto items = LoadItems(db, id);
+  if (!items) return Fail(items.error());
+  auto intents = LoadLiveIntents(db, id);
+  if (!intents) return Fail(intents.error());
+  Snapshot snapshot;
+  snapshot.enrollment = std::move(**enrollment);
+  snapshot.assignments = std::move(*assignments);
+  snapshot.profile_list = std::move(*report);
+  snapshot.items = std::move(*items);
+  snapshot.intents = std::move(*intents);
+  return snapshot;
+}
+
+}  // namespace director::sqlite

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/sqlite_db.h"
+#include "store/store.h"
+
+namespace director {
+
+/// The reads, one function each, over the connection's open transaction. Contracts: store/store.h.
+namespace sqlite {
+
+Result<std::optional<Enrollment>> LoadEnrollment(SqliteDb& db, const EnrollmentId& id);
+Result<std::vector<Enrollment>> LoadEnrollments(SqliteDb& db, const std::vector<EnrollmentId>& ids);
+Result<std::vector<EnrollmentId>> FindEnrollments(SqliteDb& db, const std::string& name);
+Result<std::vector<EnrollmentRow>> ListEnrollments(SqliteDb& db, const EnrollmentFilter& filter,
+                                                   const PageRequest& page);
+
+Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
+    SqliteDb& db, const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys);
+/// Those that no plan has digested, oldest first.
+Result<std::vector<Intent>> LoadLiveIntents(SqliteDb& db, const EnrollmentId& id);
+/// By identifier.
+Result<std::vector<ItemRecord>> LoadItems(SqliteDb& db, const EnrollmentId& id);
+Result<Snapshot> LoadSnapshot(SqliteDb& db, const EnrollmentId& id);
+
+Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now);
+
+Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid);
+Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const PayloadIdentifier& identifier,
+                                            const PageRequest& page);
+Result<std::vector<Assignment>> ListAssignments(SqliteDb& db, const PayloadIdentifier& identifier);
+Result<std::vector<Happening>> ListHappenings(SqliteDb& db, const EnrollmentId& enrollment_id,
+                                              const PageRequest& page);
+Result<std::vector<DeadLetter>> ListDeadLetters(SqliteDb& db, const PageRequest& page);
+
+/// kInvalid for a limit that is not 1 .. 1000.
+Status CheckLimit(const PageRequest& page);
+
+}  // namespace sqlite
+
+/// The reader's half of a port (`StoreReader` or `StoreWriter`) on one connection.
+template <typename Port>
+class SqliteReaderOf : public Port {
+ public:
+  explicit SqliteReaderOf(SqliteDb& db) : db_(db) {}
+
+  Result<std::vector<Enrollment>> LoadEnrollments(const std::vector<EnrollmentId>& ids) final {
+    return sqlite::LoadEnrollments(db_, ids);
+  }
+  Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
+      const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) final {
+    return sqlite::LoadIntents(db_, keys);
+  }
+  Result<Snapshot> LoadSnapshot(const EnrollmentId& id) final {
+    return sqlite::LoadSnapshot(db_, id);
+  }
+  Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) final {
+    return sqlite::FindEnrollments(db_, name);
+  }
+  Result<std::vector<EnrollmentRow>> ListEnrollments(const EnrollmentFilter& filter,
+                                                     const PageRequest& page) final {
+    return sqlite::ListEnrollments(db_, filter, page);
+  }
+  Result<FleetCounts> CountFleet(Timestamp now) final { return sqlite::CountFleet(db_, now); }
+  Result<Revision> LoadRevision(const PayloadUuid& payload_uuid) final {
+    return sqlite::LoadRevision(db_, payload_uuid);
+  }
+  Result<std::vector<Revision>> ListRevisions(const PayloadIdentifier& identifier,
+                                              const PageRequest& page) final {
+    return sqlite::ListRevisions(db_, identifier, page);
+  }
+  Result<std::vector<Assignment>> ListAssignments(const PayloadIdentifier& identifier) final {
+    return sqlite::ListAssignments(db_, identifier);
+  }
+  Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
+                                                const PageRequest& page) final {
+    return sqlite::ListHappenings(db_, enrollment_id, page);
+  }
+  Result<std::vector<DeadLetter>> ListDeadLetters(const PageRequest& page) final {
+    return sqlite::ListDeadLetters(db_, page);
+  }
+
+ protected:
+  SqliteDb& db() { return db_; }
+
+ private:
+  SqliteDb& db_;
+};
+
+using SqliteReader = SqliteReaderOf<StoreReader>;
+
+}  // namespace director

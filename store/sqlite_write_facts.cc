@@ -1,0 +1,249 @@
+#include "base/digest.h"
+#include "store/report_json.h"
+#include "store/sqlite_writer.h"
+
+namespace director {
+namespace {
+
+constexpr std::string_view kProfileListKind = "ProfileList";
+
+/// Names no indexed column, so that the many saves that only move times and counters touch no index.
+constexpr const char* kUpdateEnrollment =
+    "UPDATE enrollments SET quarantine_reason = ?2, epoch = ?3, ask_first = ?4, "
+    "awaiting_configuration = ?5, os_version = ?6, build_version = ?7, product_name = ?8, "
+    "model_name = ?9, device_name = ?10, user_short_name = ?11, is_supervised = ?12, "
+    "first_seen_at = ?13, last_seen_at = ?14, authenticated_at = ?15, enrolled_at = ?16, "
+    "device_information_at = ?17, push_count = ?18, pushed_at = ?19, push_unregistered = ?20, "
+    "wants_wake = ?21 WHERE enrollment_id = ?1";
+constexpr const char* kUpdateIdentity =
+    "UPDATE enrollments SET device_id = ?2, channel_type = ?3, udid = ?4, user_id = ?5, "
+    "upstream = ?6, status = ?7, serial_number = ?8 WHERE enrollment_id = ?1 "
+    "AND (device_id, channel_type, udid, user_id, upstream, status, serial_number) "
+    "IS NOT (?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+constexpr const char* kInsertEnrollment =
+    "INSERT INTO enrollments (enrollment_id, device_id, channel_type, udid, user_id, upstream, "
+    "status, serial_number, quarantine_reason, epoch, ask_first, awaiting_configuration, "
+    "os_version, build_version, product_name, model_name, device_name, user_short_name, "
+    "is_supervised, first_seen_at, last_seen_at, authenticated_at, enrolled_at, "
+    "device_information_at, push_count, pushed_at, push_unregistered, wants_wake, due_at, version) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
+    "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?21, 1)";
+
+constexpr const char* kUpsertIntent =
+    "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
+    "payload_uuid, epoch, state, journaled_at, answered_at, not_now_count, not_now_at, error_class, "
+    "error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (enrollment_id, command_uuid) DO UPDATE SET request_type = excluded.request_type, "
+    "payload_identifier = excluded.payload_identifier, payload_uuid = excluded.payload_uuid, "
+    "epoch = excluded.epoch, state = excluded.state, journaled_at = excluded.journaled_at, "
+    "answered_at = excluded.answered_at, not_now_count = excluded.not_now_count, "
+    "not_now_at = excluded.not_now_at, error_class = excluded.error_class, error = excluded.error";
+constexpr const char* kLoseIntents =
+    "UPDATE intents SET state = 'lost', closed_at = ?2, "
+    "closed_reason = 'The MDM server dropped its queue.' "
+    "WHERE enrollment_id = ?1 AND closed_at IS NULL "
+    "AND state IN ('journaled', 'sent', 'unknown', 'not_now')";
+
+constexpr const char* kSelectReportHead =
+    "SELECT epoch, reported_at, digest FROM reports WHERE enrollment_id = ? AND kind = ?";
+constexpr const char* kUpsertReport =
+    "INSERT INTO reports (enrollment_id, kind, epoch, digest, reported_at, asked_at) "
+    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (enrollment_id, kind) DO UPDATE SET "
+    "epoch = excluded.epoch, digest = excluded.digest, reported_at = excluded.reported_at, "
+    "asked_at = excluded.asked_at";
+constexpr const char* kUpsertReportBody =
+    "INSERT INTO report_bodies (enrollment_id, kind, body) VALUES (?, ?, ?) "
+    "ON CONFLICT (enrollment_id, kind) DO UPDATE SET body = excluded.body";
+
+constexpr const char* kMarkDue =
+    "UPDATE enrollments SET due_at = MIN(due_at, ?2), version = version + 1 "
+    "WHERE enrollment_id = ?1";
+
+constexpr const char* kInsertHappening =
+    "INSERT INTO happenings (at, enrollment_id, kind, text) VALUES (?, ?, ?, ?)";
+constexpr const char* kInsertDeadLetter =
+    "INSERT INTO dead_letters (received_at, upstream, reason, size_bytes, body) "
+    "VALUES (?, ?, ?, ?, ?)";
+
+/// The columns that both the update and the insert set from `quarantine_reason` to `wants_wake`, but for the serial number.
+void BindFacts(SqliteStatement& statement, const Enrollment& e) {
+  statement.Bind(e.quarantine_reason)
+      .Bind(e.epoch)
+      .BindFlag(e.ask_first)
+      .Bind(e.awaiting_configuration)
+      .Bind(e.os_version)
+      .Bind(e.build_version)
+      .Bind(e.product_name)
+      .Bind(e.model_name)
+      .Bind(e.device_name)
+      .Bind(e.user_short_name)
+      .Bind(e.is_supervised)
+      .Bind(e.first_seen_at)
+      .Bind(e.last_seen_at)
+      .Bind(e.authenticated_at)
+      .Bind(e.enrolled_at)
+      .Bind(e.device_information_at)
+      .Bind(e.push_count)
+      .Bind(e.pushed_at)
+      .BindFlag(e.push_unregistered)
+      .BindFlag(e.wants_wake);
+}
+
+void BindIdentity(SqliteStatement& statement, const Enrollment& e) {
+  statement.Bind(e.channel.enrollment_id)
+      .Bind(e.channel.device_id)
+      .Bind(ChannelTypeName(e.channel.type))
+      .Bind(e.channel.udid)
+      .Bind(e.channel.user_id)
+      .Bind(e.upstream)
+      .Bind(EnrollmentStatusName(e.status))
+      .Bind(e.serial_number);
+}
+
+/// What is kept of the enrollment's report so far.
+struct ReportHead {
+  std::int64_t epoch = 0;
+  Timestamp reported_at;
+  std::string digest;  ///< empty when there is none
+};
+
+Result<ReportHead> LoadReportHead(SqliteDb& db, const EnrollmentId& id) {
+  ReportHead head;
+  SqliteStatement statement = db.Use(kSelectReportHead);
+  statement.Bind(id).Bind(kProfileListKind);
+  if (statement.Next()) {
+    head = {statement.Int(0), FromUnixMs(statement.Int(1)), std::string(statement.Text(2))};
+  }
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return head;
+}
+
+bool IsNewer(const ReportHead& kept, const ProfileListReport& report) {
+  if (kept.digest.empty()) return false;
+  if (kept.epoch != report.epoch) return kept.epoch > report.epoch;
+  return kept.reported_at > report.reported_at;
+}
+
+}  // namespace
+
+Status SqliteWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {
+  for (const Enrollment& enrollment : enrollments) {
+    if (Status done = SaveEnrollment(enrollment); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::SaveEnrollment(const Enrollment& enrollment) {
+  {
+    SqliteStatement update = db().Use(kUpdateEnrollment);
+    update.Bind(enrollment.channel.enrollment_id);
+    BindFacts(update, enrollment);
+    if (Status done = update.Run(); !done) return done;
+  }
+  if (db().changes() == 0) return InsertEnrollment(enrollment);
+  SqliteStatement identity = db().Use(kUpdateIdentity);
+  BindIdentity(identity, enrollment);
+  return identity.Run();
+}
+
+Status SqliteWriter::InsertEnrollment(const Enrollment& enrollment) {
+  SqliteStatement insert = db().Use(kInsertEnrollment);
+  BindIdentity(insert, enrollment);
+  BindFacts(insert, enrollment);
+  return insert.Run();
+}
+
+Status SqliteWriter::SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) {
+  for (const auto& [enrollment_id, intent] : intents) {
+    Status done = db()
+                      .Use(kUpsertIntent)
+                      .Bind(enrollment_id)
+                      .Bind(intent.command_uuid)
+                      .Bind(intent.request_type)
+                      .Bind(intent.payload_identifier)
+                      .Bind(intent.payload_uuid)
+                      .Bind(intent.epoch)
+                      .Bind(IntentStateName(intent.state))
+                      .Bind(intent.journaled_at)
+                      .Bind(intent.answered_at)
+                      .Bind(intent.not_now_count)
+                      .Bind(intent.not_now_at)
+                      .Bind(ErrorClassName(intent.error_class))
+                      .Bind(intent.error)
+                      .Run();
+    if (!done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) {
+  for (const EnrollmentId& id : ids) {
+    if (Status done = db().Use(kLoseIntents).Bind(id).Bind(now).Run(); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::SaveReports(
+    const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports) {
+  for (const auto& [enrollment_id, report] : reports) {
+    if (Status done = SaveReport(enrollment_id, report); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::SaveReport(const EnrollmentId& id, const ProfileListReport& report) {
+  const Result<ReportHead> kept = LoadReportHead(db(), id);
+  if (!kept) return Fail(kept.error());
+  if (IsNewer(*kept, report)) return {};
+  const std::string body = EncodeReportedProfiles(report.profiles);
+  const std::string digest = Sha256Hex(body);
+  Status done = db()
+                    .Use(kUpsertReport)
+                    .Bind(id)
+                    .Bind(kProfileListKind)
+                    .Bind(report.epoch)
+                    .Bind(digest)
+                    .Bind(report.reported_at)
+                    .Bind(report.asked_at)
+                    .Run();
+  if (!done || digest == kept->digest) return done;
+  return db().Use(kUpsertReportBody).Bind(id).Bind(kProfileListKind).Bind(body).Run();
+}
+
+Status SqliteWriter::MarkDue(const std::vector<EnrollmentId>& ids, Timestamp at) {
+  for (const EnrollmentId& id : ids) {
+    if (Status done = db().Use(kMarkDue).Bind(id).Bind(at).Run(); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::AddHappenings(const std::vector<Happening>& happenings) {
+  for (const Happening& happening : happenings) {
+    Status done = db()
+                      .Use(kInsertHappening)
+                      .Bind(happening.at)
+                      .Bind(happening.enrollment_id)
+                      .Bind(happening.kind)
+                      .Bind(happening.text)
+                      .Run();
+    if (!done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::AddDeadLetters(const std::vector<DeadLetter>& dead_letters) {
+  for (const DeadLetter& letter : dead_letters) {
+    Status done = db()
+                      .Use(kInsertDeadLetter)
+                      .Bind(letter.received_at)
+                      .Bind(letter.upstream)
+                      .Bind(letter.reason)
+                      .Bind(letter.size_bytes)
+                      .BindBlob(std::string_view(letter.body).substr(0, kDeadLetterBodyMaxBytes))
+                      .Run();
+    if (!done) return done;
+  }
+  return {};
+}
+
+}  // namespace director

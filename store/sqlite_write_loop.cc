@@ -1,0 +1,295 @@
+#include <algorithm>
+#include <map>
+
+#include "store/sqlite_writer.h"
+
+namespace director {
+namespace {
+
+constexpr const char* kSelectDue =
+    "SELECT enrollment_id, upstream, version FROM enrollments "
+    "WHERE due_at <= ?1 AND (lease_until IS NULL OR lease_until <= ?1) "
+    "ORDER BY due_at, enrollment_id LIMIT ?2";
+constexpr const char* kLease = "UPDATE enrollments SET lease_until = ?2 WHERE enrollment_id = ?1";
+
+constexpr const char* kNextFreeDueAt =
+    "SELECT due_at FROM enrollments WHERE lease_until IS NULL OR lease_until <= ? "
+    "ORDER BY due_at LIMIT 1";
+constexpr const char* kNextLeasedDueAt =
+    "SELECT MIN(MAX(due_at, lease_until)) FROM enrollments WHERE lease_until > ?";
+
+constexpr const char* kSelectVersion = "SELECT version FROM enrollments WHERE enrollment_id = ?";
+constexpr const char* kDropClaim =
+    "UPDATE enrollments SET due_at = MIN(due_at, ?2), lease_until = NULL WHERE enrollment_id = ?1";
+/// The version grows, so that a worker whose lease ran out cannot store a plan on top of this one.
+constexpr const char* kStorePlan =
+    "UPDATE enrollments SET due_at = ?2, wants_wake = ?3, push_count = push_count + ?4, "
+    "pushed_at = COALESCE(?5, pushed_at), version = version + 1 WHERE enrollment_id = ?1";
+constexpr const char* kEndClaim =
+    "UPDATE enrollments SET lease_until = NULL WHERE enrollment_id = ?";
+/// A claim from before a change must not put off what the change made due.
+constexpr const char* kReleaseClaim =
+    "UPDATE enrollments SET due_at = CASE WHEN version = ?2 THEN ?3 ELSE MIN(due_at, ?3) END, "
+    "lease_until = NULL WHERE enrollment_id = ?1";
+
+constexpr const char* kUpsertItem =
+    "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "
+    "reason, state_since, due_at, attempts, next_attempt_at, acknowledged_at, settled_at, "
+    "verified_at, parked, parked_build, last_error, last_error_at, sends_since, sends) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (enrollment_id, payload_identifier) DO UPDATE SET presence = excluded.presence, "
+    "payload_uuid = excluded.payload_uuid, epoch = excluded.epoch, state = excluded.state, "
+    "reason = excluded.reason, state_since = excluded.state_since, due_at = excluded.due_at, "
+    "attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, "
+    "acknowledged_at = excluded.acknowledged_at, settled_at = excluded.settled_at, "
+    "verified_at = excluded.verified_at, parked = excluded.parked, "
+    "parked_build = excluded.parked_build, last_error = excluded.last_error, "
+    "last_error_at = excluded.last_error_at, sends_since = excluded.sends_since, "
+    "sends = excluded.sends";
+constexpr const char* kDeleteItem =
+    "DELETE FROM items WHERE enrollment_id = ? AND payload_identifier = ?";
+
+constexpr const char* kCloseIntent =
+    "UPDATE intents SET state = ?3, closed_at = ?4, closed_reason = ?5 "
+    "WHERE enrollment_id = ?1 AND command_uuid = ?2 AND closed_at IS NULL";
+constexpr const char* kJournalIntent =
+    "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
+    "payload_uuid, epoch, state, journaled_at, not_now_count, error_class, error) "
+    "VALUES (?, ?, ?, ?, ?, ?, 'journaled', ?, 0, 'unknown', '')";
+constexpr const char* kMoveIntent =
+    "UPDATE intents SET command_uuid = ?3 "
+    "WHERE enrollment_id = ?1 AND command_uuid = ?2 AND state = 'journaled'";
+constexpr const char* kRecordOutcome =
+    "UPDATE intents SET state = ?3, answered_at = ?4, error = ?5 "
+    "WHERE enrollment_id = ?1 AND command_uuid = ?2 AND state IN ('journaled', 'unknown')";
+
+constexpr const char* kMarkUnregistered =
+    "UPDATE enrollments SET push_unregistered = 1 WHERE enrollment_id = ?";
+
+constexpr const char* kEndAllClaims =
+    "UPDATE enrollments SET lease_until = NULL WHERE lease_until IS NOT NULL";
+constexpr const char* kMarkJournaledDue =
+    "UPDATE enrollments SET due_at = MIN(due_at, ?1), version = version + 1 WHERE enrollment_id IN "
+    "(SELECT enrollment_id FROM intents WHERE closed_at IS NULL AND state = 'journaled')";
+constexpr const char* kDoubtJournaled =
+    "UPDATE intents SET state = 'unknown' WHERE closed_at IS NULL AND state = 'journaled'";
+
+constexpr const char* kPruneIntents =
+    "DELETE FROM intents WHERE (enrollment_id, command_uuid) IN "
+    "(SELECT enrollment_id, command_uuid FROM intents WHERE closed_at < ?1 "
+    "ORDER BY closed_at LIMIT ?2)";
+/// Numbers have no gaps: rows go from the old end only.
+constexpr const char* kPruneHappenings =
+    "DELETE FROM happenings WHERE happening_id IN (SELECT happening_id FROM happenings "
+    "WHERE happening_id <= (SELECT MAX(happening_id) FROM happenings) - ?1 "
+    "ORDER BY happening_id LIMIT ?2)";
+constexpr const char* kPruneDeadLetters =
+    "DELETE FROM dead_letters WHERE dead_letter_id IN (SELECT dead_letter_id FROM dead_letters "
+    "WHERE dead_letter_id <= (SELECT MAX(dead_letter_id) FROM dead_letters) - ?1 "
+    "ORDER BY dead_letter_id LIMIT ?2)";
+
+Status UpsertItem(SqliteDb& db, const EnrollmentId& id, const ItemRecord& item) {
+  return db.Use(kUpsertItem)
+      .Bind(id)
+      .Bind(item.payload_identifier)
+      .Bind(PresenceName(item.presence))
+      .Bind(item.payload_uuid)
+      .Bind(item.epoch)
+      .Bind(ItemStateName(item.state))
+      .Bind(item.reason)
+      .Bind(item.state_since)
+      .Bind(item.due_at)
+      .Bind(item.attempts)
+      .Bind(item.next_attempt_at)
+      .Bind(item.acknowledged_at)
+      .Bind(item.settled_at)
+      .Bind(item.verified_at)
+      .BindFlag(item.parked)
+      .Bind(item.parked_build)
+      .Bind(item.last_error)
+      .Bind(item.last_error_at)
+      .Bind(item.sends_since)
+      .Bind(item.sends)
+      .Run();
+}
+
+/// The enrollment's version; empty when there is no such enrollment.
+Result<std::optional<std::int64_t>> LoadVersion(SqliteDb& db, const EnrollmentId& id) {
+  SqliteStatement statement = db.Use(kSelectVersion);
+  statement.Bind(id);
+  std::optional<std::int64_t> version;
+  if (statement.Next()) version = statement.Int(0);
+  if (Status done = statement.Finish(); !done) return Fail(done.error());
+  return version;
+}
+
+}  // namespace
+
+Result<std::vector<Claim>> SqliteWriter::ClaimDue(Timestamp now, Timestamp lease_until,
+                                                  std::size_t limit) {
+  std::vector<Claim> claims;
+  {
+    SqliteStatement due = db().Use(kSelectDue);
+    due.Bind(now).Bind(limit);
+    while (due.Next()) {
+      claims.push_back({EnrollmentId(std::string(due.Text(0))),
+                        UpstreamName(std::string(due.Text(1))), due.Int(2)});
+    }
+    if (Status done = due.Finish(); !done) return Fail(done.error());
+  }
+  for (const Claim& claim : claims) {
+    Status done = db().Use(kLease).Bind(claim.enrollment_id).Bind(lease_until).Run();
+    if (!done) return Fail(done.error());
+  }
+  return claims;
+}
+
+Result<std::optional<Timestamp>> SqliteWriter::NextDueAt(Timestamp now) {
+  std::optional<Timestamp> next;
+  for (const char* sql : {kNextFreeDueAt, kNextLeasedDueAt}) {
+    SqliteStatement statement = db().Use(sql);
+    statement.Bind(now);
+    if (statement.Next() && !statement.IsNull(0)) {
+      const Timestamp at = FromUnixMs(statement.Int(0));
+      next = next ? std::min(*next, at) : at;
+    }
+    if (Status done = statement.Finish(); !done) return Fail(done.error());
+  }
+  return next;
+}
+
+Result<bool> SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp now) {
+  if (commit.commands.size() != commit.plan.commands.size()) {
+    return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
+  }
+  const EnrollmentId& id = commit.claim.enrollment_id;
+  const Result<std::optional<std::int64_t>> version = LoadVersion(db(), id);
+  if (!version) return Fail(version.error());
+  if (*version != commit.claim.version) {
+    Status done = db().Use(kDropClaim).Bind(id).Bind(now).Run();
+    if (!done) return Fail(done.error());
+    return false;
+  }
+  if (Status done = StoreItems(commit); !done) return Fail(done.error());
+  if (Status done = CloseIntents(commit, now); !done) return Fail(done.error());
+  if (Status done = JournalIntents(commit, now); !done) return Fail(done.error());
+  const Plan& plan = commit.plan;
+  Status done = db()
+                    .Use(kStorePlan)
+                    .Bind(id)
+                    .Bind(plan.due_at)
+                    .BindFlag(plan.wants_wake)
+                    .BindFlag(plan.push)
+                    .Bind(plan.push ? std::optional(now) : std::nullopt)
+                    .Run();
+  if (!done) return Fail(done.error());
+  return true;
+}
+
+Status SqliteWriter::StoreItems(const PlanCommit& commit) {
+  const EnrollmentId& id = commit.claim.enrollment_id;
+  Result<std::vector<ItemRecord>> stored = sqlite::LoadItems(db(), id);
+  if (!stored) return Fail(stored.error());
+  std::map<PayloadIdentifier, const ItemRecord*> gone;
+  for (const ItemRecord& item : *stored) gone.emplace(item.payload_identifier, &item);
+  for (const ItemRecord& item : commit.plan.items) {
+    const auto before = gone.extract(item.payload_identifier);
+    if (before && *before.mapped() == item) continue;
+    if (Status done = UpsertItem(db(), id, item); !done) return done;
+  }
+  for (const auto& [identifier, item] : gone) {
+    if (Status done = db().Use(kDeleteItem).Bind(id).Bind(identifier).Run(); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::CloseIntents(const PlanCommit& commit, Timestamp now) {
+  for (const ClosedIntent& closed : commit.plan.closed) {
+    Status done = db()
+                      .Use(kCloseIntent)
+                      .Bind(commit.claim.enrollment_id)
+                      .Bind(closed.command_uuid)
+                      .Bind(IntentStateName(closed.state))
+                      .Bind(now)
+                      .Bind(closed.reason)
+                      .Run();
+    if (!done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::JournalIntents(const PlanCommit& commit, Timestamp now) {
+  for (const JournaledCommand& journaled : commit.commands) {
+    Status done = db()
+                      .Use(kJournalIntent)
+                      .Bind(commit.claim.enrollment_id)
+                      .Bind(journaled.command_uuid)
+                      .Bind(journaled.command.request_type)
+                      .Bind(journaled.command.payload_identifier)
+                      .Bind(journaled.command.payload_uuid)
+                      .Bind(commit.epoch)
+                      .Bind(now)
+                      .Run();
+    if (!done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::EndClaims(const std::vector<EnrollmentId>& ids) {
+  for (const EnrollmentId& id : ids) {
+    if (Status done = db().Use(kEndClaim).Bind(id).Run(); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::ReleaseClaim(const Claim& claim, Timestamp due_at) {
+  return db().Use(kReleaseClaim).Bind(claim.enrollment_id).Bind(claim.version).Bind(due_at).Run();
+}
+
+Status SqliteWriter::MoveIntents(const CommandUuid& from, const CommandUuid& to,
+                                 const std::vector<EnrollmentId>& ids) {
+  for (const EnrollmentId& id : ids) {
+    if (Status done = db().Use(kMoveIntent).Bind(id).Bind(from).Bind(to).Run(); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) {
+  for (const DispatchOutcome& outcome : outcomes) {
+    const bool is_final = !IsOpen(outcome.state);
+    Status done = db()
+                      .Use(kRecordOutcome)
+                      .Bind(outcome.enrollment_id)
+                      .Bind(outcome.command_uuid)
+                      .Bind(IntentStateName(outcome.state))
+                      .Bind(is_final ? std::optional(now) : std::nullopt)
+                      .Bind(outcome.error)
+                      .Run();
+    if (!done) return done;
+    if (outcome.state == IntentState::kSent) continue;
+    if (Status due = MarkDue({outcome.enrollment_id}, now); !due) return due;
+  }
+  return {};
+}
+
+Status SqliteWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
+  for (const EnrollmentId& id : ids) {
+    if (Status done = db().Use(kMarkUnregistered).Bind(id).Run(); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::RecoverJournaled(Timestamp now) {
+  if (Status done = db().Use(kEndAllClaims).Run(); !done) return done;
+  if (Status done = db().Use(kMarkJournaledDue).Bind(now).Run(); !done) return done;
+  return db().Use(kDoubtJournaled).Run();
+}
+
+Status SqliteWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {
+  if (Status done = db().Use(kPruneIntents).Bind(now - keep).Bind(limit).Run(); !done) return done;
+  Status done = db().Use(kPruneHappenings).Bind(kHappeningsMax).Bind(limit).Run();
+  if (!done) return done;
+  return db().Use(kPruneDeadLetters).Bind(kDeadLettersMax).Bind(limit).Run();
+}
+
+}  // namespace director

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/sqlite_reader.h"
+
+namespace director {
+
+/// Every write of the port on one connection with an open transaction. Contracts: store/store.h.
+class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
+ public:
+  using SqliteReaderOf::SqliteReaderOf;
+
+  // sqlite_write_facts.cc
+  Status SaveEnrollments(const std::vector<Enrollment>& enrollments) override;
+  Status SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) override;
+  Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) override;
+  Status SaveReports(
+      const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports) override;
+  Status MarkDue(const std::vector<EnrollmentId>& ids, Timestamp at) override;
+  Status AddHappenings(const std::vector<Happening>& happenings) override;
+  Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
+
+  // sqlite_write_loop.cc
+  Result<std::vector<Claim>> ClaimDue(Timestamp now, Timestamp lease_until,
+                                      std::size_t limit) override;
+  Result<std::optional<Timestamp>> NextDueAt(Timestamp now) override;
+  Result<bool> CommitPlan(const PlanCommit& commit, Timestamp now) override;
+  Status EndClaims(const std::vector<EnrollmentId>& ids) override;
+  Status ReleaseClaim(const Claim& claim, Timestamp due_at) override;
+  Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
+                     const std::vector<EnrollmentId>& ids) override;
+  Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) override;
+  Status MarkUnregistered(const std::vector<EnrollmentId>& ids) override;
+  Status RecoverJournaled(Timestamp now) override;
+  Status Prune(Timestamp now, Duration keep, std::size_t limit) override;
+
+  // sqlite_write_desired.cc
+  Result<bool> SaveRevision(const Revision& revision) override;
+  Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) override;
+  Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) override;
+  Status RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,
+                   Timestamp now) override;
+
+ private:
+  Status SaveEnrollment(const Enrollment& enrollment);
+  Status InsertEnrollment(const Enrollment& enrollment);
+  Status SaveReport(const EnrollmentId& id, const ProfileListReport& report);
+
+  Status StoreItems(const PlanCommit& commit);
+  Status CloseIntents(const PlanCommit& commit, Timestamp now);
+  Status JournalIntents(const PlanCommit& commit, Timestamp now);
+
+  Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
+};
+
+}  // namespace director

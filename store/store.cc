@@ -1,0 +1,22 @@
+#include "store/store.h"
+
+namespace director {
+
+std::string_view AssignmentChannelName(AssignmentChannel channel) {
+  switch (channel) {
+    case AssignmentChannel::kDevice:
+      return "device";
+    case AssignmentChannel::kUser:
+      return "user";
+  }
+  return {};
+}
+
+Result<AssignmentChannel> ParseAssignmentChannel(std::string_view name) {
+  for (const AssignmentChannel channel : {AssignmentChannel::kDevice, AssignmentChannel::kUser}) {
+    if (AssignmentChannelName(channel) == name) return channel;
+  }
+  return Fail(ErrorKind::kInvalid, "must be one of: device, user");
+}
+
+}  // namespace director

@@ -1,0 +1,239 @@
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/sqlite_store.h"
+#include "store/store.h"
+#include "tests/support/catch.h"
+
+namespace director::store_test {
+
+/// A folder that disappears with the test.
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "director-store-XXXXXX").string();
+    REQUIRE(mkdtemp(pattern.data()) != nullptr);
+    path_ = pattern;
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string File(const std::string& name) const { return (path_ / name).string(); }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// The implementations that every contract test runs on. Add one here and in `TestStore`.
+enum class StoreKind { kSqliteMemory, kSqliteFile };
+#define FOR_EVERY_STORE() \
+  GENERATE(director::store_test::StoreKind::kSqliteMemory, \
+           director::store_test::StoreKind::kSqliteFile)
+
+inline Timestamp At(std::int64_t seconds) { return FromUnixMs(1'800'000'000'000 + seconds * 1000); }
+
+/// An empty store, with the writes and reads that tests repeat. Every call checks that the transaction succeeds.
+class TestStore {
+ public:
+  explicit TestStore(StoreKind kind) {
+    const bool in_memory = kind == StoreKind::kSqliteMemory;
+    auto opened = OpenSqliteStore(in_memory ? ":memory:" : folder_.File("director.db"));
+    REQUIRE(opened);
+    store_ = std::move(*opened);
+  }
+
+  Store& store() { return *store_; }
+
+  void Write(const std::function<Status(StoreWriter&)>& body) {
+    const Status done = store_->Write(body);
+    INFO((done ? std::string() : ErrorForLog(done.error())));
+    REQUIRE(done);
+  }
+
+  void Save(const Enrollment& enrollment) {
+    Write([&](StoreWriter& writer) { return writer.SaveEnrollments({enrollment}); });
+  }
+  void Save(const std::string& id, const Intent& intent) {
+    Write([&](StoreWriter& writer) { return writer.SaveIntents({{EnrollmentId(id), intent}}); });
+  }
+  void Save(const std::string& id, const ProfileListReport& report) {
+    Write([&](StoreWriter& writer) { return writer.SaveReports({{EnrollmentId(id), report}}); });
+  }
+  void MarkDue(const std::string& id, Timestamp at) {
+    Write([&](StoreWriter& writer) { return writer.MarkDue({EnrollmentId(id)}, at); });
+  }
+
+  /// Reads one value and fails the test when it cannot be read.
+  template <typename T>
+  T Get(const std::function<Result<T>(StoreReader&)>& read) {
+    T value{};
+    const Status done = store_->Read([&](StoreReader& reader) -> Status {
+      Result<T> result = read(reader);
+      if (!result) return Fail(result.error());
+      value = std::move(*result);
+      return {};
+    });
+    INFO((done ? std::string() : ErrorForLog(done.error())));
+    REQUIRE(done);
+    return value;
+  }
+
+  Snapshot LoadSnapshot(const std::string& id) {
+    return Get<Snapshot>([&](StoreReader& reader) { return reader.LoadSnapshot(EnrollmentId(id)); });
+  }
+  EnrollmentRow Row(const std::string& id) {
+    const auto rows = Get<std::vector<EnrollmentRow>>([&](StoreReader& reader) {
+      return reader.ListEnrollments({}, {{}, 1000});
+    });
+    for (const EnrollmentRow& row : rows) {
+      if (row.enrollment.channel.enrollment_id.value() == id) return row;
+    }
+    FAIL("no enrollment " << id);
+    return {};
+  }
+  std::vector<Claim> ClaimDue(Timestamp now, Timestamp lease_until, std::size_t limit = 100) {
+    std::vector<Claim> claims;
+    Write([&](StoreWriter& writer) -> Status {
+      auto claimed = writer.ClaimDue(now, lease_until, limit);
+      if (!claimed) return Fail(claimed.error());
+      claims = std::move(*claimed);
+      return {};
+    });
+    return claims;
+  }
+  bool CommitPlan(const PlanCommit& commit, Timestamp now) {
+    bool stored = false;
+    Write([&](StoreWriter& writer) -> Status {
+      const Result<bool> result = writer.CommitPlan(commit, now);
+      if (!result) return Fail(result.error());
+      stored = *result;
+      return {};
+    });
+    return stored;
+  }
+  std::optional<Timestamp> NextDueAt(Timestamp now) {
+    std::optional<Timestamp> next;
+    Write([&](StoreWriter& writer) -> Status {
+      const auto result = writer.NextDueAt(now);
+      if (!result) return Fail(result.error());
+      next = *result;
+      return {};
+    });
+    return next;
+  }
+  /// The intent as journaled, closed ones included; fails the test when there is none.
+  Intent LoadIntent(const std::string& id, const std::string& command_uuid) {
+    const auto intents = Get<std::vector<std::pair<EnrollmentId, Intent>>>(
+        [&](StoreReader& reader) {
+          return reader.LoadIntents({{EnrollmentId(id), CommandUuid(command_uuid)}});
+        });
+    REQUIRE(intents.size() == 1);
+    CHECK(intents.front().first.value() == id);
+    return intents.front().second;
+  }
+
+ private:
+  TempFolder folder_;
+  std::unique_ptr<Store> store_;
+};
+
+/// A device channel that was last seen at `At(0)`.
+inline Enrollment MakeDevice(const std::string& id) {
+  Enrollment enrollment;
+  enrollment.channel.enrollment_id = EnrollmentId(id);
+  enrollment.channel.device_id = EnrollmentId(id);
+  enrollment.channel.udid = id;
+  enrollment.upstream = UpstreamName("nanomdm");
+  enrollment.status = EnrollmentStatus::kEnrolled;
+  enrollment.serial_number = "SN" + id;
+  enrollment.first_seen_at = At(-100);
+  enrollment.last_seen_at = At(0);
+  return enrollment;
+}
+
+/// The user channel `user` of `device`; it does not know the serial number.
+inline Enrollment MakeUser(const std::string& device, const std::string& user) {
+  Enrollment enrollment = MakeDevice(device);
+  enrollment.channel.enrollment_id = EnrollmentId(device + ":" + user);
+  enrollment.channel.user_id = user;
+  enrollment.channel.type = ChannelType::kUser;
+  enrollment.serial_number.clear();
+  return enrollment;
+}
+
+inline Intent MakeIntent(const std::string& command_uuid) {
+  Intent intent;
+  intent.command_uuid = CommandUuid(command_uuid);
+  intent.request_type = "InstallProfile";
+  intent.payload_identifier = PayloadIdentifier("com.example.wifi");
+  intent.payload_uuid = PayloadUuid("UUID-1");
+  intent.epoch = 1;
+  intent.journaled_at = At(0);
+  return intent;
+}
+
+inline ItemRecord MakeItem(const std::string& identifier, ItemState state = ItemState::kPending) {
+  ItemRecord item;
+  item.payload_identifier = PayloadIdentifier(identifier);
+  item.payload_uuid = PayloadUuid("UUID-1");
+  item.epoch = 1;
+  item.state = state;
+  item.reason = "because";
+  item.state_since = At(0);
+  item.sends_since = At(0);
+  return item;
+}
+
+inline Revision MakeRevision(const std::string& uuid, const std::string& identifier) {
+  Revision revision;
+  revision.payload_uuid = PayloadUuid(uuid);
+  revision.payload_identifier = PayloadIdentifier(identifier);
+  revision.display_name = "A profile";
+  revision.source = "ci";
+  revision.created_at = At(0);
+  revision.mobileconfig = "<plist/>";
+  revision.size_bytes = 8;
+  return revision;
+}
+
+inline Assignment MakeAssignment(const std::string& identifier, const std::string& uuid,
+                                 const std::string& target = {}) {
+  Assignment assignment;
+  assignment.payload_identifier = PayloadIdentifier(identifier);
+  assignment.payload_uuid = PayloadUuid(uuid);
+  assignment.presence = uuid.empty() ? Presence::kAbsent : Presence::kPresent;
+  assignment.target_kind = target.empty() ? TargetKind::kAll : TargetKind::kDevice;
+  assignment.target = target;
+  assignment.source = "ci";
+  assignment.assigned_at = At(0);
+  return assignment;
+}
+
+inline PlanCommit MakeCommit(const Claim& claim, Timestamp due_at) {
+  PlanCommit commit;
+  commit.claim = claim;
+  commit.plan.due_at = due_at;
+  commit.epoch = 1;
+  return commit;
+}
+
+inline void AddCommand(PlanCommit& commit, const PlannedCommand& command, const std::string& uuid) {
+  commit.plan.commands.push_back(command);
+  commit.commands.push_back({command, CommandUuid(uuid)});
+}
+
+}  // namespace director::store_test

@@ -1,0 +1,405 @@
+#include "tests/contract/store_fixture.h"
+
+namespace director {
+namespace {
+
+using namespace store_test;
+
+std::vector<std::string> IdsOf(const std::vector<Claim>& claims) {
+  std::vector<std::string> ids;
+  for (const Claim& claim : claims) ids.push_back(claim.enrollment_id.value());
+  return ids;
+}
+
+using Ids = std::vector<std::string>;
+
+Claim ClaimOne(TestStore& store, Timestamp now) {
+  const auto claims = store.ClaimDue(now, now + std::chrono::minutes(1));
+  REQUIRE(claims.size() == 1);
+  return claims[0];
+}
+
+PlannedCommand Install() {
+  return {"InstallProfile", PayloadIdentifier("com.example.wifi"), PayloadUuid("UUID-1"), "wanted"};
+}
+
+/// Enrollment A with one journaled command CMD-1 and its claim ended.
+void JournalOne(TestStore& store) {
+  store.Save(MakeDevice("A"));
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
+  AddCommand(commit, Install(), "CMD-1");
+  REQUIRE(store.CommitPlan(commit, At(1)));
+  store.Write([](StoreWriter& writer) { return writer.EndClaims({EnrollmentId("A")}); });
+}
+
+void Dispatch(TestStore& store, IntentState state, const std::string& error, Timestamp now) {
+  store.Write([&](StoreWriter& writer) {
+    return writer.RecordDispatch({{EnrollmentId("A"), CommandUuid("CMD-1"), state, error}}, now);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("due enrollments are claimed oldest first, up to the limit, once") {
+  TestStore store(FOR_EVERY_STORE());
+  int age = 0;
+  for (const char* id : {"C", "A", "B", "LATER"}) {
+    Enrollment enrollment = MakeDevice(id);
+    enrollment.last_seen_at = std::string(id) == "LATER" ? At(100) : At(age++);
+    store.Save(enrollment);
+  }
+  const auto first = store.ClaimDue(At(10), At(60), 2);
+  CHECK(IdsOf(first) == Ids{"C", "A"});
+  CHECK(first[0].upstream.value() == "nanomdm");
+  CHECK(IdsOf(store.ClaimDue(At(10), At(60))) == Ids{"B"});
+  CHECK(store.ClaimDue(At(10), At(60)).empty());
+}
+
+TEST_CASE("a claim whose lease ran out is taken by another, and the first cannot store its plan") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const auto slow = store.ClaimDue(At(0), At(60));
+  REQUIRE(slow.size() == 1);
+  CHECK(store.ClaimDue(At(59), At(120)).empty());
+  const auto quick = store.ClaimDue(At(60), At(120));
+  REQUIRE(quick.size() == 1);
+  CHECK(store.CommitPlan(MakeCommit(quick[0], At(900)), At(61)));
+  CHECK_FALSE(store.CommitPlan(MakeCommit(slow[0], At(800)), At(62)));
+}
+
+TEST_CASE("the next due time respects leases") {
+  TestStore store(FOR_EVERY_STORE());
+  CHECK_FALSE(store.NextDueAt(At(0)));
+  store.Save(MakeDevice("A"));
+  CHECK(store.NextDueAt(At(5)) == At(0));
+  store.ClaimDue(At(5), At(60));
+  CHECK(store.NextDueAt(At(6)) == At(60));
+  CHECK(store.NextDueAt(At(61)) == At(0));
+  Enrollment other = MakeDevice("B");
+  other.last_seen_at = At(30);
+  store.Save(other);
+  CHECK(store.NextDueAt(At(6)) == At(30));
+}
+
+TEST_CASE("marking due only ever brings the time forward") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.MarkDue("A", At(50));
+  CHECK(store.Row("A").due_at == At(0));
+  store.MarkDue("A", At(-50));
+  CHECK(store.Row("A").due_at == At(-50));
+}
+
+TEST_CASE("a plan is stored as a whole") {
+  TestStore store(FOR_EVERY_STORE());
+  Enrollment device = MakeDevice("A");
+  device.push_count = 2;
+  store.Save(device);
+  Intent answered = MakeIntent("OLD");
+  answered.state = IntentState::kAcknowledged;
+  store.Save("A", answered);
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
+  ItemRecord item = MakeItem("com.example.wifi", ItemState::kInFlight);
+  item.presence = Presence::kAbsent;
+  item.due_at = At(501);
+  item.attempts = 2;
+  item.next_attempt_at = At(502);
+  item.acknowledged_at = At(503);
+  item.settled_at = At(504);
+  item.verified_at = At(505);
+  item.parked = true;
+  item.parked_build = "21B80";
+  item.last_error = "no";
+  item.last_error_at = At(506);
+  item.sends = 3;
+  commit.plan.items = {item, MakeItem("com.example.vpn")};
+  commit.plan.closed = {{CommandUuid("OLD"), IntentState::kAcknowledged, ""}};
+  commit.plan.push = true;
+  commit.plan.wants_wake = true;
+  commit.epoch = 4;
+  AddCommand(commit, Install(), "NEW");
+  AddCommand(commit, {"ProfileList", {}, {}, "ask"}, "ASK");
+  REQUIRE(store.CommitPlan(commit, At(3)));
+
+  const Snapshot snapshot = store.LoadSnapshot("A");
+  CHECK(snapshot.enrollment.push_count == 3);
+  CHECK(snapshot.enrollment.pushed_at == At(3));
+  CHECK(snapshot.enrollment.wants_wake);
+  CHECK(store.Row("A").due_at == At(500));
+  REQUIRE(snapshot.items.size() == 2);
+  CHECK(snapshot.items[0] == commit.plan.items[1]);
+  CHECK(snapshot.items[1] == item);
+  REQUIRE(snapshot.intents.size() == 2);
+  CHECK(store.LoadIntent("A", "OLD").state == IntentState::kAcknowledged);
+  const Intent intent = store.LoadIntent("A", "NEW");
+  CHECK(intent.state == IntentState::kJournaled);
+  CHECK(intent.request_type == "InstallProfile");
+  CHECK(intent.payload_identifier.value() == "com.example.wifi");
+  CHECK(intent.payload_uuid.value() == "UUID-1");
+  CHECK(intent.epoch == 4);
+  CHECK(intent.journaled_at == At(3));
+  CHECK_FALSE(intent.answered_at);
+  CHECK(store.LoadIntent("A", "ASK").payload_identifier.empty());
+}
+
+TEST_CASE("the next plan changes, keeps and drops items, and leaves pushes alone") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(10));
+  commit.plan.items = {MakeItem("a"), MakeItem("b"), MakeItem("c")};
+  commit.plan.push = true;
+  REQUIRE(store.CommitPlan(commit, At(1)));
+  store.Write([](StoreWriter& writer) { return writer.EndClaims({EnrollmentId("A")}); });
+
+  PlanCommit next = MakeCommit(ClaimOne(store, At(10)), At(20));
+  next.plan.items = {MakeItem("b"), MakeItem("c", ItemState::kVerified), MakeItem("d")};
+  REQUIRE(store.CommitPlan(next, At(11)));
+  const Snapshot snapshot = store.LoadSnapshot("A");
+  CHECK(snapshot.items == next.plan.items);
+  CHECK(snapshot.enrollment.push_count == 1);
+  CHECK(snapshot.enrollment.pushed_at == At(1));
+}
+
+TEST_CASE("a claim goes on after its plan is stored until it is ended") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const auto claims = store.ClaimDue(At(0), At(600));
+  REQUIRE(claims.size() == 1);
+  REQUIRE(store.CommitPlan(MakeCommit(claims[0], At(500)), At(1)));
+  store.MarkDue("A", At(2));
+  CHECK(store.ClaimDue(At(3), At(603)).empty());
+  store.Write([](StoreWriter& writer) { return writer.EndClaims({EnrollmentId("A")}); });
+  CHECK(store.ClaimDue(At(3), At(603)).size() == 1);
+}
+
+TEST_CASE("without news, an enrollment with a stored plan is due when the plan says") {
+  TestStore store(FOR_EVERY_STORE());
+  JournalOne(store);
+  CHECK(store.ClaimDue(At(499), At(600)).empty());
+  CHECK(store.ClaimDue(At(500), At(600)).size() == 1);
+}
+
+TEST_CASE("an event that comes while a worker decides makes it decide again") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
+  commit.plan.items = {MakeItem("com.example.wifi")};
+  commit.plan.push = true;
+  AddCommand(commit, Install(), "CMD-1");
+  store.MarkDue("A", At(2));
+  CHECK_FALSE(store.CommitPlan(commit, At(3)));
+
+  const Snapshot snapshot = store.LoadSnapshot("A");
+  CHECK(snapshot.items.empty());
+  CHECK(snapshot.intents.empty());
+  CHECK(snapshot.enrollment.push_count == 0);
+  const auto again = store.ClaimDue(At(3), At(60));
+  REQUIRE(again.size() == 1);
+  CHECK(store.CommitPlan(MakeCommit(again[0], At(500)), At(4)));
+}
+
+TEST_CASE("everything that makes a decision stale fails its commit") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Write([](StoreWriter& writer) -> Status {
+    const auto saved = writer.SaveRevision(MakeRevision("UUID-1", "com.example.wifi"));
+    if (!saved) return Fail(saved.error());
+    return {};
+  });
+  PlanCommit first = MakeCommit(ClaimOne(store, At(0)), At(5));
+  first.plan.items = {MakeItem("com.example.wifi")};
+  AddCommand(first, Install(), "CMD-1");
+  REQUIRE(store.CommitPlan(first, At(1)));
+  store.Write([](StoreWriter& writer) { return writer.EndClaims({EnrollmentId("A")}); });
+  const Claim claim = ClaimOne(store, At(5));
+
+  SECTION("a new assignment") {
+    store.Write([](StoreWriter& writer) -> Status {
+      const auto saved = writer.SaveAssignment(MakeAssignment("com.example.wifi", "UUID-1"), At(6));
+      if (!saved) return Fail(saved.error());
+      return {};
+    });
+  }
+  SECTION("a retry") {
+    store.Write([](StoreWriter& writer) {
+      return writer.RetryItem(EnrollmentId("A"), PayloadIdentifier("com.example.wifi"), At(6));
+    });
+  }
+  SECTION("a command that did not get through") {
+    Dispatch(store, IntentState::kNotSent, "down", At(6));
+  }
+  SECTION("a start of the process") {
+    store.Write([](StoreWriter& writer) { return writer.RecoverJournaled(At(6)); });
+  }
+  CHECK_FALSE(store.CommitPlan(MakeCommit(claim, At(500)), At(7)));
+  CHECK(store.ClaimDue(At(7), At(60)).size() == 1);
+}
+
+TEST_CASE("a plan needs one CommandUUID for each command, never one that is in use") {
+  TestStore store(FOR_EVERY_STORE());
+  JournalOne(store);
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(500)), At(900));
+  SECTION("none") { commit.plan.commands.push_back(Install()); }
+  SECTION("a used one") { AddCommand(commit, Install(), "CMD-1"); }
+  SECTION("an empty one") { AddCommand(commit, Install(), ""); }
+  commit.plan.items = {MakeItem("com.example.wifi")};
+  const Status done = store.store().Write([&](StoreWriter& writer) -> Status {
+    const auto stored = writer.CommitPlan(commit, At(501));
+    if (!stored) return Fail(stored.error());
+    return {};
+  });
+  REQUIRE_FALSE(done);
+  CHECK(done.error().kind == ErrorKind::kInvalid);
+  CHECK(store.LoadSnapshot("A").items.empty());
+}
+
+TEST_CASE("a released claim is due again when asked, or earlier when something happened") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const Claim claim = ClaimOne(store, At(10));
+  Timestamp expected = At(300);
+  SECTION("nothing happened") {}
+  SECTION("an event came") {
+    store.MarkDue("A", At(11));
+    expected = At(0);
+  }
+  store.Write([&](StoreWriter& writer) { return writer.ReleaseClaim(claim, At(300)); });
+  CHECK(store.Row("A").due_at == expected);
+  CHECK(store.ClaimDue(expected, At(900)).size() == 1);
+}
+
+TEST_CASE("intents move to another CommandUUID only while they are journaled") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  store.Save(MakeDevice("C"));
+  store.Save("A", MakeIntent("BATCH"));
+  Intent sent = MakeIntent("BATCH");
+  sent.state = IntentState::kSent;
+  store.Save("B", sent);
+  store.Save("C", MakeIntent("BATCH"));
+  store.Write([](StoreWriter& writer) {
+    return writer.MoveIntents(CommandUuid("BATCH"), CommandUuid("HALF"),
+                              {EnrollmentId("A"), EnrollmentId("B")});
+  });
+  CHECK(store.LoadIntent("A", "HALF").state == IntentState::kJournaled);
+  CHECK(store.LoadIntent("B", "BATCH").state == IntentState::kSent);
+  CHECK(store.LoadIntent("C", "BATCH").state == IntentState::kJournaled);
+  CHECK(store.LoadSnapshot("A").intents.size() == 1);
+}
+
+TEST_CASE("the outcome of a dispatch is recorded") {
+  TestStore store(FOR_EVERY_STORE());
+  JournalOne(store);
+  SECTION("sent: nothing is due") {
+    Dispatch(store, IntentState::kSent, "", At(2));
+    const Intent intent = store.LoadIntent("A", "CMD-1");
+    CHECK(intent.state == IntentState::kSent);
+    CHECK_FALSE(intent.answered_at);
+    CHECK(store.Row("A").due_at == At(500));
+  }
+  SECTION("unknown: still open, due") {
+    Dispatch(store, IntentState::kUnknown, "timed out", At(2));
+    const Intent intent = store.LoadIntent("A", "CMD-1");
+    CHECK(intent.state == IntentState::kUnknown);
+    CHECK(intent.error == "timed out");
+    CHECK_FALSE(intent.answered_at);
+    CHECK(store.Row("A").due_at == At(2));
+    Dispatch(store, IntentState::kSent, "", At(3));
+    CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kSent);
+  }
+  SECTION("refused: final, with its time and words, due") {
+    Dispatch(store, IntentState::kRefused, "bad topic", At(2));
+    const Intent intent = store.LoadIntent("A", "CMD-1");
+    CHECK(intent.state == IntentState::kRefused);
+    CHECK(intent.error == "bad topic");
+    CHECK(intent.answered_at == At(2));
+    CHECK(store.Row("A").due_at == At(2));
+  }
+  SECTION("an answer of the device that came first stays") {
+    Intent answered = store.LoadIntent("A", "CMD-1");
+    answered.state = IntentState::kAcknowledged;
+    answered.answered_at = At(2);
+    store.Save("A", answered);
+    Dispatch(store, IntentState::kNotSent, "reset", At(3));
+    CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kAcknowledged);
+    CHECK(store.LoadIntent("A", "CMD-1").error.empty());
+  }
+}
+
+TEST_CASE("a dead push token is remembered") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  store.Write([](StoreWriter& writer) { return writer.MarkUnregistered({EnrollmentId("A")}); });
+  CHECK(store.Row("A").enrollment.push_unregistered);
+  CHECK_FALSE(store.Row("B").enrollment.push_unregistered);
+}
+
+TEST_CASE("after a start, journaled commands are in doubt and their enrollments due") {
+  TestStore store(FOR_EVERY_STORE());
+  JournalOne(store);
+  Intent sent = MakeIntent("SENT");
+  sent.state = IntentState::kSent;
+  store.Save("A", sent);
+  store.Save(MakeDevice("CLAIMED"));
+  REQUIRE(store.ClaimDue(At(5), At(600)).size() == 1);
+  store.Write([](StoreWriter& writer) { return writer.RecoverJournaled(At(7)); });
+  CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kUnknown);
+  CHECK(store.LoadIntent("A", "SENT").state == IntentState::kSent);
+  CHECK(store.Row("A").due_at == At(7));
+  CHECK(IdsOf(store.ClaimDue(At(7), At(600))) == Ids{"CLAIMED", "A"});
+}
+
+TEST_CASE("pruning takes old closed intents and nothing that is still needed") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  for (const char* uuid : {"C1", "C2", "C3", "OPEN"}) store.Save("A", MakeIntent(uuid));
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
+  commit.plan.closed = {{CommandUuid("C1"), IntentState::kLost, "gone"},
+                        {CommandUuid("C2"), IntentState::kLost, "gone"},
+                        {CommandUuid("C3"), IntentState::kLost, "gone"}};
+  REQUIRE(store.CommitPlan(commit, At(10)));
+  const auto prune = [&](Timestamp now, std::size_t limit) {
+    store.Write([&](StoreWriter& writer) {
+      return writer.Prune(now, std::chrono::seconds(100), limit);
+    });
+    return store
+        .Get<std::vector<std::pair<EnrollmentId, Intent>>>([](StoreReader& reader) {
+          const EnrollmentId id("A");
+          return reader.LoadIntents({{id, CommandUuid("C1")},
+                                     {id, CommandUuid("C2")},
+                                     {id, CommandUuid("C3")},
+                                     {id, CommandUuid("OPEN")}});
+        })
+        .size();
+  };
+  CHECK(prune(At(110), 10) == 4);
+  CHECK(prune(At(111), 2) == 2);
+  CHECK(prune(At(111), 2) == 1);
+  CHECK(store.LoadSnapshot("A").intents.size() == 1);
+}
+
+TEST_CASE("pruning keeps the newest dead letters within their bound") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Write([](StoreWriter& writer) {
+    std::vector<DeadLetter> letters(static_cast<std::size_t>(kDeadLettersMax) + 5);
+    for (std::size_t i = 0; i < letters.size(); ++i) letters[i].reason = std::to_string(i);
+    return writer.AddDeadLetters(letters);
+  });
+  const auto prune_and_count = [&](std::size_t limit) {
+    store.Write([&](StoreWriter& writer) {
+      return writer.Prune(At(0), std::chrono::seconds(1), limit);
+    });
+    return store.Get<FleetCounts>([](StoreReader& reader) { return reader.CountFleet(At(0)); })
+        .dead_letters;
+  };
+  CHECK(prune_and_count(2) == kDeadLettersMax + 3);
+  CHECK(prune_and_count(100) == kDeadLettersMax);
+  CHECK(prune_and_count(100) == kDeadLettersMax);
+  const auto newest = store.Get<std::vector<DeadLetter>>(
+      [](StoreReader& reader) { return reader.ListDeadLetters({"", 1}); });
+  CHECK(newest.at(0).reason == std::to_string(kDeadLettersMax + 4));
+}
+
+}  // namespace director

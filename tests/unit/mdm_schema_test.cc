@@ -1,0 +1,105 @@
+// Checks every command that we send against Apple's own schema
+// (github.com/apple/device-management). The folder with its `mdm` directory is named by the
+// environment variable APPLE_SCHEMA_DIR.
+#include <yaml-cpp/yaml.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "mdm/command.h"
+#include "tests/support/catch.h"
+
+namespace director {
+namespace {
+
+struct SchemaCase {
+  std::string file;
+  Command command;
+};
+
+std::vector<SchemaCase> AllCommands() {
+  return {{"profile.install", InstallProfileCommand{"<?xml version=\"1.0\"?>"}},
+          {"profile.remove", RemoveProfileCommand{PayloadIdentifier("com.example.a")}},
+          {"profile.list", ProfileListCommand{}},
+          {"information.device", DeviceInformationCommand{DeviceInformationQueries()}}};
+}
+
+/// The schema's word for the type of a value.
+struct TypeName {
+  std::string operator()(bool) const { return "<boolean>"; }
+  std::string operator()(const PlistInteger&) const { return "<integer>"; }
+  std::string operator()(double) const { return "<real>"; }
+  std::string operator()(const std::string&) const { return "<string>"; }
+  std::string operator()(const PlistData&) const { return "<data>"; }
+  std::string operator()(const PlistDate&) const { return "<date>"; }
+  std::string operator()(const PlistArray&) const { return "<array>"; }
+  std::string operator()(const PlistDict&) const { return "<dictionary>"; }
+};
+
+YAML::Node FindKey(const YAML::Node& keys, const std::string& name) {
+  for (const auto& key : keys) {
+    if (key["key"].as<std::string>() == name) return key;
+  }
+  return YAML::Node(YAML::NodeType::Undefined);
+}
+
+/// The values that strings may have: an enumeration, or (for queries) the names of the subkeys.
+std::set<std::string> AllowedValues(const YAML::Node& key) {
+  std::set<std::string> allowed;
+  for (const auto& value : key["rangelist"]) allowed.insert(value.as<std::string>());
+  for (const auto& subkey : key["subkeys"]) allowed.insert(subkey["key"].as<std::string>());
+  return allowed;
+}
+
+void CheckValue(const YAML::Node& key, const PlistValue& value) {
+  INFO("key " << key["key"].as<std::string>());
+  CHECK(std::visit(TypeName{}, value.variant()) == key["type"].as<std::string>());
+  if (const std::string* text = value.AsString()) {
+    const auto allowed = AllowedValues(key);
+    INFO("value " << *text);
+    CHECK((allowed.empty() || allowed.count(*text) == 1));
+  }
+  if (const PlistArray* array = value.AsArray()) {
+    REQUIRE(key["subkeys"].size() == 1);
+    for (const auto& item : *array) CheckValue(key["subkeys"][0], item);
+  }
+}
+
+void CheckCommand(const YAML::Node& schema, const ReceivedCommand& command) {
+  CHECK(schema["payload"]["requesttype"].as<std::string>() == command.request_type);
+  const YAML::Node keys = schema["payloadkeys"];
+  for (const auto& [name, value] : command.body.entries()) {
+    if (name == "RequestType") continue;
+    INFO("key " << name);
+    const YAML::Node key = FindKey(keys, name);
+    REQUIRE(key.IsDefined());
+    CheckValue(key, value);
+  }
+  for (const auto& key : keys) {
+    const bool is_required = key["presence"] && key["presence"].as<std::string>() == "required";
+    INFO("key " << key["key"].as<std::string>());
+    if (is_required) CHECK(command.body.Find(key["key"].as<std::string>()) != nullptr);
+  }
+}
+
+TEST_CASE("every command fits Apple's schema") {
+  const char* folder = std::getenv("APPLE_SCHEMA_DIR");
+  if (folder == nullptr) {
+    WARN("skipped: APPLE_SCHEMA_DIR is not set, commands are not checked against Apple's schema");
+    return;
+  }
+  for (const auto& item : AllCommands()) {
+    const auto path = std::filesystem::path(folder) / "mdm" / "commands" / (item.file + ".yaml");
+    INFO(path.string());
+    REQUIRE(std::filesystem::is_regular_file(path));
+    const auto received = DecodeCommand(EncodeCommand(item.command, CommandUuid("u")));
+    REQUIRE(received);
+    CheckCommand(YAML::LoadFile(path.string()), *received);
+  }
+}
+
+}  // namespace
+}  // namespace director

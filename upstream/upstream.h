@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace director {
+
+/// One enqueue: the same command for one or more enrollments.
+struct EnqueueRequest {
+  CommandUuid command_uuid;  ///< fresh, journaled before this call
+  std::string request_type;
+  std::string command;                ///< XML property list, begins with `<?xml`
+  std::vector<EnrollmentId> targets;  ///< distinct; 1 .. `UpstreamLimits::targets_max`
+};
+
+/// What became of the command for one target.
+enum class EnqueueOutcome {
+  kQueued,       ///< stored (a failed push does not matter here)
+  kUnavailable,  ///< surely not stored; try later with a fresh CommandUUID
+  kRejected,     ///< refused for good (bad command, no such enrollment, credentials)
+  kUnknown,      ///< perhaps stored; look before repeating
+};
+
+struct EnqueueTargetResult {
+  EnrollmentId enrollment_id;
+  EnqueueOutcome outcome = EnqueueOutcome::kUnknown;
+  std::string detail;  ///< the server's words, at most 300 bytes, printable; empty when queued
+};
+
+enum class PushOutcome {
+  kSent,          ///< Apple took the push, or the server says so
+  kFailed,        ///< try later
+  kUnregistered,  ///< the token is dead: wait for the next TokenUpdate
+};
+
+struct PushTargetResult {
+  EnrollmentId enrollment_id;
+  PushOutcome outcome = PushOutcome::kFailed;
+  std::string detail;
+};
+
+struct UpstreamLimits {
+  std::size_t targets_max = 1;  ///< distinct ids in one enqueue or push
+  bool pushes_on_enqueue =
+      false;  ///< true: every enqueue pushes and cannot be told not to (MicroMDM)
+};
+
+/// An MDM server's API. Thread-safe. Calls block at most the configured time-outs (connect 5 s,
+/// enqueue 30 s, push 60 s by default).
+///
+/// One writer per enrollment: callers never have two Enqueue calls under way that name the same
+/// enrollment (NanoMDM's key-value stores lose commands otherwise).
+class Upstream {
+ public:
+  virtual ~Upstream() = default;
+
+  virtual const UpstreamName& name() const = 0;
+  virtual UpstreamLimits limits() const = 0;
+
+  /// Stores one command for all targets without a push where the server can (see limits). Returns
+  /// one result per target, in the order of `targets`. Decides by the keys of the answer, not by
+  /// its HTTP status. When an answer is lost, the implementation looks first (NanoMDM: same
+  /// CommandUUID again, a duplicate is proof; MicroMDM: queue view) and says kUnknown only when
+  /// looking did not settle it.
+  virtual std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) = 0;
+
+  /// Sends one push to each. Returns one result per target, in order. Idempotent.
+  virtual std::vector<PushTargetResult> Push(const std::vector<EnrollmentId>& targets) = 0;
+
+  /// Asks the server for its version (`unknown` is a version): proves that it is there and speaks
+  /// HTTP. kUnavailable otherwise.
+  virtual Result<std::string> Probe() = 0;
+};
+
+}  // namespace director
