@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -101,10 +102,11 @@ bool IsValidUtf8(std::string_view text) {
 std::string Truncate(std::string_view text, std::size_t size_max_bytes) {
   static constexpr std::string_view kMark = "…";
   if (text.size() <= size_max_bytes) return std::string(text);
-  std::size_t cut = size_max_bytes > kMark.size() ? size_max_bytes - kMark.size() : 0;
+  const bool has_room = size_max_bytes >= kMark.size();
+  std::size_t cut = has_room ? size_max_bytes - kMark.size() : size_max_bytes;
   while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80) --cut;
   std::string result(text.substr(0, cut));
-  result += kMark;
+  if (has_room) result += kMark;
   return result;
 }
 

@@ -18,7 +18,7 @@ Result<std::string> DecodeBase64(std::string_view text);
 /// True when `text` is well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool IsValidUtf8(std::string_view text);
 
-/// Cuts `text` to at most `size_max_bytes`, never inside a UTF-8 sequence, and marks the cut with "…".
+/// Cuts `text` to at most `size_max_bytes`, never inside a UTF-8 sequence, and marks the cut with "…" where that fits.
 std::string Truncate(std::string_view text, std::size_t size_max_bytes);
 
 /// Returns `text` as valid UTF-8 with control characters (C0, C1, DEL) and broken bytes replaced by

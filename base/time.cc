@@ -1,10 +1,8 @@
 #include "base/time.h"
 
-#include <fmt/chrono.h>
 #include <fmt/core.h>
 
 #include <charconv>
-#include <ctime>
 
 namespace director {
 namespace {
@@ -54,9 +52,14 @@ std::int64_t ToUnixMs(Timestamp at) { return at.time_since_epoch().count(); }
 Timestamp FromUnixMs(std::int64_t unix_ms) { return Timestamp(Duration(unix_ms)); }
 
 std::string FormatTime(Timestamp at) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(
-                         std::chrono::floor<std::chrono::seconds>(at))));
+  // Not by way of system_clock's own time points: nanoseconds reach from 1677 to 2262 only.
+  using namespace std::chrono;
+  const auto day = floor<days>(at);
+  const year_month_day date{day};
+  const hh_mm_ss time{floor<seconds>(at - day)};
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     time.hours().count(), time.minutes().count(), time.seconds().count());
 }
 
 Result<Timestamp> ParseTime(std::string_view text) {

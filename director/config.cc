@@ -153,8 +153,11 @@ void ReadLog(Reader& reader, Config& config) {
 
 void ReadSettings(Reader& reader, Settings& settings) {
   settings.awake_window = reader.Time("awake_window");
+  settings.token_update_wait = reader.Time("token_update_wait");
   settings.profile_list_interval = reader.Time("profile_list_interval");
   settings.device_information_interval = reader.Time("device_information_interval");
+  settings.question_delay_min = reader.Time("question_delay_min");
+  settings.answer_time_max = reader.Time("answer_time_max");
   settings.removal_evidence_age_max = reader.Time("removal_evidence_age_max");
   settings.commands_per_session_max = reader.Number("commands_per_session_max", 1, 200);
   settings.retry_delay_min = reader.Time("retry_delay_min");
@@ -333,8 +336,11 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"log_level", "info", "debug, info, warning or error"},
       {"log_format", "logfmt", "logfmt or json"},
       {"awake_window", "2m", "How long after its last word a device counts as awake"},
+      {"token_update_wait", "10m", "How long after Authenticate a device without TokenUpdate is asked anyway"},
       {"profile_list_interval", "6h", "How old a ProfileList may get before it is asked again"},
       {"device_information_interval", "24h", "How old DeviceInformation may get"},
+      {"question_delay_min", "1m", "Least time between two ProfileList questions without a change"},
+      {"answer_time_max", "2m", "How long a session may take to answer what is queued"},
       {"removal_evidence_age_max", "15m", "How fresh a report must be to remove by it"},
       {"commands_per_session_max", "20", "State-changing commands under way per enrollment"},
       {"retry_delay_min", "1m", "First delay after an error that may pass"},

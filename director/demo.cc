@@ -77,8 +77,11 @@ Result<int> FreePort() {
 Settings DemoSettings() {
   Settings settings;
   settings.awake_window = std::chrono::seconds(10);
+  settings.token_update_wait = std::chrono::seconds(10);
   settings.profile_list_interval = std::chrono::seconds(10);
   settings.removal_evidence_age_max = std::chrono::seconds(15);
+  settings.question_delay_min = std::chrono::seconds(1);
+  settings.answer_time_max = std::chrono::seconds(5);
   settings.retry_delay_min = std::chrono::seconds(2);
   settings.server_retry_delay_min = std::chrono::seconds(5);
   settings.push_delay_min = std::chrono::seconds(3);
@@ -143,6 +146,21 @@ Result<Config> DemoConfig(const ScratchFolder& scratch, const DemoOptions& optio
   return config;
 }
 
+using Deletions = std::vector<std::pair<EnrollmentId, PayloadIdentifier>>;
+
+bool Has(const FleetDevice& device, const PayloadIdentifier& item) {
+  return std::find(device.profiles.begin(), device.profiles.end(), item) != device.profiles.end();
+}
+
+/// True when every Mac that lost a profile has it again.
+bool AllBack(const std::vector<FleetDevice>& devices, const Deletions& deleted) {
+  return std::none_of(devices.begin(), devices.end(), [&](const FleetDevice& device) {
+    return std::any_of(deleted.begin(), deleted.end(), [&](const auto& deletion) {
+      return deletion.first == device.enrollment_id && !Has(device, deletion.second);
+    });
+  });
+}
+
 /// Everything that runs in the demo, and what it shows.
 class Demo {
  public:
@@ -165,7 +183,6 @@ class Demo {
   Result<std::size_t> CountVerified();
   void RememberReasons(const std::string& state);
   Status NameStuckDevices();
-  bool AllBack(const std::vector<std::pair<EnrollmentId, PayloadIdentifier>>& deleted) const;
   void ShowProgress(const std::string& what, std::size_t verified, bool done) const;
 
   const DemoOptions options_;
@@ -323,19 +340,9 @@ Status Demo::Converge(const std::string& what) {
   return NameStuckDevices();
 }
 
-bool Demo::AllBack(const std::vector<std::pair<EnrollmentId, PayloadIdentifier>>& deleted) const {
-  for (const FleetDevice& device : fleet_->Snapshot()) {
-    for (const auto& [id, item] : deleted) {
-      if (device.enrollment_id != id) continue;
-      if (std::find(device.profiles.begin(), device.profiles.end(), item) == device.profiles.end()) return false;
-    }
-  }
-  return true;
-}
-
 /// Some users delete a profile; the demo goes on when each Mac has noticed, reported and got it back.
 Status Demo::ShowDrift() {
-  std::vector<std::pair<EnrollmentId, PayloadIdentifier>> deleted;
+  Deletions deleted;
   fmt::print("\nUsers delete a profile:\n");
   for (const FleetDevice& device : fleet_->Snapshot()) {
     if (deleted.size() >= kDeletionsMax || device.profiles.empty()) break;
@@ -344,13 +351,13 @@ Status Demo::ShowDrift() {
     deleted.emplace_back(device.enrollment_id, item);
     fmt::print("  {} loses {}\n", device.facts.serial_number, item.value());
   }
-  const bool gone = fleet_->WaitUntil([&](const auto&) { return !AllBack(deleted); }, std::chrono::seconds(10));
-  if (!gone && !deleted.empty()) return Fail(ErrorKind::kUnavailable, "no profile was deleted within 10 s");
-  const Timestamp start = clock_.Now();
-  while (!AllBack(deleted) && clock_.Now() < start + timeout_) {
-    if (WaitForStopSignal(kLookInterval)) return Fail(ErrorKind::kUnavailable, "stopped");
-  }
-  if (!AllBack(deleted)) return NameStuckDevices();
+  const bool gone = fleet_->WaitUntil(
+      [&](const std::vector<FleetDevice>& devices) { return !AllBack(devices, deleted); },
+      std::chrono::seconds(10));
+  if (!gone) return Fail(ErrorKind::kUnavailable, "no profile was deleted within 10 s");
+  const bool back = fleet_->WaitUntil(
+      [&](const std::vector<FleetDevice>& devices) { return AllBack(devices, deleted); }, timeout_);
+  if (!back) return NameStuckDevices();
   if (Status done = Converge("Repair "); !done) return done;
   reasons_["drift"] = {{"enrollment_id", deleted.front().first.value()},
                        {"payload_identifier", deleted.front().second.value()}};

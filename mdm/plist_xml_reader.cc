@@ -1,6 +1,6 @@
 // Our own reader, for libplist's (2.2 to 2.6) must not see bytes from outside: it needs quadratic
-// time for entities and for chosen keys, reads `010` as eight and `x` as zero, loses data after a
-// comment, and drops keys without a value.
+// time for entities and for keys chosen to collide, reads `010` as eight and `x` as zero, loses
+// data after a comment, and drops keys without a value.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -221,8 +221,9 @@ class XmlReader {
 
   Status CloseContainer(std::string_view name) {
     const bool is_dict = !frames_.empty() && std::holds_alternative<DictDraft>(frames_.back());
-    const std::string_view expected = frames_.empty() ? "" : is_dict ? "dict" : "array";
-    if (name != expected) return Refuse(fmt::format("unexpected end of '{}'", Shown(name)));
+    if (frames_.empty() || name != (is_dict ? "dict" : "array")) {
+      return Refuse(fmt::format("unexpected end of '{}'", Shown(name)));
+    }
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
     if (!is_dict) {

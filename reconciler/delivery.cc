@@ -6,6 +6,7 @@
 
 #include "mdm/command.h"
 #include "reconciler/backoff.h"
+#include "reconciler/history.h"
 
 namespace director {
 namespace {
@@ -67,8 +68,14 @@ Timestamp ReportDueAt(const Delivery& delivery) {
   return report->reported_at + Jittered(delivery.settings.profile_list_interval, delivery.key());
 }
 
+bool HasChanges(const Plan& plan) {
+  return std::any_of(plan.commands.begin(), plan.commands.end(), [](const PlannedCommand& command) {
+    return !command.payload_identifier.empty();
+  });
+}
+
 bool WantsReport(const Delivery& delivery, const std::vector<ItemWork>& items, const Plan& plan) {
-  return !plan.commands.empty() || delivery.now >= ReportDueAt(delivery) ||
+  return HasChanges(plan) || delivery.now >= ReportDueAt(delivery) ||
          std::any_of(items.begin(), items.end(), [](const ItemWork& item) {
            return item.needs_report || item.wanted.has_value();
          });
@@ -92,6 +99,22 @@ bool WantsDeviceInformation(const Delivery& delivery) {
              delivery.now;
 }
 
+/// Until when a question that follows no change is not asked again: whatever the clocks and answers are, questions stay few.
+Timestamp AskAgainAt(const Delivery& delivery) {
+  const auto& report = delivery.snapshot.profile_list;
+  const bool ours = report && report->asked_at && report->epoch == delivery.enrollment().epoch;
+  if (!ours) return delivery.now;
+  return *report->asked_at + delivery.settings.question_delay_min;
+}
+
+std::string DescribeHeldBack(const Intent& question) {
+  const std::string at = FormatTime(question.answered_at.value_or(question.journaled_at));
+  if (question.state == IntentState::kAcknowledged) {
+    return fmt::format("ProfileList was answered at {} without a list. It is asked again later.", at);
+  }
+  return fmt::format("ProfileList failed at {}: {} It is asked again later.", at, question.error);
+}
+
 void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
   if (WantsDeviceInformation(delivery)) {
     plan.commands.push_back(Question(request_type::kDeviceInformation,
@@ -99,6 +122,10 @@ void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, 
   }
   if (!WantsReport(delivery, items, plan)) return;
   const Intent* outstanding = delivery.Find(request_type::kProfileList);
+  if (outstanding == nullptr && !HasChanges(plan) && AskAgainAt(delivery) > delivery.now) {
+    plan.due_at = std::min(plan.due_at, AskAgainAt(delivery));
+    return;
+  }
   if (outstanding == nullptr) {
     plan.commands.push_back(
         Question(request_type::kProfileList,
@@ -106,15 +133,11 @@ void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, 
                                   : "One harmless question waits for a sleeping device."));
     return;
   }
-  if (!IsOpen(outstanding->state)) {
-    plan.notes.push_back(fmt::format("ProfileList failed at {}: {} It is asked again later.",
-                                     FormatTime(outstanding->answered_at.value_or(delivery.now)),
-                                     outstanding->error));
-  }
+  if (!IsOpen(outstanding->state)) plan.notes.push_back(DescribeHeldBack(*outstanding));
 }
 
 /// When the next push to a device with commands in its queue is due.
-Timestamp NextPushAt(const Delivery& delivery) {
+Timestamp NextPushAt(const Delivery& delivery, const Plan& plan) {
   const Enrollment& enrollment = delivery.enrollment();
   Timestamp at = enrollment.pushed_at ? *enrollment.pushed_at : delivery.now;
   if (enrollment.pushed_at && enrollment.push_count > 0) {
@@ -123,6 +146,7 @@ Timestamp NextPushAt(const Delivery& delivery) {
     at += Jittered(delivery.settings.push_delay_min, delivery.key());
   }
   const bool only_not_now =
+      plan.commands.empty() &&
       std::none_of(delivery.staying.begin(), delivery.staying.end(), [](const Intent& intent) {
         return IsOpen(intent.state) && intent.state != IntentState::kNotNow;
       });
@@ -144,23 +168,30 @@ void DecidePush(const Delivery& delivery, Plan& plan) {
         "Apple says that the push token is dead; pushes stop until the next TokenUpdate.");
     return;
   }
-  const Timestamp next_push_at = NextPushAt(delivery);
+  const Timestamp next_push_at = NextPushAt(delivery, plan);
   // A device that reacted to the last push is pushed at once; one that stays silent is not hurried by new work.
   const bool reacts = delivery.awake() || delivery.enrollment().push_count == 0;
   plan.push = (reacts && !plan.commands.empty()) || next_push_at <= delivery.now;
-  if (!plan.push) plan.due_at = std::min(plan.due_at, next_push_at);
+  const Timestamp after_this_one =
+      delivery.now + Jittered(PushDelay(delivery.enrollment().push_count + 1, delivery.settings),
+                              delivery.key());
+  plan.due_at = std::min(plan.due_at, plan.push ? after_this_one : next_push_at);
 }
 
 std::string DescribeSleep(const Delivery& delivery, const Plan& plan) {
   const Enrollment& enrollment = delivery.enrollment();
   const Intent* question = delivery.Find(request_type::kProfileList);
-  const Timestamp since = question != nullptr ? question->journaled_at : delivery.now;
+  std::string waits = "It is asked again later;";
+  if (question == nullptr ? !plan.commands.empty() : IsOpen(question->state)) {
+    const Timestamp since = question == nullptr ? delivery.now : question->journaled_at;
+    waits = fmt::format("One question has been waiting for it since {};", FormatTime(since));
+  }
   std::string next = plan.push ? "It is pushed now."
-                               : fmt::format("Next push at {}.", FormatTime(NextPushAt(delivery)));
+                               : fmt::format("Next push at {}.", FormatTime(NextPushAt(delivery, plan)));
   if (enrollment.push_unregistered) next = "It cannot be pushed until its next TokenUpdate.";
   return fmt::format(
-      "{} was last heard from at {}. One question has been waiting for it since {}; changes go when it polls. {}",
-      delivery.noun, FormatTime(enrollment.last_seen_at), FormatTime(since), next);
+      "{} was last heard from at {}. {} changes go when it polls. {}", delivery.noun,
+      FormatTime(enrollment.last_seen_at), waits, next);
 }
 
 /// Tells in each record that waits for the device what it waits for.
@@ -185,6 +216,23 @@ void ExplainUpstreamDown(const Delivery& delivery, std::vector<ItemWork>& items,
   }
 }
 
+/// When a command has to be looked at again. Overdue and the device silent since: its next poll tells.
+void ScheduleIntent(const Delivery& delivery, const Intent& intent, Plan& plan) {
+  if (!IsOpen(intent.state)) {
+    plan.due_at = std::min(plan.due_at, HeldBackUntil(intent, delivery.settings));
+    return;
+  }
+  const Timestamp overdue_at = OverdueAt(intent, delivery.settings);
+  const Timestamp last_seen_at = delivery.enrollment().last_seen_at;
+  if (overdue_at > delivery.now) {
+    plan.due_at = std::min(plan.due_at, overdue_at);
+  } else if (last_seen_at >= overdue_at) {
+    plan.due_at = std::min(plan.due_at, last_seen_at + delivery.settings.answer_time_max);
+  } else {
+    plan.wants_wake = true;
+  }
+}
+
 /// The moment of the next look, from everything that passes by itself.
 void Schedule(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
   const Timestamp report_due_at = ReportDueAt(delivery);
@@ -193,19 +241,10 @@ void Schedule(const Delivery& delivery, const std::vector<ItemWork>& items, Plan
     if (item.record.due_at) plan.due_at = std::min(plan.due_at, *item.record.due_at);
     plan.wants_wake = plan.wants_wake || item.needs_report || item.wanted.has_value();
   }
-  for (const Intent& intent : delivery.staying) {
-    if (!IsOpen(intent.state)) {
-      plan.due_at = std::min(plan.due_at, intent.answered_at.value_or(delivery.now) +
-                                              delivery.settings.server_retry_delay_min);
-      continue;
-    }
-    const Timestamp overdue_at = intent.journaled_at + delivery.settings.lost_after;
-    if (overdue_at <= delivery.now) {
-      plan.wants_wake = true;
-    } else {
-      plan.due_at = std::min(plan.due_at, overdue_at);
-    }
+  if (!plan.commands.empty()) {
+    plan.due_at = std::min(plan.due_at, delivery.now + delivery.settings.lost_after);
   }
+  for (const Intent& intent : delivery.staying) ScheduleIntent(delivery, intent, plan);
 }
 
 }  // namespace
@@ -214,6 +253,9 @@ void Deliver(const Snapshot& snapshot, const Settings& settings, Timestamp now,
              const std::vector<Intent>& staying, std::vector<ItemWork>& items, Plan& plan) {
   const Delivery delivery{snapshot, settings, now, staying, DeviceNoun(snapshot.enrollment)};
   plan.due_at = now + kDay;
+  if (snapshot.enrollment.status == EnrollmentStatus::kAuthenticated) {
+    plan.notes.push_back("TokenUpdate never came; the device is asked all the same.");
+  }
   if (delivery.upstream_down()) {
     ExplainUpstreamDown(delivery, items, plan);
   } else {
@@ -225,7 +267,11 @@ void Deliver(const Snapshot& snapshot, const Settings& settings, Timestamp now,
   Schedule(delivery, items, plan);
 }
 
-void BlockAll(const Snapshot& snapshot, Timestamp now, std::vector<ItemWork>& items, Plan& plan) {
+Timestamp TokenUpdateOverdueAt(const Enrollment& enrollment, const Settings& settings) {
+  return enrollment.last_seen_at + std::max(settings.token_update_wait, settings.awake_window);
+}
+
+void BlockAll(const Snapshot& snapshot, const Settings& settings, Timestamp now, std::vector<ItemWork>& items, Plan& plan) {
   const Enrollment& enrollment = snapshot.enrollment;
   std::string why;
   switch (enrollment.status) {
@@ -243,6 +289,9 @@ void BlockAll(const Snapshot& snapshot, Timestamp now, std::vector<ItemWork>& it
       break;
   }
   plan.due_at = now + kDay;
+  if (enrollment.status == EnrollmentStatus::kAuthenticated) {
+    plan.due_at = TokenUpdateOverdueAt(enrollment, settings);
+  }
   plan.notes.push_back(why);
   for (ItemWork& item : items) {
     SetState(item.record, ItemState::kBlocked, why, now);

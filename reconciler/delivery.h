@@ -13,7 +13,10 @@ namespace director {
 void Deliver(const Snapshot& snapshot, const Settings& settings, Timestamp now,
              const std::vector<Intent>& staying, std::vector<ItemWork>& items, Plan& plan);
 
+/// When an enrollment that sent Authenticate should have sent its TokenUpdate.
+Timestamp TokenUpdateOverdueAt(const Enrollment& enrollment, const Settings& settings);
+
 /// The reason and state of every item when the enrollment takes no commands at all (checked out, quarantined, not enrolled yet).
-void BlockAll(const Snapshot& snapshot, Timestamp now, std::vector<ItemWork>& items, Plan& plan);
+void BlockAll(const Snapshot& snapshot, const Settings& settings, Timestamp now, std::vector<ItemWork>& items, Plan& plan);
 
 }  // namespace director

@@ -87,13 +87,19 @@ void CountFailure(ItemRecord& record, ErrorClass error_class, Timestamp at,
       at + Jittered(RetryDelay(error_class, record.attempts, settings), key);
 }
 
+/// The words of a server or device as a sentence: some have no full stop, some are missing.
+std::string AsSentence(const std::string& text) {
+  if (text.empty()) return "No reason was given.";
+  return text.back() == '.' || text.back() == '!' ? text : text + ".";
+}
+
 void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
                  Timestamp now, ItemRecord& record) {
   const Timestamp at = intent.answered_at.value_or(now);
   if (intent.state == IntentState::kNotSent) {
     record.next_attempt_at = at + settings.retry_delay_min;
     record.sends = std::max(record.sends - 1, 0);
-    record.last_error = intent.error;
+    record.last_error = AsSentence(intent.error);
     record.last_error_at = at;
     return;
   }
@@ -107,19 +113,18 @@ void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings&
     record.last_error_at.reset();
     return;
   }
-  record.last_error = intent.error;
+  record.last_error = AsSentence(intent.error);
   record.last_error_at = at;
   CountFailure(record, intent.error_class, at, snapshot.enrollment, settings);
 }
 
 /// True when the device has been heard from so long after the command that an answer cannot come any more: the MDM lost it, or its webhook.
-bool IsLost(const Intent& intent, const Enrollment& enrollment, const Settings& settings) {
+/// The poll itself proves nothing yet: it may be the one that fetches what waited for a sleeping device.
+bool IsLost(const Intent& intent, const Enrollment& enrollment, const Settings& settings,
+            Timestamp now) {
   if (intent.epoch != enrollment.epoch) return true;
-  if (intent.state == IntentState::kNotNow) {
-    return enrollment.last_seen_at >=
-           intent.not_now_at.value_or(intent.journaled_at) + settings.not_now_lost_after;
-  }
-  return enrollment.last_seen_at >= intent.journaled_at + settings.lost_after;
+  return enrollment.last_seen_at >= OverdueAt(intent, settings) &&
+         now >= enrollment.last_seen_at + settings.answer_time_max;
 }
 
 /// True when a report that was asked for after a command of unknown outcome has come: the command would have been answered before.
@@ -130,7 +135,8 @@ bool IsDisproved(const Intent& intent, const std::optional<ProfileListReport>& r
 }
 
 bool IsShown(const Intent& intent, const std::optional<ProfileListReport>& report) {
-  if (!report || !report->asked_at || *report->asked_at < intent.journaled_at) return false;
+  if (!report || report->epoch != intent.epoch) return false;
+  if (!report->asked_at || *report->asked_at < intent.journaled_at) return false;
   const auto shown = std::find_if(
       report->profiles.begin(), report->profiles.end(), [&](const ReportedProfile& profile) {
         return profile.payload_identifier == intent.payload_identifier;
@@ -140,12 +146,21 @@ bool IsShown(const Intent& intent, const std::optional<ProfileListReport>& repor
          EqualsIgnoreCaseAscii(shown->payload_uuid, intent.payload_uuid.value());
 }
 
-/// A question that failed is not asked again at once: its intent stays as the memory of that.
-bool IsHeldBack(const Intent& intent, const Settings& settings, Timestamp now) {
-  if (!IsQuestion(intent) || intent.state == IntentState::kAcknowledged) return false;
-  const Duration pause = intent.state == IntentState::kNotSent ? settings.retry_delay_min
-                                                               : settings.server_retry_delay_min;
-  return now < intent.answered_at.value_or(now) + pause;
+/// True when an acknowledged question has left what it asked for.
+bool BroughtAnswer(const Intent& intent, const Snapshot& snapshot) {
+  const Timestamp at = intent.answered_at.value_or(intent.journaled_at);
+  if (intent.request_type == request_type::kDeviceInformation) {
+    const auto& known_at = snapshot.enrollment.device_information_at;
+    return known_at && *known_at >= at;
+  }
+  return snapshot.profile_list && snapshot.profile_list->reported_at >= at;
+}
+
+/// A question that failed, or was answered with nothing, is not asked again at once: its intent stays as the memory of that.
+bool IsHeldBack(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
+                Timestamp now) {
+  if (!IsQuestion(intent) || now >= HeldBackUntil(intent, settings)) return false;
+  return intent.state != IntentState::kAcknowledged || !BroughtAnswer(intent, snapshot);
 }
 
 enum class Fate { kStays, kGone };
@@ -153,7 +168,7 @@ enum class Fate { kStays, kGone };
 Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
                Timestamp now, ItemWork* work, Plan& plan) {
   if (!IsOpen(intent.state)) {
-    if (intent.epoch == snapshot.enrollment.epoch && IsHeldBack(intent, settings, now)) {
+    if (intent.epoch == snapshot.enrollment.epoch && IsHeldBack(intent, snapshot, settings, now)) {
       return Fate::kStays;
     }
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
@@ -167,7 +182,8 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
                            "The device's own report shows it; the answer itself never came."});
     return Fate::kGone;
   }
-  if (IsLost(intent, snapshot.enrollment, settings) || IsDisproved(intent, snapshot.profile_list)) {
+  if (IsLost(intent, snapshot.enrollment, settings, now) ||
+      IsDisproved(intent, snapshot.profile_list)) {
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) work->record.settled_at = now;
     plan.closed.push_back({intent.command_uuid, IntentState::kLost,
                            fmt::format("{} got no answer; it is taken as lost.",
@@ -178,6 +194,17 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
 }
 
 }  // namespace
+
+Timestamp OverdueAt(const Intent& intent, const Settings& settings) {
+  if (intent.state != IntentState::kNotNow) return intent.journaled_at + settings.lost_after;
+  return intent.not_now_at.value_or(intent.journaled_at) + settings.not_now_lost_after;
+}
+
+Timestamp HeldBackUntil(const Intent& intent, const Settings& settings) {
+  const Duration pause = intent.state == IntentState::kNotSent ? settings.retry_delay_min
+                                                               : settings.server_retry_delay_min;
+  return intent.answered_at.value_or(intent.journaled_at) + pause;
+}
 
 std::vector<ItemWork> StartItems(const Snapshot& snapshot, Timestamp now) {
   std::vector<ItemWork> items;

@@ -16,4 +16,10 @@ std::vector<ItemWork> StartItems(const Snapshot& snapshot, Timestamp now);
 std::vector<Intent> DigestIntents(const Snapshot& snapshot, const Settings& settings, Timestamp now,
                                   std::vector<ItemWork>& items, Plan& plan);
 
+/// When a command without an answer is overdue: lost, once the device has been heard from at or after this and then fell silent.
+Timestamp OverdueAt(const Intent& intent, const Settings& settings);
+
+/// Until when a question that has its final answer is not asked again: it failed, or its answer brought nothing. Pure.
+Timestamp HeldBackUntil(const Intent& intent, const Settings& settings);
+
 }  // namespace director

@@ -20,13 +20,18 @@ struct Context {
   std::string noun;
 };
 
+bool IsProtected(const ReportedProfile& profile) {
+  return profile.has_mdm_payload || profile.is_declarative;
+}
+
+/// What the report says about an identifier. Should it be there twice, the one that forbids most counts.
 const ReportedProfile* FindReported(const Context& context, const PayloadIdentifier& identifier) {
-  if (!context.snapshot.profile_list) return nullptr;
-  const auto& profiles = context.snapshot.profile_list->profiles;
-  const auto found = std::find_if(profiles.begin(), profiles.end(), [&](const auto& profile) {
-    return profile.payload_identifier == identifier;
-  });
-  return found == profiles.end() ? nullptr : &*found;
+  const ReportedProfile* found = nullptr;
+  for (const ReportedProfile& profile : context.snapshot.profile_list->profiles) {
+    if (profile.payload_identifier != identifier) continue;
+    if (found == nullptr || IsProtected(profile)) found = &profile;
+  }
+  return found;
 }
 
 bool HasReport(const Context& context) {
@@ -101,8 +106,9 @@ bool IsHeld(const Context& context, ItemWork& work) {
   }
   if (record.next_attempt_at && *record.next_attempt_at > context.now) {
     SetState(record, ItemState::kBackingOff,
-             fmt::format("Attempt {} failed at {}: {} Next attempt at {}.",
-                         std::max(record.attempts, 1),
+             fmt::format("{} at {}: {} Next attempt at {}.",
+                         record.attempts == 0 ? "It could not be sent"
+                                              : fmt::format("Attempt {} failed", record.attempts),
                          FormatTime(record.last_error_at.value_or(context.now)), record.last_error,
                          FormatTime(*record.next_attempt_at)),
              context.now, record.next_attempt_at);
@@ -215,7 +221,7 @@ bool IsOurs(const ReportedProfile& reported, const DesiredItem& desired) {
                      });
 }
 
-/// Why a reported profile may not be removed; empty when it may.
+/// Why one reported profile may not be removed; empty when it may.
 std::string RemovalForbidden(const ReportedProfile& reported, const DesiredItem& desired) {
   if (reported.has_mdm_payload) return "This is the enrollment profile; it is never removed.";
   if (reported.is_declarative) {
@@ -230,6 +236,15 @@ std::string RemovalForbidden(const ReportedProfile& reported, const DesiredItem&
   return {};
 }
 
+/// Why nothing under the identifier may be removed; empty when it may. Should it be there twice, both must be ours.
+std::string AnyRemovalForbidden(const Context& context, const DesiredItem& desired) {
+  for (const ReportedProfile& profile : context.snapshot.profile_list->profiles) {
+    if (profile.payload_identifier != desired.payload_identifier) continue;
+    if (std::string why = RemovalForbidden(profile, desired); !why.empty()) return why;
+  }
+  return {};
+}
+
 void DecideAbsentByReport(const Context& context, ItemWork& work) {
   const ReportedProfile* reported = FindReported(context, work.desired.payload_identifier);
   const Timestamp reported_at = context.snapshot.profile_list->reported_at;
@@ -237,12 +252,15 @@ void DecideAbsentByReport(const Context& context, ItemWork& work) {
     return MarkVerified(context, work, fmt::format("{} reported at {} that it does not have it.",
                                                    context.noun, FormatTime(reported_at)));
   }
-  if (std::string why = RemovalForbidden(*reported, work.desired); !why.empty()) {
+  if (std::string why = AnyRemovalForbidden(context, work.desired); !why.empty()) {
     return Block(context, work, std::move(why));
   }
   if (work.record.acknowledged_at) CountMissingAfterAcknowledge(context, work.record);
   if (IsHeld(context, work)) return;
-  if (context.now > reported_at + context.settings.removal_evidence_age_max) {
+  // The device spoke after it was asked, however late the MDM server's clock is.
+  const Timestamp seen_at =
+      std::max(reported_at, context.snapshot.profile_list->asked_at.value_or(reported_at));
+  if (context.now > seen_at + context.settings.removal_evidence_age_max) {
     return NeedReport(context, work, ItemState::kPending,
                       fmt::format("{} is asked again before the removal: its last report is of {}.",
                                   context.noun, FormatTime(reported_at)));

@@ -31,7 +31,10 @@ void Happened(Step& step, std::string sentence) {
 
 void Hear(Step& step) {
   Enrollment& enrollment = step.out.enrollment;
-  enrollment.last_seen_at = std::max(enrollment.last_seen_at, step.heard_at);
+  const bool is_poll = std::holds_alternative<IdleEvent>(step.event.body);
+  if (!is_poll || step.heard_at >= enrollment.last_seen_at + kPollWriteInterval) {
+    enrollment.last_seen_at = std::max(enrollment.last_seen_at, step.heard_at);
+  }
   enrollment.push_count = 0;
 }
 
@@ -47,39 +50,55 @@ void CheckSerial(Step& step, const std::string& reported) {
       "the UDID belonged to serial number {} and came with {} at {}. Nothing is sent until an "
       "operator releases it.",
       enrollment.serial_number, reported, FormatTime(step.received_at));
-  Happened(step, "Quarantined: " + enrollment.quarantine_reason);
-}
-
-/// A device that speaks is enrolled, whatever event got lost before.
-void ProveEnrolled(Step& step) {
-  Enrollment& enrollment = step.out.enrollment;
-  if (enrollment.status != EnrollmentStatus::kAuthenticated) return;
-  enrollment.status = EnrollmentStatus::kEnrolled;
   step.out.due = true;
+  Happened(step, "Quarantined: " + enrollment.quarantine_reason);
 }
 
 bool IsOlder(const Step& step, const std::optional<Timestamp>& than) {
   return than.has_value() && step.event.created_at < *than;
 }
 
+/// From here on nothing that was known about the device is evidence.
+void BeginEpoch(Step& step) {
+  ++step.out.enrollment.epoch;
+  step.out.enrollment.device_information_at.reset();
+  step.out.queue_lost = true;
+}
+
+/// A device that speaks is enrolled, whatever event got lost before. Its last words may overtake its CheckOut.
+void ProveEnrolled(Step& step) {
+  Enrollment& enrollment = step.out.enrollment;
+  const bool came_back =
+      enrollment.status == EnrollmentStatus::kCheckedOut && enrollment.authenticated_at &&
+      step.event.created_at > *enrollment.authenticated_at + kLateEventAfter;
+  if (enrollment.status != EnrollmentStatus::kAuthenticated && !came_back) return;
+  if (came_back) {
+    BeginEpoch(step);
+    enrollment.ask_first = true;
+    Happened(step, "Speaks after it checked out: it is enrolled again.");
+  }
+  enrollment.status = EnrollmentStatus::kEnrolled;
+  step.out.due = true;
+}
+
 void Apply(Step& step, const AuthenticateEvent& event) {
   Enrollment& enrollment = step.out.enrollment;
-  const bool seen_before = enrollment.authenticated_at == step.event.created_at;
-  if (seen_before || IsOlder(step, enrollment.authenticated_at)) return;
+  if (enrollment.authenticated_at == step.event.created_at) return;
   CheckSerial(step, event.serial_number);
   if (enrollment.status == EnrollmentStatus::kQuarantined) return;
-  if (!step.is_new) {
-    ++enrollment.epoch;
-    enrollment.ask_first = enrollment.status != EnrollmentStatus::kCheckedOut;
-    step.out.queue_lost = true;
-  }
-  const bool token_came_first = enrollment.enrolled_at && *enrollment.enrolled_at > step.event.created_at;
+  const bool token_came_first =
+      enrollment.enrolled_at && *enrollment.enrolled_at >= step.event.created_at;
+  const bool seen_just_now = step.received_at - enrollment.first_seen_at <= kLateEventAfter;
+  const bool overtaken = token_came_first && seen_just_now && !enrollment.authenticated_at;
+  const bool known_before = !step.is_new && !overtaken;
+  if (!token_came_first) enrollment.awaiting_configuration.reset();
+  if (known_before) BeginEpoch(step);
+  enrollment.ask_first = known_before && enrollment.status != EnrollmentStatus::kCheckedOut &&
+                         !enrollment.awaiting_configuration.value_or(false);
   enrollment.status =
       token_came_first ? EnrollmentStatus::kEnrolled : EnrollmentStatus::kAuthenticated;
   enrollment.authenticated_at = step.event.created_at;
   enrollment.upstream = step.event.upstream;
-  enrollment.awaiting_configuration.reset();
-  enrollment.device_information_at.reset();
   Adopt(enrollment.serial_number, event.serial_number);
   Adopt(enrollment.os_version, event.os_version);
   Adopt(enrollment.build_version, event.build_version);
@@ -94,15 +113,18 @@ void Apply(Step& step, const AuthenticateEvent& event) {
 void Apply(Step& step, const TokenUpdateEvent& event) {
   Enrollment& enrollment = step.out.enrollment;
   Adopt(enrollment.user_short_name, event.user_short_name);
+  const bool came_back = enrollment.status == EnrollmentStatus::kAuthenticated ||
+                         enrollment.status == EnrollmentStatus::kCheckedOut;
+  if (enrollment.status == EnrollmentStatus::kCheckedOut) {
+    BeginEpoch(step);
+    enrollment.ask_first = true;
+  }
   if (event.awaiting_configuration) {
     enrollment.awaiting_configuration = event.awaiting_configuration;
     // A device in Setup Assistant has been wiped: there is nothing on it to ask about.
     if (*event.awaiting_configuration) enrollment.ask_first = false;
   }
   enrollment.push_unregistered = false;
-  if (IsOlder(step, enrollment.authenticated_at)) return;
-  const bool came_back = enrollment.status == EnrollmentStatus::kAuthenticated ||
-                         enrollment.status == EnrollmentStatus::kCheckedOut;
   enrollment.enrolled_at = std::max(step.event.created_at, enrollment.enrolled_at.value_or(step.event.created_at));
   enrollment.upstream = step.event.upstream;
   if (came_back) {
@@ -117,6 +139,7 @@ void Apply(Step& step, const CheckOutEvent&) {
   if (IsOlder(step, enrollment.enrolled_at) || enrollment.status == EnrollmentStatus::kCheckedOut) return;
   if (enrollment.status != EnrollmentStatus::kQuarantined) {
     enrollment.status = EnrollmentStatus::kCheckedOut;
+    enrollment.authenticated_at = step.event.created_at;
   }
   step.out.queue_lost = true;
   step.out.due = true;
@@ -146,6 +169,7 @@ void Answer(Step& step, const ResultEvent& result) {
   Intent intent = *step.intent;
   switch (result.status) {
     case CommandStatus::kNotNow:
+      if (intent.not_now_at && step.event.created_at <= *intent.not_now_at) return;
       intent.state = IntentState::kNotNow;
       ++intent.not_now_count;
       intent.not_now_at = step.event.created_at;
@@ -179,6 +203,7 @@ void TakeFacts(Step& step, const DeviceInformationReport& report) {
   Enrollment& enrollment = step.out.enrollment;
   CheckSerial(step, report.serial_number);
   if (enrollment.status == EnrollmentStatus::kQuarantined) return;
+  if (IsOlder(step, enrollment.device_information_at)) return;
   Adopt(enrollment.serial_number, report.serial_number);
   Adopt(enrollment.os_version, report.os_version);
   Adopt(enrollment.build_version, report.build_version);
@@ -191,11 +216,11 @@ void TakeFacts(Step& step, const DeviceInformationReport& report) {
 }
 
 void Apply(Step& step, const ResultEvent& result) {
-  // An answer from before the last Authenticate speaks about a device that may have been wiped since.
-  if (IsOlder(step, step.out.enrollment.authenticated_at)) return;
   ProveEnrolled(step);
   Answer(step, result);
   if (result.device_information) TakeFacts(step, *result.device_information);
+  // Which device speaks for a quarantined enrollment is not known.
+  if (step.out.enrollment.status == EnrollmentStatus::kQuarantined) return;
   if (result.profile_list && result.status == CommandStatus::kAcknowledged) {
     ProfileListReport report;
     report.epoch = step.out.enrollment.epoch;
@@ -214,6 +239,7 @@ Enrollment NewEnrollment(const MdmEvent& event, Timestamp received_at) {
   enrollment.channel = event.channel;
   enrollment.upstream = event.upstream;
   enrollment.first_seen_at = received_at;
+  enrollment.ask_first = true;
   return enrollment;
 }
 
@@ -225,7 +251,10 @@ Observation Observe(const std::optional<Enrollment>& known, const std::optional<
   out.enrollment = known ? *known : NewEnrollment(event, received_at);
   const bool late = received_at - event.created_at > kLateEventAfter;
   Step step{event, intent, received_at, late ? event.created_at : received_at, !known, out};
-  std::visit([&](const auto& body) { Apply(step, body); }, event.body);
+  // What was said before the last Authenticate or CheckOut is about a device that may have been wiped since.
+  if (!IsOlder(step, out.enrollment.authenticated_at)) {
+    std::visit([&](const auto& body) { Apply(step, body); }, event.body);
+  }
 
   const bool only_a_poll = !out.due && known && out.enrollment == *known;
   const bool seen_lately = known && step.heard_at < known->last_seen_at + kSeenWriteInterval;

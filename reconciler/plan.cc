@@ -6,16 +6,27 @@
 #include "reconciler/item_work.h"
 
 namespace director {
+namespace {
+
+/// An enrollment whose TokenUpdate is overdue may be whole all the same, since a webhook can get lost: it is asked. It has been silent for longer
+/// than `awake_window` by then, so it is sent no change before it speaks.
+bool TakesCommands(const Enrollment& enrollment, const Settings& settings, Timestamp now) {
+  return enrollment.status == EnrollmentStatus::kEnrolled ||
+         (enrollment.status == EnrollmentStatus::kAuthenticated &&
+          now >= TokenUpdateOverdueAt(enrollment, settings));
+}
+
+}  // namespace
 
 Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now) {
   Plan plan;
   std::vector<ItemWork> items = StartItems(snapshot, now);
   const std::vector<Intent> staying = DigestIntents(snapshot, settings, now, items, plan);
-  if (snapshot.enrollment.status == EnrollmentStatus::kEnrolled) {
+  if (TakesCommands(snapshot.enrollment, settings, now)) {
     for (ItemWork& item : items) DecideItem(snapshot, settings, now, item);
     Deliver(snapshot, settings, now, staying, items, plan);
   } else {
-    BlockAll(snapshot, now, items, plan);
+    BlockAll(snapshot, settings, now, items, plan);
   }
   plan.items.reserve(items.size());
   for (ItemWork& item : items) plan.items.push_back(std::move(item.record));

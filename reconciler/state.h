@@ -30,10 +30,10 @@ struct Enrollment {
   UpstreamName upstream;
   EnrollmentStatus status = EnrollmentStatus::kAuthenticated;
   std::string quarantine_reason;
-  /// Grows with each Authenticate; what was known about an earlier epoch is no evidence any more.
+  /// Grows with each Authenticate, and with the first word after a CheckOut; what was known about an earlier epoch is no evidence any more.
   std::int64_t epoch = 1;
-  /// True after an Authenticate of a known enrollment: it may be a renewal with everything still in place, so
-  /// the device is asked before anything is installed.
+  /// True after an Authenticate of a known enrollment (it may be a renewal with everything still in place), and for an
+  /// enrollment whose Authenticate was not seen: the device is asked before anything is installed.
   bool ask_first = false;
   std::optional<bool> awaiting_configuration;
 
@@ -48,7 +48,8 @@ struct Enrollment {
 
   Timestamp first_seen_at;
   Timestamp last_seen_at;
-  std::optional<Timestamp> authenticated_at;  ///< last Authenticate, by the upstream's clock
+  /// Last Authenticate or CheckOut, by the upstream's clock; nothing that was said before it counts.
+  std::optional<Timestamp> authenticated_at;
   std::optional<Timestamp> enrolled_at;       ///< last TokenUpdate, by the upstream's clock
   std::optional<Timestamp> device_information_at;
 
@@ -190,6 +191,7 @@ struct Snapshot {
 /// The knobs of the decision. Defaults are for production.
 struct Settings {
   Duration awake_window = std::chrono::minutes(2);  ///< a device heard from within this time can be sent changes
+  Duration token_update_wait = std::chrono::minutes(10);  ///< after Authenticate, before the device is asked anyway
   Duration profile_list_interval = std::chrono::hours(6);
   Duration device_information_interval = std::chrono::hours(24);
   Duration removal_evidence_age_max = std::chrono::minutes(15);
@@ -205,8 +207,12 @@ struct Settings {
   Duration push_delay_max = std::chrono::hours(24);
   Duration not_now_push_delay_min = std::chrono::minutes(15);
 
+  Duration question_delay_min = std::chrono::minutes(1);  ///< between two ProfileLists that follow no change
+
   Duration lost_after = std::chrono::minutes(10);  ///< heard from this long after a command without an answer to it: lost
   Duration not_now_lost_after = std::chrono::hours(6);
+  /// A poll fetches what waited for it; the answer is given this long before the command is taken as lost.
+  Duration answer_time_max = std::chrono::seconds(30);
 };
 
 }  // namespace director

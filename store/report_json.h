@@ -9,8 +9,8 @@
 
 namespace director {
 
-/// Encodes reported profiles as compact JSON in the given order. Equal lists give equal bytes, so digests of it can be compared;
-/// bytes that are not UTF-8 become U+FFFD.
+/// Encodes reported profiles as compact JSON in the given order. Equal lists give equal bytes, so
+/// digests of it can be compared; bytes that are not UTF-8 become U+FFFD.
 std::string EncodeReportedProfiles(const std::vector<ReportedProfile>& profiles);
 
 /// Reads what `EncodeReportedProfiles` wrote. kCorrupt for anything else.

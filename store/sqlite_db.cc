@@ -168,9 +168,9 @@ Result<std::unique_ptr<SqliteDb>> SqliteDb::Open(const std::string& path, Sqlite
   Error error = done.error();
   if (IsBadFile(db->last_failure_code_)) {
     error.kind = ErrorKind::kInvalid;
-    error.message = fmt::format("{} cannot be used as the database: {}", path,
-                                Printable(sqlite3_errstr(db->last_failure_code_ & 0xff),
-                                          kMessageSizeMaxBytes));
+    error.message =
+        fmt::format("{} cannot be used as the database: {}", path,
+                    Printable(sqlite3_errstr(db->last_failure_code_ & 0xff), kMessageSizeMaxBytes));
   }
   return Fail(std::move(error));
 }
@@ -233,7 +233,8 @@ void SqliteDb::Rollback() {
   // SQLite may have rolled back by itself after a serious error.
   if (sqlite3_get_autocommit(handle_) != 0) return;
   if (Status done = Use(kRollback).Run(); done) return;
-  // Only a connection that cannot read its own journal gets here; nothing was committed all the same.
+  // Only a connection that cannot read its own journal gets here; nothing was committed all the
+  // same.
   failure_ = MakeError(ErrorKind::kUnavailable, "the database cannot be rolled back");
 }
 
@@ -241,7 +242,8 @@ std::int64_t SqliteDb::changes() const { return sqlite3_changes64(handle_); }
 
 Error SqliteDb::Note(int code) {
   Error error = Describe(code, Printable(sqlite3_errmsg(handle_), kMessageSizeMaxBytes));
-  error.detail = fmt::format("SQLite code {}, system error {}", code, sqlite3_system_errno(handle_));
+  error.detail =
+      fmt::format("SQLite code {}, system error {}", code, sqlite3_system_errno(handle_));
   last_failure_code_ = code;
   if (!failure_) failure_ = error;
   return error;

@@ -19,8 +19,9 @@ namespace director {
 
 class SqliteDb;
 
-/// A prepared statement in use. Parameters are bound in order with `Bind`; then `Next` for each row, or `Run`. The first error sticks: later
-/// calls do nothing and `Finish` returns it. Goes back to the connection's cache when destroyed. Not thread-safe.
+/// A prepared statement in use. Parameters are bound in order with `Bind`; then `Next` for each
+/// row, or `Run`. The first error sticks: later calls do nothing and `Finish` returns it. Goes back
+/// to the connection's cache when destroyed. Not thread-safe.
 class SqliteStatement {
  public:
   SqliteStatement(const SqliteStatement&) = delete;
@@ -72,10 +73,12 @@ enum class SqliteLock { kDeferred, kImmediate };
 
 /// One connection. Used by one thread at a time.
 ///
-/// SQLite's codes become: kInvalid (a constraint refused a value), kCorrupt (damaged file), kUnavailable (all else: full disk, read-only, locked).
+/// SQLite's codes become: kInvalid (a constraint refused a value), kCorrupt (damaged file),
+/// kUnavailable (all else: full disk, read-only, locked).
 class SqliteDb {
  public:
-  /// Opens the file (it must exist; `:memory:` is empty) and sets the pragmas. kInvalid for a file that is no database or cannot be used.
+  /// Opens the file (it must exist; `:memory:` is empty) and sets the pragmas. kInvalid for a file
+  /// that is no database or cannot be used.
   static Result<std::unique_ptr<SqliteDb>> Open(const std::string& path, SqliteRole role);
 
   SqliteDb(const SqliteDb&) = delete;
@@ -89,8 +92,8 @@ class SqliteDb {
 
   /// Waits at most `wait_max` for another process that writes.
   Status Begin(SqliteLock lock, std::chrono::milliseconds wait_max);
-  /// Refused, with the first error, when any statement since `Begin` failed, even if the caller went on. On failure the transaction is still to be
-  /// rolled back.
+  /// Refused, with the first error, when any statement since `Begin` failed, even if the caller
+  /// went on. On failure the transaction is still to be rolled back.
   Status Commit();
   /// Ends a transaction if there is one.
   void Rollback();

@@ -14,7 +14,8 @@ constexpr const char* kSelectEnrollment =
     "push_count, pushed_at, push_unregistered, wants_wake "
     "FROM enrollments WHERE enrollment_id = ?";
 
-/// The channels of every device that answers to the name; a device's names are its user channels' names too.
+/// The channels of every device that answers to the name; a device's names are its user channels'
+/// names too.
 constexpr const char* kFindEnrollments =
     "WITH named (device_id) AS ("
     " SELECT device_id FROM enrollments WHERE device_id = ?1 COLLATE NOCASE"
@@ -24,7 +25,8 @@ constexpr const char* kFindEnrollments =
     " SELECT enrollment_id FROM enrollments WHERE enrollment_id = ?1 COLLATE NOCASE"
     " UNION SELECT e.enrollment_id FROM named JOIN enrollments AS e"
     " ON e.device_id = named.device_id COLLATE NOCASE) "
-    "SELECT enrollment_id FROM enrollments WHERE enrollment_id IN (SELECT enrollment_id FROM found) "
+    "SELECT enrollment_id FROM enrollments WHERE enrollment_id IN (SELECT enrollment_id FROM "
+    "found) "
     "ORDER BY user_id <> '', enrollment_id";
 
 constexpr const char* kListEnrollments =

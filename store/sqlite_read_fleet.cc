@@ -7,14 +7,16 @@
 namespace director::sqlite {
 namespace {
 
-constexpr const char* kCountEnrollments = "SELECT status, COUNT(*) FROM enrollments GROUP BY status";
+constexpr const char* kCountEnrollments =
+    "SELECT status, COUNT(*) FROM enrollments GROUP BY status";
 /// Answered from the index items_state alone.
 constexpr const char* kCountItems =
-    "SELECT payload_identifier, state, presence, COUNT(*) FROM items "
+    "SELECT payload_identifier, state, presence, COUNT(*) FROM items INDEXED BY items_state "
     "GROUP BY payload_identifier, state, presence";
 /// The condition is that of the index items_waiting, word for word.
 constexpr const char* kSelectOldestWaiting =
-    "SELECT enrollment_id, payload_identifier, state, state_since, reason FROM items "
+    "SELECT enrollment_id, payload_identifier, state, state_since, reason "
+    "FROM items INDEXED BY items_waiting "
     "WHERE state <> 'verified' ORDER BY state_since, enrollment_id, payload_identifier LIMIT 1";
 constexpr const char* kCountDue = "SELECT COUNT(*) FROM enrollments WHERE due_at <= ?";
 constexpr const char* kCountDeadLetters = "SELECT COUNT(*) FROM dead_letters";

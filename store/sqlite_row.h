@@ -9,7 +9,8 @@
 
 namespace director {
 
-/// Reads the columns of a statement's current row from left to right. A word that is not known sticks as the row's error.
+/// Reads the columns of a statement's current row from left to right. A word that is not known
+/// sticks as the row's error.
 class SqliteRow {
  public:
   /// `table` names the row in errors.

@@ -118,8 +118,9 @@ class SqliteStore final : public Store {
   SqlitePool readers_;
 };
 
-/// Creates the file for its owner alone (serial numbers, names and profiles are in it); SQLite gives its side files the same mode.
-/// A file that exists is not opened here: closing it would drop the locks of a store that this process has open on it.
+/// Creates the file for its owner alone (serial numbers, names and profiles are in it); SQLite
+/// gives its side files the same mode. A file that exists is not opened here: closing it would drop
+/// the locks of a store that this process has open on it.
 Status CreateFile(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
   if (file >= 0) {

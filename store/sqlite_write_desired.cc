@@ -31,8 +31,7 @@ constexpr const char* kUnparkItem =
 }  // namespace
 
 Result<bool> SqliteWriter::SaveRevision(const Revision& revision) {
-  Status done = db()
-                    .Use(kInsertRevision)
+  Status done = db().Use(kInsertRevision)
                     .Bind(revision.payload_uuid)
                     .Bind(revision.payload_identifier)
                     .Bind(revision.display_name)
@@ -86,7 +85,8 @@ Status SqliteWriter::DeleteAssignment(std::int64_t assignment_id, Timestamp now)
   return MarkConcernedDue(*channel, target, now);
 }
 
-/// An empty `target` is everybody on the channel. Marks too many rather than too few: a decision that was not needed decides nothing.
+/// An empty `target` is everybody on the channel. Marks too many rather than too few: a decision
+/// that was not needed decides nothing.
 Status SqliteWriter::MarkConcernedDue(AssignmentChannel channel, const std::string& target,
                                       Timestamp now) {
   if (!target.empty()) {
@@ -94,11 +94,7 @@ Status SqliteWriter::MarkConcernedDue(AssignmentChannel channel, const std::stri
     if (!named) return Fail(named.error());
     return MarkDue(*named, now);
   }
-  return db()
-      .Use(kMarkChannelsDue)
-      .Bind(now)
-      .BindFlag(channel == AssignmentChannel::kUser)
-      .Run();
+  return db().Use(kMarkChannelsDue).Bind(now).BindFlag(channel == AssignmentChannel::kUser).Run();
 }
 
 Status SqliteWriter::RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,

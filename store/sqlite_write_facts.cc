@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::string_view kProfileListKind = "ProfileList";
 
-/// Names no indexed column, so that the many saves that only move times and counters touch no index.
+/// Names no indexed column, so that the many saves that only move times and counters touch no
+/// index.
 constexpr const char* kUpdateEnrollment =
     "UPDATE enrollments SET quarantine_reason = ?2, epoch = ?3, ask_first = ?4, "
     "awaiting_configuration = ?5, os_version = ?6, build_version = ?7, product_name = ?8, "
@@ -31,7 +32,8 @@ constexpr const char* kInsertEnrollment =
 
 constexpr const char* kUpsertIntent =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
-    "payload_uuid, epoch, state, journaled_at, answered_at, not_now_count, not_now_at, error_class, "
+    "payload_uuid, epoch, state, journaled_at, answered_at, not_now_count, not_now_at, "
+    "error_class, "
     "error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (enrollment_id, command_uuid) DO UPDATE SET request_type = excluded.request_type, "
     "payload_identifier = excluded.payload_identifier, payload_uuid = excluded.payload_uuid, "
@@ -39,7 +41,7 @@ constexpr const char* kUpsertIntent =
     "answered_at = excluded.answered_at, not_now_count = excluded.not_now_count, "
     "not_now_at = excluded.not_now_at, error_class = excluded.error_class, error = excluded.error";
 constexpr const char* kLoseIntents =
-    "UPDATE intents SET state = 'lost', closed_at = ?2, "
+    "UPDATE intents INDEXED BY intents_open SET state = 'lost', closed_at = ?2, "
     "closed_reason = 'The MDM server dropped its queue.' "
     "WHERE enrollment_id = ?1 AND closed_at IS NULL "
     "AND state IN ('journaled', 'sent', 'unknown', 'not_now')";
@@ -65,7 +67,8 @@ constexpr const char* kInsertDeadLetter =
     "INSERT INTO dead_letters (received_at, upstream, reason, size_bytes, body) "
     "VALUES (?, ?, ?, ?, ?)";
 
-/// The columns that both the update and the insert set from `quarantine_reason` to `wants_wake`, but for the serial number.
+/// The columns that both the update and the insert set from `quarantine_reason` to `wants_wake`,
+/// but for the serial number.
 void BindFacts(SqliteStatement& statement, const Enrollment& e) {
   statement.Bind(e.quarantine_reason)
       .Bind(e.epoch)
@@ -155,8 +158,7 @@ Status SqliteWriter::InsertEnrollment(const Enrollment& enrollment) {
 
 Status SqliteWriter::SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) {
   for (const auto& [enrollment_id, intent] : intents) {
-    Status done = db()
-                      .Use(kUpsertIntent)
+    Status done = db().Use(kUpsertIntent)
                       .Bind(enrollment_id)
                       .Bind(intent.command_uuid)
                       .Bind(intent.request_type)
@@ -197,8 +199,7 @@ Status SqliteWriter::SaveReport(const EnrollmentId& id, const ProfileListReport&
   if (IsNewer(*kept, report)) return {};
   const std::string body = EncodeReportedProfiles(report.profiles);
   const std::string digest = Sha256Hex(body);
-  Status done = db()
-                    .Use(kUpsertReport)
+  Status done = db().Use(kUpsertReport)
                     .Bind(id)
                     .Bind(kProfileListKind)
                     .Bind(report.epoch)
@@ -219,8 +220,7 @@ Status SqliteWriter::MarkDue(const std::vector<EnrollmentId>& ids, Timestamp at)
 
 Status SqliteWriter::AddHappenings(const std::vector<Happening>& happenings) {
   for (const Happening& happening : happenings) {
-    Status done = db()
-                      .Use(kInsertHappening)
+    Status done = db().Use(kInsertHappening)
                       .Bind(happening.at)
                       .Bind(happening.enrollment_id)
                       .Bind(happening.kind)
@@ -233,8 +233,7 @@ Status SqliteWriter::AddHappenings(const std::vector<Happening>& happenings) {
 
 Status SqliteWriter::AddDeadLetters(const std::vector<DeadLetter>& dead_letters) {
   for (const DeadLetter& letter : dead_letters) {
-    Status done = db()
-                      .Use(kInsertDeadLetter)
+    Status done = db().Use(kInsertDeadLetter)
                       .Bind(letter.received_at)
                       .Bind(letter.upstream)
                       .Bind(letter.reason)

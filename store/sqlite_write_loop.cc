@@ -7,7 +7,7 @@ namespace director {
 namespace {
 
 constexpr const char* kSelectDue =
-    "SELECT enrollment_id, upstream, version FROM enrollments "
+    "SELECT enrollment_id, upstream, version FROM enrollments INDEXED BY enrollments_due "
     "WHERE due_at <= ?1 AND (lease_until IS NULL OR lease_until <= ?1) "
     "ORDER BY due_at, enrollment_id LIMIT ?2";
 constexpr const char* kLease = "UPDATE enrollments SET lease_until = ?2 WHERE enrollment_id = ?1";
@@ -76,8 +76,8 @@ constexpr const char* kDoubtJournaled =
 
 constexpr const char* kPruneIntents =
     "DELETE FROM intents WHERE (enrollment_id, command_uuid) IN "
-    "(SELECT enrollment_id, command_uuid FROM intents WHERE closed_at < ?1 "
-    "ORDER BY closed_at LIMIT ?2)";
+    "(SELECT enrollment_id, command_uuid FROM intents INDEXED BY intents_closed "
+    "WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
 /// Numbers have no gaps: rows go from the old end only.
 constexpr const char* kPruneHappenings =
     "DELETE FROM happenings WHERE happening_id IN (SELECT happening_id FROM happenings "
@@ -174,8 +174,7 @@ Result<bool> SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp now) {
   if (Status done = CloseIntents(commit, now); !done) return Fail(done.error());
   if (Status done = JournalIntents(commit, now); !done) return Fail(done.error());
   const Plan& plan = commit.plan;
-  Status done = db()
-                    .Use(kStorePlan)
+  Status done = db().Use(kStorePlan)
                     .Bind(id)
                     .Bind(plan.due_at)
                     .BindFlag(plan.wants_wake)
@@ -205,8 +204,7 @@ Status SqliteWriter::StoreItems(const PlanCommit& commit) {
 
 Status SqliteWriter::CloseIntents(const PlanCommit& commit, Timestamp now) {
   for (const ClosedIntent& closed : commit.plan.closed) {
-    Status done = db()
-                      .Use(kCloseIntent)
+    Status done = db().Use(kCloseIntent)
                       .Bind(commit.claim.enrollment_id)
                       .Bind(closed.command_uuid)
                       .Bind(IntentStateName(closed.state))
@@ -220,8 +218,7 @@ Status SqliteWriter::CloseIntents(const PlanCommit& commit, Timestamp now) {
 
 Status SqliteWriter::JournalIntents(const PlanCommit& commit, Timestamp now) {
   for (const JournaledCommand& journaled : commit.commands) {
-    Status done = db()
-                      .Use(kJournalIntent)
+    Status done = db().Use(kJournalIntent)
                       .Bind(commit.claim.enrollment_id)
                       .Bind(journaled.command_uuid)
                       .Bind(journaled.command.request_type)
@@ -257,8 +254,7 @@ Status SqliteWriter::MoveIntents(const CommandUuid& from, const CommandUuid& to,
 Status SqliteWriter::RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) {
   for (const DispatchOutcome& outcome : outcomes) {
     const bool is_final = !IsOpen(outcome.state);
-    Status done = db()
-                      .Use(kRecordOutcome)
+    Status done = db().Use(kRecordOutcome)
                       .Bind(outcome.enrollment_id)
                       .Bind(outcome.command_uuid)
                       .Bind(IntentStateName(outcome.state))

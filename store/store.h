@@ -157,7 +157,7 @@ class StoreReader {
       const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) = 0;
   /// Everything that `Reconcile` needs but the upstream's health. kNotFound for an unknown id.
   /// An assignment matches when its channel fits and it is for all or its target is the UDID, serial number (of this enrollment or of the device channel it
-  /// belongs to) or enrollment id, letter case aside.
+  /// belongs to) or enrollment id (of either), letter case aside.
   virtual Result<Snapshot> LoadSnapshot(const EnrollmentId& id) = 0;
   /// Enrollment ids for what a person calls a device: enrollment id, UDID or serial number, letter case aside. Device channel first.
   virtual Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) = 0;
@@ -181,16 +181,19 @@ class StoreReader {
   virtual Result<std::vector<DeadLetter>> ListDeadLetters(const PageRequest& page) = 0;
 };
 
-/// Writes within one transaction: all of it happens or none.
+/// Writes within one transaction: all of it happens or none. kInvalid from any of them means that the database refuses a value (an empty identifier,
+/// an unknown enrollment or revision, a CommandUUID in use); the transaction can then only fail, whatever `body` returns.
 class StoreWriter : public StoreReader {
  public:
   // What devices say.
+  /// Creates or replaces the facts. A new enrollment is due at its `last_seen_at`; otherwise due time, claim and version stay: call `MarkDue`
+  /// when a decision is concerned.
   virtual Status SaveEnrollments(const std::vector<Enrollment>& enrollments) = 0;
-  /// Replaces journaled intents by (enrollment, command_uuid).
+  /// Creates or replaces journaled intents by (enrollment, command_uuid). One that a plan has digested stays digested.
   virtual Status SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) = 0;
-  /// Closes every open intent of the enrollments as lost: the MDM dropped its queue.
+  /// Closes every open intent of the enrollments as lost: the MDM dropped its queue. No plan digests them; later answers stay without effect.
   virtual Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) = 0;
-  /// Keeps a report unless a newer one of the same enrollment is kept already. Equal content costs no rewrite of the body.
+  /// Keeps a report unless a newer one (by epoch, then `reported_at`) of the same enrollment is kept already. Equal content costs no rewrite of the body.
   virtual Status SaveReports(
       const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports) = 0;
   /// Makes enrollments due at `at` at the latest, and lets plans that were made before fail their commit.
@@ -218,6 +221,7 @@ class StoreWriter : public StoreReader {
   /// Takes the outcome into intents that are still kJournaled or kUnknown; an answer of the device that came first stays. Outcomes
   /// other than kSent make the enrollment due.
   virtual Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) = 0;
+  /// Remembers that the push tokens are dead; makes nobody due.
   virtual Status MarkUnregistered(const std::vector<EnrollmentId>& ids) = 0;
   /// After a start of the only process: claims end, intents still kJournaled are of unknown outcome, their enrollments are due.
   virtual Status RecoverJournaled(Timestamp now) = 0;
@@ -225,7 +229,7 @@ class StoreWriter : public StoreReader {
   // What owners want.
   /// Stores a revision; an existing one with the same payload_uuid stays as it is. True when it is new.
   virtual Result<bool> SaveRevision(const Revision& revision) = 0;
-  /// Creates or replaces by the unique key, makes every enrollment that it may concern due; returns the assignment_id.
+  /// Creates or replaces by the unique key (letter case of the target aside; the assignment_id stays), makes every enrollment that it may concern due; returns the assignment_id.
   virtual Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) = 0;
   /// kNotFound when it does not exist. Makes every enrollment that it concerned due.
   virtual Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) = 0;
@@ -247,6 +251,7 @@ class Store {
 
   /// Runs `body` in one transaction and commits when it succeeds; any error rolls back and is returned. After an OK return the
   /// change survives a crash of the process and, on disk, of the machine. Writers wait for each other (at most 10 s, then kUnavailable).
+  /// Neither call may be made from within a `body`.
   virtual Status Write(const std::function<Status(StoreWriter&)>& body) = 0;
   virtual Status Read(const std::function<Status(StoreReader&)>& body) = 0;
 };

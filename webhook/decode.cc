@@ -16,12 +16,14 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kJsonDepthMax = 32;
 constexpr Duration kFutureMax = std::chrono::minutes(5);
+constexpr Timestamp kNoTimeBefore = std::chrono::sys_days(std::chrono::year(2000) / 1 / 1);
 
 /// Topics whose property list is a check-in that Director reads. Source: NanoMDM and MicroMDM webhooks.
 constexpr std::string_view kTopicAuthenticate = "mdm.Authenticate";
 constexpr std::string_view kTopicTokenUpdate = "mdm.TokenUpdate";
 constexpr std::string_view kTopicCheckOut = "mdm.CheckOut";
 constexpr std::string_view kTopicConnect = "mdm.Connect";
+constexpr std::size_t kTopicSizeMaxBytes = 64;
 constexpr std::string_view kTopicPrefix = "mdm.";
 
 /// The string under `key`, or nothing when it is absent, null or of another type.
@@ -46,7 +48,8 @@ Timestamp CreatedAt(const Json& json, Timestamp received_at) {
   const std::optional<std::string> text = FindString(json, "created_at");
   if (!text) return received_at;
   const Result<Timestamp> parsed = ParseTime(*text);
-  if (!parsed || *parsed > received_at + kFutureMax) return received_at;
+  // Unset times arrive as the year 1.
+  if (!parsed || *parsed < kNoTimeBefore || *parsed > received_at + kFutureMax) return received_at;
   return *parsed;
 }
 
@@ -60,31 +63,35 @@ Result<std::string> RawPayload(const Json& event) {
 
 /// The envelope's own idea of the device must not contradict the signed message inside.
 Status CheckEnvelope(const Json& event, const Channel& channel) {
-  for (const char* key : {"udid", "enrollment_id"}) {
-    const std::optional<std::string> id = FindString(event, key);
-    if (id && !id->empty() && *id != channel.device_id.value()) {
-      return Fail(ErrorKind::kCorrupt,
-                  fmt::format("{} names another device than raw_payload", key));
-    }
-  }
-  return {};
+  // A device may have both names; then it goes by its UDID.
+  const char* key = channel.udid.empty() ? "enrollment_id" : "udid";
+  const std::optional<std::string> id = FindString(event, key);
+  if (!id || id->empty() || *id == channel.device_id.value()) return {};
+  return Fail(ErrorKind::kCorrupt, fmt::format("{} names another device than raw_payload", key));
 }
 
-bool IsKnownTopic(std::string_view topic) { return topic.starts_with(kTopicPrefix); }
+/// A check-in of a kind that Director does not know still names its device.
+bool IsFromDevice(const Json& json, std::string_view topic) {
+  if (topic == kTopicConnect || topic == kTopicAuthenticate || topic == kTopicTokenUpdate ||
+      topic == kTopicCheckOut) {
+    return true;
+  }
+  return topic.starts_with(kTopicPrefix) && json.contains("checkin_event");
+}
 
 Result<EventBody> DecodeBody(std::string_view topic, const PlistDict& message) {
   if (topic == kTopicConnect) return DecodeResult(message);
   if (topic == kTopicAuthenticate || topic == kTopicTokenUpdate || topic == kTopicCheckOut) {
     return DecodeCheckin(message);
   }
-  return EventBody(OtherEvent{std::string(topic)});
+  return EventBody(OtherEvent{Printable(topic, kTopicSizeMaxBytes)});
 }
 
 Result<MdmEvent> DecodeDeviceEvent(const Json& json, std::string_view topic, MdmEvent event) {
   const char* key = topic == kTopicConnect ? "acknowledge_event" : "checkin_event";
   const auto found = json.find(key);
   if (found == json.end() || !found->is_object()) {
-    return Fail(InvalidField(key, fmt::format("missing for topic {}", Printable(topic, 64))));
+    return Fail(InvalidField(key, fmt::format("missing for topic {}", Printable(topic, kTopicSizeMaxBytes))));
   }
   Result<std::string> raw = RawPayload(*found);
   if (!raw) return Fail(raw.error());
@@ -117,8 +124,8 @@ Result<MdmEvent> DecodeWebhook(std::string_view body, const UpstreamName& upstre
   event.upstream = upstream;
   event.event_id = Printable(FindString(*json, "event_id").value_or(""), 64);
   event.created_at = CreatedAt(*json, received_at);
-  if (!IsKnownTopic(*topic)) {
-    event.body = OtherEvent{Printable(*topic, 64)};
+  if (!IsFromDevice(*json, *topic)) {
+    event.body = OtherEvent{Printable(*topic, kTopicSizeMaxBytes)};
     return event;
   }
   return DecodeDeviceEvent(*json, *topic, std::move(event));

@@ -15,7 +15,7 @@ inline constexpr std::size_t kWebhookSizeMaxBytes = 32 * 1024 * 1024;
 ///
 /// The channel comes from `raw_payload`, not from `ids` or `udid` (MicroMDM does not tell user channels there); when the two disagree on
 /// the device it is kCorrupt. A topic that Director does not know, including `dep.*`, becomes OtherEvent with an empty channel; it is no error.
-/// `created_at` missing or malformed, or more than five minutes ahead of `received_at`, becomes `received_at`.
+/// `created_at` missing or malformed, before the year 2000 or more than five minutes ahead of `received_at`, becomes `received_at`.
 /// kInvalid: not JSON, nested deeper than 32, no topic, no event object, base64 rubbish, a property list that cannot be decoded.
 /// Pure; thread-safe.
 Result<MdmEvent> DecodeWebhook(std::string_view body, const UpstreamName& upstream,

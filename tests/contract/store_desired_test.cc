@@ -36,9 +36,8 @@ std::int64_t Assign(TestStore& store, const Assignment& assignment, Timestamp no
 }
 
 std::vector<Assignment> ListAll(TestStore& store, const std::string& identifier = {}) {
-  return store.Get<std::vector<Assignment>>([&](StoreReader& reader) {
-    return reader.ListAssignments(PayloadIdentifier(identifier));
-  });
+  return store.Get<std::vector<Assignment>>(
+      [&](StoreReader& reader) { return reader.ListAssignments(PayloadIdentifier(identifier)); });
 }
 
 std::vector<std::string> ListUuids(TestStore& store, const std::string& identifier,
@@ -281,8 +280,8 @@ TEST_CASE("an assignment makes due those whom it concerns, when it comes and whe
 
 TEST_CASE("an assignment that is not there cannot be deleted") {
   TestStore store(FOR_EVERY_STORE());
-  const Status done = store.store().Write(
-      [](StoreWriter& writer) { return writer.DeleteAssignment(1, At(0)); });
+  const Status done =
+      store.store().Write([](StoreWriter& writer) { return writer.DeleteAssignment(1, At(0)); });
   REQUIRE_FALSE(done);
   CHECK(done.error().kind == ErrorKind::kNotFound);
 }

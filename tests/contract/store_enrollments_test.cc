@@ -52,7 +52,8 @@ std::vector<std::string> List(TestStore& store, const EnrollmentFilter& filter,
   const auto rows = store.Get<std::vector<EnrollmentRow>>(
       [&](StoreReader& reader) { return reader.ListEnrollments(filter, page); });
   std::vector<std::string> names;
-  for (const EnrollmentRow& row : rows) names.push_back(row.enrollment.channel.enrollment_id.value());
+  for (const EnrollmentRow& row : rows)
+    names.push_back(row.enrollment.channel.enrollment_id.value());
   return names;
 }
 
@@ -226,7 +227,9 @@ TEST_CASE("the fleet is counted") {
     commit.plan.items = {vpn, wifi};
     REQUIRE(store.CommitPlan(commit, At(1)));
   }
-  store.Write([](StoreWriter& writer) { return writer.AddDeadLetters({DeadLetter{}, DeadLetter{}}); });
+  store.Write([](StoreWriter& writer) {
+    return writer.AddDeadLetters({DeadLetter{}, DeadLetter{}});
+  });
 
   const FleetCounts counts = count(At(20));
   CHECK(counts.enrollments ==

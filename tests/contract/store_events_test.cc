@@ -27,7 +27,8 @@ ProfileListReport MakeReport(Timestamp reported_at, const std::string& identifie
   report.epoch = 1;
   report.reported_at = reported_at;
   if (!identifier.empty()) {
-    report.profiles.push_back({PayloadIdentifier(identifier), "uuid-1", "Näme \"quoted\"", true, true});
+    report.profiles.push_back(
+        {PayloadIdentifier(identifier), "uuid-1", "Näme \"quoted\"", true, true});
     report.profiles.push_back({PayloadIdentifier("com.example.other"), "", "", false, false});
   }
   return report;
@@ -61,8 +62,8 @@ TEST_CASE("only known intents are loaded, each for its own enrollment") {
   store.Save(MakeDevice("A"));
   store.Save(MakeDevice("B"));
   store.Save("A", MakeIntent("CMD-1"));
-  const auto loaded = store.Get<std::vector<std::pair<EnrollmentId, Intent>>>(
-      [](StoreReader& reader) {
+  const auto loaded =
+      store.Get<std::vector<std::pair<EnrollmentId, Intent>>>([](StoreReader& reader) {
         return reader.LoadIntents({{EnrollmentId("B"), CommandUuid("CMD-1")},
                                    {EnrollmentId("A"), CommandUuid("CMD-2")},
                                    {EnrollmentId("A"), CommandUuid("CMD-1")}});
@@ -83,9 +84,8 @@ TEST_CASE("losing the queue closes the open intents of those enrollments and no 
   store.Save("A", waiting);
   store.Save("A", MakeIntent("OPEN"));
   store.Save("B", MakeIntent("OPEN"));
-  store.Write([](StoreWriter& writer) {
-    return writer.LoseOpenIntents({EnrollmentId("A")}, At(5));
-  });
+  store.Write(
+      [](StoreWriter& writer) { return writer.LoseOpenIntents({EnrollmentId("A")}, At(5)); });
 
   CHECK(store.LoadIntent("A", "OPEN").state == IntentState::kLost);
   CHECK(store.LoadIntent("A", "NOTNOW").state == IntentState::kLost);
@@ -168,8 +168,8 @@ TEST_CASE("happenings are listed newest first, in pages, for all or for one") {
   store.Write([](StoreWriter& writer) {
     std::vector<Happening> happenings;
     for (int i = 0; i < 5; ++i) {
-      happenings.push_back({0, At(i), EnrollmentId(i % 2 == 0 ? "A" : ""), "device",
-                            "number " + std::to_string(i)});
+      happenings.push_back(
+          {0, At(i), EnrollmentId(i % 2 == 0 ? "A" : ""), "device", "number " + std::to_string(i)});
     }
     return writer.AddHappenings(happenings);
   });

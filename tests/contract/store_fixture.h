@@ -21,7 +21,8 @@ namespace director::store_test {
 class TempFolder {
  public:
   TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "director-store-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "director-store-XXXXXX").string();
     REQUIRE(mkdtemp(pattern.data()) != nullptr);
     path_ = pattern;
   }
@@ -40,13 +41,14 @@ class TempFolder {
 
 /// The implementations that every contract test runs on. Add one here and in `TestStore`.
 enum class StoreKind { kSqliteMemory, kSqliteFile };
-#define FOR_EVERY_STORE() \
+#define FOR_EVERY_STORE()                                  \
   GENERATE(director::store_test::StoreKind::kSqliteMemory, \
            director::store_test::StoreKind::kSqliteFile)
 
 inline Timestamp At(std::int64_t seconds) { return FromUnixMs(1'800'000'000'000 + seconds * 1000); }
 
-/// An empty store, with the writes and reads that tests repeat. Every call checks that the transaction succeeds.
+/// An empty store, with the writes and reads that tests repeat. Every call checks that the
+/// transaction succeeds.
 class TestStore {
  public:
   explicit TestStore(StoreKind kind) {
@@ -93,7 +95,8 @@ class TestStore {
   }
 
   Snapshot LoadSnapshot(const std::string& id) {
-    return Get<Snapshot>([&](StoreReader& reader) { return reader.LoadSnapshot(EnrollmentId(id)); });
+    return Get<Snapshot>(
+        [&](StoreReader& reader) { return reader.LoadSnapshot(EnrollmentId(id)); });
   }
   EnrollmentRow Row(const std::string& id) {
     const auto rows = Get<std::vector<EnrollmentRow>>([&](StoreReader& reader) {
@@ -137,8 +140,8 @@ class TestStore {
   }
   /// The intent as journaled, closed ones included; fails the test when there is none.
   Intent LoadIntent(const std::string& id, const std::string& command_uuid) {
-    const auto intents = Get<std::vector<std::pair<EnrollmentId, Intent>>>(
-        [&](StoreReader& reader) {
+    const auto intents =
+        Get<std::vector<std::pair<EnrollmentId, Intent>>>([&](StoreReader& reader) {
           return reader.LoadIntents({{EnrollmentId(id), CommandUuid(command_uuid)}});
         });
     REQUIRE(intents.size() == 1);

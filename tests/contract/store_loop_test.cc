@@ -361,9 +361,8 @@ TEST_CASE("pruning takes old closed intents and nothing that is still needed") {
                         {CommandUuid("C3"), IntentState::kLost, "gone"}};
   REQUIRE(store.CommitPlan(commit, At(10)));
   const auto prune = [&](Timestamp now, std::size_t limit) {
-    store.Write([&](StoreWriter& writer) {
-      return writer.Prune(now, std::chrono::seconds(100), limit);
-    });
+    store.Write(
+        [&](StoreWriter& writer) { return writer.Prune(now, std::chrono::seconds(100), limit); });
     return store
         .Get<std::vector<std::pair<EnrollmentId, Intent>>>([](StoreReader& reader) {
           const EnrollmentId id("A");
@@ -388,17 +387,17 @@ TEST_CASE("pruning keeps the newest dead letters within their bound") {
     return writer.AddDeadLetters(letters);
   });
   const auto prune_and_count = [&](std::size_t limit) {
-    store.Write([&](StoreWriter& writer) {
-      return writer.Prune(At(0), std::chrono::seconds(1), limit);
-    });
+    store.Write(
+        [&](StoreWriter& writer) { return writer.Prune(At(0), std::chrono::seconds(1), limit); });
     return store.Get<FleetCounts>([](StoreReader& reader) { return reader.CountFleet(At(0)); })
         .dead_letters;
   };
   CHECK(prune_and_count(2) == kDeadLettersMax + 3);
   CHECK(prune_and_count(100) == kDeadLettersMax);
   CHECK(prune_and_count(100) == kDeadLettersMax);
-  const auto newest = store.Get<std::vector<DeadLetter>>(
-      [](StoreReader& reader) { return reader.ListDeadLetters({"", 1}); });
+  const auto newest = store.Get<std::vector<DeadLetter>>([](StoreReader& reader) {
+    return reader.ListDeadLetters({"", 1});
+  });
   CHECK(newest.at(0).reason == std::to_string(kDeadLettersMax + 4));
 }
 

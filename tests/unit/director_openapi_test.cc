@@ -1,0 +1,604 @@
+// Holds docs/openapi.yaml and the program together: the same routes, the same keys, the same words.
+#include <fmt/core.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "director/api.h"
+#include "director/app.h"
+#include "director/ingest.h"
+#include "director/runner.h"
+#include "director/version.h"
+#include "director/webhook_routes.h"
+#include "signing/hmac.h"
+#include "simulator/mdm_server.h"
+#include "store/sqlite_store.h"
+#include "tests/support/catch.h"
+#include "upstream/http_client.h"
+
+namespace director {
+namespace {
+
+using Json = nlohmann::json;
+
+const Timestamp kNow = FromUnixMs(1'760'000'000'000);
+
+std::string ReadSource(const std::string& path) {
+  std::ifstream in(std::string(DIRECTOR_SOURCE_DIR) + "/" + path, std::ios::binary);
+  REQUIRE(in);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+/// A plain scalar as YAML's core schema reads it; a quoted one is text.
+Json ScalarToJson(const YAML::Node& node) {
+  const std::string text = node.Scalar();
+  if (node.Tag() == "!") return text;
+  if (text == "true" || text == "false") return text == "true";
+  if (text == "null" || text.empty()) return nullptr;
+  const bool is_number =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return is_number ? Json(std::stoll(text)) : Json(text);
+}
+
+Json ToJson(const YAML::Node& node) {
+  Json json;
+  switch (node.Type()) {
+    case YAML::NodeType::Scalar:
+      return ScalarToJson(node);
+    case YAML::NodeType::Sequence:
+      json = Json::array();
+      for (const YAML::Node& item : node) json.push_back(ToJson(item));
+      return json;
+    case YAML::NodeType::Map:
+      json = Json::object();
+      for (const auto& entry : node) json[entry.first.Scalar()] = ToJson(entry.second);
+      return json;
+    case YAML::NodeType::Null:
+    case YAML::NodeType::Undefined:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+/// The document, and as much of JSON Schema as it uses.
+class Document {
+ public:
+  Document() : root_(ToJson(YAML::Load(ReadSource("docs/openapi.yaml")))) {}
+
+  const Json& root() const { return root_; }
+
+  const Json& Resolve(const Json& node) const {
+    if (!node.is_object() || !node.contains("$ref")) return node;
+    return Resolve(root_.at(Json::json_pointer(node["$ref"].get<std::string>().substr(1))));
+  }
+
+  const Json& Schema(const std::string& name) const {
+    return root_.at("components").at("schemas").at(name);
+  }
+
+  /// "GET /path" for every operation.
+  std::set<std::string> Operations() const {
+    std::set<std::string> operations;
+    for (const auto& [path, item] : root_.at("paths").items()) {
+      for (const auto& [method, operation] : item.items()) {
+        if (method != "parameters") operations.insert(ToUpperAscii(method) + " " + path);
+      }
+    }
+    return operations;
+  }
+
+  const Json& Operation(const std::string& name) const {
+    const std::size_t space = name.find(' ');
+    return root_.at("paths").at(name.substr(space + 1)).at(ToLowerAscii(name.substr(0, space)));
+  }
+
+  /// What is wrong with `value` as an instance of `schema`, a line each.
+  std::vector<std::string> Problems(const Json& schema, const Json& value,
+                                    const std::string& place) const {
+    std::vector<std::string> problems;
+    Check(schema, value, place, problems);
+    return problems;
+  }
+
+ private:
+  using Lines = std::vector<std::string>;
+
+  static bool IsOfType(const std::string& type, const Json& value) {
+    if (type == "null") return value.is_null();
+    if (type == "string") return value.is_string();
+    if (type == "integer") return value.is_number_integer();
+    if (type == "boolean") return value.is_boolean();
+    if (type == "array") return value.is_array();
+    return type == "object" && value.is_object();
+  }
+
+  static bool HasType(const Json& types, const Json& value) {
+    if (types.is_string()) return IsOfType(types.get<std::string>(), value);
+    return std::any_of(types.begin(), types.end(),
+                       [&](const Json& type) { return IsOfType(type.get<std::string>(), value); });
+  }
+
+  void Check(const Json& unresolved, const Json& value, const std::string& place,
+             Lines& problems) const {
+    const Json& schema = Resolve(unresolved);
+    if (schema.contains("oneOf")) return CheckOneOf(schema["oneOf"], value, place, problems);
+    if (schema.contains("type") && !HasType(schema["type"], value)) {
+      problems.push_back(
+          fmt::format("{}: {} is not of type {}", place, value.dump(), schema["type"].dump()));
+      return;
+    }
+    if (schema.contains("enum") &&
+        std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end()) {
+      problems.push_back(
+          fmt::format("{}: {} is not one of {}", place, value.dump(), schema["enum"].dump()));
+    }
+    if (value.is_object()) CheckObject(schema, value, place, problems);
+    if (!value.is_array()) return;
+    for (const Json& item : value) Check(schema.at("items"), item, place + "[]", problems);
+  }
+
+  void CheckOneOf(const Json& choices, const Json& value, const std::string& place,
+                  Lines& problems) const {
+    Lines all;
+    for (const Json& choice : choices) {
+      Lines found;
+      Check(choice, value, place, found);
+      if (found.empty()) return;
+      all.insert(all.end(), found.begin(), found.end());
+    }
+    problems.insert(problems.end(), all.begin(), all.end());
+  }
+
+  /// Adds what an object schema and its allOf say about keys.
+  void Collect(const Json& unresolved, Json& properties, std::set<std::string>& required) const {
+    const Json& schema = Resolve(unresolved);
+    if (schema.contains("properties")) properties.update(schema["properties"]);
+    if (schema.contains("required")) {
+      for (const Json& key : schema["required"]) required.insert(key.get<std::string>());
+    }
+    if (!schema.contains("allOf")) return;
+    for (const Json& part : schema["allOf"]) Collect(part, properties, required);
+  }
+
+  void CheckObject(const Json& schema, const Json& value, const std::string& place,
+                   Lines& problems) const {
+    Json properties = Json::object();
+    std::set<std::string> required;
+    Collect(schema, properties, required);
+    for (const std::string& key : required) {
+      if (!value.contains(key)) problems.push_back(fmt::format("{}.{} is missing", place, key));
+    }
+    for (const auto& [key, member] : value.items()) {
+      if (properties.contains(key)) {
+        Check(properties[key], member, place + "." + key, problems);
+      } else if (schema.contains("additionalProperties")) {
+        Check(schema["propertyNames"], Json(key), place, problems);
+        Check(schema["additionalProperties"], member, place + "." + key, problems);
+      } else {
+        problems.push_back(fmt::format("{}.{} is not documented", place, key));
+      }
+    }
+  }
+
+  const Json root_;
+};
+
+const Document& TheDocument() {
+  static const Document document;
+  return document;
+}
+
+std::string MediaType(const std::string& content_type) {
+  return content_type.substr(0, content_type.find(';'));
+}
+
+/// Requires that the document names this status, media type and shape for the operation.
+void RequireDocumented(const std::string& operation, int status, const std::string& content_type,
+                       const std::string& body) {
+  const Document& document = TheDocument();
+  INFO(operation << " answered " << status << " " << content_type << ": " << body);
+  const Json& responses = document.Operation(operation).at("responses");
+  REQUIRE(responses.contains(std::to_string(status)));
+  const Json& response = document.Resolve(responses.at(std::to_string(status)));
+  if (!response.contains("content")) {
+    CHECK(body.empty());
+    return;
+  }
+  const std::string media_type = MediaType(content_type);
+  REQUIRE(response["content"].contains(media_type));
+  const bool is_json = media_type == "application/json" || media_type == "application/problem+json";
+  const Json value = is_json ? Json::parse(body) : Json(body);
+  CHECK(document.Problems(response["content"][media_type].at("schema"), value, "$") ==
+        std::vector<std::string>{});
+}
+
+/// An MDM server that takes everything.
+class WillingUpstream final : public Upstream {
+ public:
+  const UpstreamName& name() const override { return name_; }
+  UpstreamLimits limits() const override { return {50, false}; }
+  std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
+    std::vector<EnqueueTargetResult> results;
+    for (const EnrollmentId& id : request.targets)
+      results.push_back({id, EnqueueOutcome::kQueued, ""});
+    return results;
+  }
+  std::vector<PushTargetResult> Push(const std::vector<EnrollmentId>& targets) override {
+    std::vector<PushTargetResult> results;
+    for (const EnrollmentId& id : targets)
+      results.push_back({id, push_outcome, "no push certificate"});
+    return results;
+  }
+  Result<std::string> Probe() override { return std::string("1"); }
+
+  PushOutcome push_outcome = PushOutcome::kSent;
+
+ private:
+  const UpstreamName name_{"nanomdm"};
+};
+
+Config MakeTestConfig(const std::string& mdm_url) {
+  Config config;
+  config.listen_host = "127.0.0.1";
+  config.database = ":memory:";
+  config.api_token = SecretSource::FromValue(Secret("token"));
+  UpstreamConfig server;
+  server.name = UpstreamName("nanomdm");
+  server.url = mdm_url;
+  server.api_key = SecretSource::FromValue(Secret("key"));
+  server.webhook.hmac_key = SecretSource::FromValue(Secret("hmac"));
+  config.upstreams.push_back(server);
+  return config;
+}
+
+Enrollment MakeEnrollment(const std::string& udid, const std::string& serial_number,
+                          EnrollmentStatus status) {
+  Enrollment enrollment;
+  enrollment.channel.enrollment_id = EnrollmentId(udid);
+  enrollment.channel.device_id = EnrollmentId(udid);
+  enrollment.channel.udid = udid;
+  enrollment.upstream = UpstreamName("nanomdm");
+  enrollment.status = status;
+  enrollment.serial_number = serial_number;
+  enrollment.first_seen_at = kNow;
+  enrollment.last_seen_at = kNow;
+  enrollment.enrolled_at = kNow;
+  return enrollment;
+}
+
+constexpr char kItem[] = "com.example.firewall";
+
+/// The real routes over a store in memory that holds a device, a quarantined one, a profile and its
+/// assignment.
+class Service {
+ public:
+  Service() {
+    auto upstream = std::make_unique<WillingUpstream>();
+    upstream_ = upstream.get();
+    upstreams_.Add(std::move(upstream));
+    routes_ = api_.Routes();
+    for (HttpRoute& route : WebhookRoutes(config_, ingest_, clock_, counts_))
+      routes_.push_back(std::move(route));
+    Fill();
+  }
+
+  std::set<std::string> RouteNames() const {
+    std::set<std::string> names;
+    for (const HttpRoute& route : routes_) names.insert(route.method + " " + route.pattern);
+    return names;
+  }
+
+  /// Calls the handler of "METHOD /pattern" and requires that the answer is documented.
+  HttpServerResponse Call(const std::string& operation, int status,
+                          HttpServerRequest request = {}) {
+    const auto route =
+        std::find_if(routes_.begin(), routes_.end(), [&](const HttpRoute& candidate) {
+          return candidate.method + " " + candidate.pattern == operation;
+        });
+    REQUIRE(route != routes_.end());
+    if (!request.headers.contains("authorization"))
+      request.headers["authorization"] = "Bearer token";
+    const HttpServerResponse response = route->handler(request);
+    INFO(operation << ": " << response.body);
+    CHECK(response.status == status);
+    RequireDocumented(operation, response.status, response.content_type, response.body);
+    if (response.status < 300) answered_.insert(operation);
+    return response;
+  }
+
+  Json CallJson(const std::string& operation, int status, HttpServerRequest request = {}) {
+    return Json::parse(Call(operation, status, std::move(request)).body);
+  }
+
+  /// Operations that have answered with success.
+  const std::set<std::string>& answered() const { return answered_; }
+  const std::string& payload_uuid() const { return payload_uuid_; }
+  WillingUpstream& upstream() { return *upstream_; }
+
+ private:
+  void Fill();
+
+  ManualClock clock_{kNow};
+  SystemRandom random_;
+  const Config config_ = MakeTestConfig("http://127.0.0.1:1");
+  std::unique_ptr<Store> store_ = std::move(OpenSqliteStore(":memory:").value());
+  Upstreams upstreams_;
+  WillingUpstream* upstream_ = nullptr;
+  Payloads payloads_{*store_, nullptr};
+  Executor executor_{*store_, upstreams_, payloads_, clock_, random_};
+  Runner runner_{*store_, upstreams_, executor_, clock_, config_.settings};
+  Ingest ingest_{*store_, [] {}};
+  WebhookCounts counts_;
+  Api api_{{*store_, upstreams_, executor_, clock_, config_, [] {}}};
+  std::vector<HttpRoute> routes_;
+  std::set<std::string> answered_;
+  std::string payload_uuid_;
+};
+
+HttpServerRequest WithBody(std::string body, const std::string& content_type = "application/json") {
+  HttpServerRequest request;
+  request.body = std::move(body);
+  request.headers["content-type"] = content_type;
+  return request;
+}
+
+HttpServerRequest WithPath(std::map<std::string, std::string> path_values) {
+  HttpServerRequest request;
+  request.path_values = std::move(path_values);
+  return request;
+}
+
+HttpServerRequest WithQuery(std::map<std::string, std::string> query) {
+  HttpServerRequest request;
+  request.query = std::move(query);
+  return request;
+}
+
+HttpServerRequest Webhook(std::map<std::string, std::string> path_values, const std::string& body) {
+  HttpServerRequest request = WithPath(std::move(path_values));
+  request.body = body;
+  request.headers["x-hmac-signature"] = EncodeBase64(HmacSha256(Secret("hmac"), body));
+  return request;
+}
+
+void Service::Fill() {
+  const Status saved = store_->Write([&](StoreWriter& writer) {
+    return writer.SaveEnrollments(
+        {MakeEnrollment("UDID-1", "SERIAL1", EnrollmentStatus::kEnrolled),
+         MakeEnrollment("UDID-2", "SERIAL2", EnrollmentStatus::kQuarantined)});
+  });
+  REQUIRE(saved);
+  const Json uploaded = CallJson(
+      "POST /api/v1/profiles", 201,
+      WithBody(ReadSource("examples/firewall.mobileconfig"), "application/x-apple-aspen-config"));
+  REQUIRE(uploaded["profiles"][0]["payload_identifier"] == kItem);
+  payload_uuid_ = uploaded["profiles"][0]["payload_uuid"].get<std::string>();
+  const Json assigned = CallJson(
+      "POST /api/v1/assignments", 200,
+      WithBody(Json{{"payload_identifier", kItem}, {"target", "all"}, {"source", "ci"}}.dump()));
+  REQUIRE(assigned["assignments"].size() == 1);
+  const auto stepped = runner_.Step();  // sends the profile and the questions
+  REQUIRE(stepped);
+  REQUIRE(*stepped == 2);
+  const Status reported = store_->Write([&](StoreWriter& writer) {
+    ProfileListReport report;
+    report.epoch = 1;
+    report.reported_at = kNow;
+    report.profiles = {{PayloadIdentifier("com.example.mdm"), "UUID", "MDM", true, false}};
+    return writer.SaveReports({{EnrollmentId("UDID-1"), report}});
+  });
+  REQUIRE(reported);
+}
+
+std::set<std::string> Without(std::set<std::string> all, const std::set<std::string>& some) {
+  for (const std::string& name : some) all.erase(name);
+  return all;
+}
+
+const std::set<std::string> kServiceRoutes = {"GET /healthz", "GET /metrics", "GET /readyz"};
+
+/// The names that a Parse function knows, from what it says about an unknown one.
+template <typename T>
+std::set<std::string> KnownNames(const Result<T>& refused) {
+  REQUIRE_FALSE(refused);
+  const std::string intro = "must be one of: ";
+  std::string list = refused.error().message;
+  REQUIRE(list.starts_with(intro));
+  list.erase(0, intro.size());
+  std::set<std::string> names;
+  for (std::size_t end = 0; end != std::string::npos;) {
+    end = list.find(", ");
+    names.insert(list.substr(0, end));
+    if (end != std::string::npos) list.erase(0, end + 2);
+  }
+  return names;
+}
+
+std::set<std::string> EnumOf(const std::string& schema) {
+  const auto values = TheDocument().Schema(schema).at("enum").get<std::vector<std::string>>();
+  return {values.begin(), values.end()};
+}
+
+}  // namespace
+
+TEST_CASE("openapi: the routes are those of the program, both ways") {
+  const Service service;
+  CHECK(service.RouteNames() == Without(TheDocument().Operations(), kServiceRoutes));
+}
+
+TEST_CASE("openapi: every operation of API and webhook answers as documented") {
+  Service service;
+  const auto device = WithPath({{"device", "serial1"}});
+  const auto item = WithPath({{"device", "UDID-1"}, {"payload_identifier", kItem}});
+  const auto revision = WithPath({{"payload_uuid", service.payload_uuid()}});
+
+  CHECK(service.CallJson("GET /api/v1/profiles", 200)["profiles"].size() == 1);
+  CHECK(service.CallJson("GET /api/v1/profiles", 200, WithQuery({{"limit", "1"}}))["next"] ==
+        service.payload_uuid());
+  service.Call("GET /api/v1/profiles/{payload_uuid}", 200, revision);
+  service.Call("GET /api/v1/profiles/{payload_uuid}/mobileconfig", 200, revision);
+  const std::string base64 = EncodeBase64(ReadSource("examples/firewall.mobileconfig"));
+  service.Call("POST /api/v1/profiles", 200,
+               WithBody(Json{{"profiles", {{{"mobileconfig", base64}}}}, {"source", "ci"}}.dump()));
+  service.Call("POST /api/v1/assignments", 200,
+               WithBody(Json{{"payload_identifier", "com.example.old"},
+                             {"devices", {"SERIAL1"}},
+                             {"presence", "absent"}}
+                            .dump()));
+  const Json assignments = service.CallJson("GET /api/v1/assignments", 200)["assignments"];
+  REQUIRE(assignments.size() == 2);
+
+  const Json devices = service.CallJson("GET /api/v1/devices", 200)["devices"];
+  REQUIRE(devices.size() == 2);
+  CHECK(devices[0]["item_counts"] == Json{{"in_flight", 1}});
+  const Json detail = service.CallJson("GET /api/v1/devices/{device}", 200, device);
+  CHECK(detail["items"].size() == 2);
+  CHECK(detail["commands"].size() == 3);
+  CHECK(detail["profile_list"]["profiles"].size() == 1);
+  CHECK(service
+            .CallJson("GET /api/v1/devices/{device}/items/{payload_identifier}", 200,
+                      item)["commands"]
+            .size() == 1);
+  service.Call("POST /api/v1/devices/{device}/items/{payload_identifier}/retry", 204, item);
+  service.Call("POST /api/v1/devices/{device}/push", 200, device);
+  service.Call("POST /api/v1/devices/{device}/reconcile", 202, device);
+  service.Call("POST /api/v1/devices/{device}/release", 204, WithPath({{"device", "UDID-2"}}));
+
+  const std::string unknown_topic =
+      R"({"topic": "other.Topic", "created_at": "2025-10-09T08:53:20Z"})";
+  service.Call("POST /webhook", 200, Webhook({}, unknown_topic));
+  service.Call("POST /webhook/{upstream}", 200, Webhook({{"upstream", "nanomdm"}}, "rubbish"));
+  CHECK(service.CallJson("GET /api/v1/dead-letters", 200)["dead_letters"].size() == 1);
+  CHECK(service.CallJson("GET /api/v1/events", 200, WithQuery({{"device", "UDID-1"}}))["events"]
+            .size() == 2);
+  const Json status = service.CallJson("GET /api/v1/status", 200);
+  CHECK(status["items"].size() == 1);
+  CHECK(status["oldest_waiting"].is_object());
+  const auto id = assignments[1]["assignment_id"].dump();
+  service.Call("DELETE /api/v1/assignments/{assignment_id}", 204,
+               WithPath({{"assignment_id", id}}));
+
+  // The one that is left needs a secret path, which this MDM server does not have.
+  service.Call("POST /webhook/{upstream}/{secret}", 401,
+               Webhook({{"upstream", "nanomdm"}, {"secret", "x"}}, unknown_topic));
+  CHECK(Without(TheDocument().Operations(), service.answered()) ==
+        std::set<std::string>{"GET /healthz", "GET /metrics", "GET /readyz",
+                              "POST /webhook/{upstream}/{secret}"});
+}
+
+TEST_CASE("openapi: errors are the documented problem documents") {
+  Service service;
+  for (const std::string& operation : service.RouteNames()) {
+    HttpServerRequest stranger = WithPath({{"upstream", "nanomdm"}});
+    stranger.headers["authorization"] = "Bearer wrong";
+    service.Call(operation, 401, stranger);
+    if (operation.find("{device}") == std::string::npos) continue;
+    service.Call(operation, 404, WithPath({{"device", "nobody"}, {"payload_identifier", kItem}}));
+    service.Call(operation, 400,
+                 WithPath({{"device", std::string(300, 'x')}, {"payload_identifier", kItem}}));
+  }
+  for (const char* list :
+       {"profiles", "assignments", "devices", "status", "events", "dead-letters"}) {
+    service.Call(fmt::format("GET /api/v1/{}", list), 400, WithQuery({{"colour", "red"}}));
+  }
+  service.Call("GET /api/v1/devices", 400, WithQuery({{"item_state", "happy"}}));
+  service.Call("GET /api/v1/events", 404, WithQuery({{"device", "nobody"}}));
+  service.Call("GET /api/v1/profiles/{payload_uuid}", 404, WithPath({{"payload_uuid", "X"}}));
+  service.Call("GET /api/v1/profiles/{payload_uuid}/mobileconfig", 404,
+               WithPath({{"payload_uuid", "X"}}));
+  service.Call("POST /api/v1/profiles", 400, WithBody("rubbish", "text/plain"));
+  service.Call("POST /api/v1/assignments", 400, WithBody("{}"));
+  service.Call(
+      "POST /api/v1/assignments", 409,
+      WithBody(Json{{"payload_identifier", kItem}, {"target", "all"}, {"source", "other"}}.dump()));
+  service.Call("DELETE /api/v1/assignments/{assignment_id}", 400,
+               WithPath({{"assignment_id", "x"}}));
+  service.Call("DELETE /api/v1/assignments/{assignment_id}", 404,
+               WithPath({{"assignment_id", "4711"}}));
+  service.Call("POST /api/v1/devices/{device}/release", 409, WithPath({{"device", "UDID-1"}}));
+  service.Call("POST /webhook/{upstream}", 404, WithPath({{"upstream", "other"}}));
+  service.upstream().push_outcome = PushOutcome::kFailed;
+  service.Call("POST /api/v1/devices/{device}/push", 502, WithPath({{"device", "UDID-1"}}));
+}
+
+TEST_CASE("openapi: health, readiness and metrics of the running service are documented") {
+  ManualClock clock{kNow};
+  MdmServerSettings settings;
+  settings.api_key = Secret("key");
+  auto mdm = MdmServer::Start(settings, clock);
+  REQUIRE(mdm);
+  const auto app = App::Start(MakeTestConfig((*mdm)->url()), clock);
+  REQUIRE(app);
+  HttpEndpoint endpoint;
+  endpoint.url = (*app)->url();
+  const auto http = MakeHttpClient(endpoint);
+  REQUIRE(http);
+  const auto get = [&](const std::string& path, int status) {
+    HttpRequest request;
+    request.method = "GET";
+    request.path = path;
+    const auto response = (*http)->Send(request);
+    REQUIRE(response);
+    CHECK(response->status == status);
+    RequireDocumented("GET " + path, response->status, response->content_type, response->body);
+  };
+  get("/healthz", 200);
+  get("/readyz", 200);
+  get("/metrics", 200);
+  mdm->reset();
+  get("/readyz", 503);
+}
+
+TEST_CASE("openapi: enumerations are the program's words") {
+  CHECK(EnumOf("EnrollmentStatus") == KnownNames(ParseEnrollmentStatus("?")));
+  CHECK(EnumOf("ItemState") == KnownNames(ParseItemState("?")));
+  CHECK(EnumOf("CommandState") == KnownNames(ParseIntentState("?")));
+  CHECK(EnumOf("Presence") == KnownNames(ParsePresence("?")));
+  CHECK(EnumOf("TargetKind") == KnownNames(ParseTargetKind("?")));
+  CHECK(EnumOf("AssignmentChannel") == KnownNames(ParseAssignmentChannel("?")));
+  for (const std::string& type : EnumOf("ChannelType")) CHECK(ParseChannelType(type));
+  CHECK(EnumOf("ChannelType").size() == 5);
+  CHECK(TheDocument().root()["info"]["version"] == kVersion);
+}
+
+TEST_CASE("openapi: examples fit their schemas, and request examples are understood") {
+  const Document& document = TheDocument();
+  const Json& assign =
+      document.Operation("POST /api/v1/assignments")["requestBody"]["content"]["application/json"];
+  Service service;
+  for (const auto& [name, example] : assign["examples"].items()) {
+    INFO(name);
+    const Json& value = example["value"];
+    CHECK(document.Problems(assign["schema"], value, "$") == std::vector<std::string>{});
+    // Refused only for a profile that the store does not hold.
+    const bool is_known =
+        value["payload_identifier"] == kItem || value.value("presence", "") == "absent";
+    const Json answer =
+        service.CallJson("POST /api/v1/assignments", is_known ? 200 : 400, WithBody(value.dump()));
+    for (const Json& error : answer.value("errors", Json::array())) {
+      CHECK(error["message"] == "no profile with this identifier has been uploaded");
+    }
+  }
+  const Json& upload =
+      document.Operation("POST /api/v1/profiles")["requestBody"]["content"]["application/json"];
+  CHECK(document.Problems(upload["schema"], upload["example"], "$") == std::vector<std::string>{});
+  const Json& invalid =
+      document.root()["components"]["responses"]["Invalid"]["content"]["application/problem+json"];
+  CHECK(document.Problems(invalid["schema"], invalid["example"], "$") ==
+        std::vector<std::string>{});
+}
+
+}  // namespace director
