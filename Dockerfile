@@ -5,7 +5,8 @@ WORKDIR /src
 COPY dev ./
 RUN ./dev setup
 COPY . .
-RUN ./dev build release && strip build/release/director
+RUN cmake --preset release && cmake --build --preset release --target director \
+  && strip build/release/director
 
 FROM debian:trixie-slim
 RUN apt-get update \

@@ -21,7 +21,8 @@ enum class ErrorKind {
 std::string_view ErrorKindName(ErrorKind kind);
 
 /// A failure. `message` may be shown to the client that caused it and never holds secrets or raw
-/// payloads. `detail` is for the log only. `field` names the offending input as the client spelt it.
+/// payloads. `detail` is for the log only. `field` names the offending input as the client spelt
+/// it.
 struct Error {
   ErrorKind kind = ErrorKind::kInvalid;
   std::string message;

@@ -21,7 +21,9 @@ class StrongId {
 
   friend bool operator==(const StrongId&, const StrongId&) = default;
   friend std::strong_ordering operator<=>(const StrongId&, const StrongId&) = default;
-  friend std::ostream& operator<<(std::ostream& out, const StrongId& id) { return out << id.value_; }
+  friend std::ostream& operator<<(std::ostream& out, const StrongId& id) {
+    return out << id.value_;
+  }
 
  private:
   std::string value_;

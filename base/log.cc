@@ -48,8 +48,8 @@ bool NeedsQuotes(std::string_view text) {
 
 spdlog::logger& Logger() {
   static const std::shared_ptr<spdlog::logger> logger = [] {
-    auto made = std::make_shared<spdlog::logger>(
-        "director", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto made = std::make_shared<spdlog::logger>("director",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("%v");
     made->set_level(spdlog::level::trace);
     made->flush_on(spdlog::level::trace);
@@ -68,10 +68,10 @@ void ConfigureLog(LogLevel level, LogFormat format) {
 std::string RenderLogLine(LogFormat format, std::string_view time, LogLevel level,
                           std::string_view message, std::initializer_list<LogField> fields) {
   const bool json = format == LogFormat::kJson;
-  std::string line = json ? fmt::format(R"({{"time":"{}","level":"{}","message":{})", time,
-                                        LevelName(level), Quoted(message))
-                          : fmt::format("time={} level={} message={}", time, LevelName(level),
-                                        Quoted(message));
+  std::string line =
+      json ? fmt::format(R"({{"time":"{}","level":"{}","message":{})", time, LevelName(level),
+                         Quoted(message))
+           : fmt::format("time={} level={} message={}", time, LevelName(level), Quoted(message));
   for (const LogField& field : fields) {
     const std::string value = Printable(field.value, kFieldSizeMaxBytes);
     if (json) {

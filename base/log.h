@@ -10,7 +10,8 @@ namespace director {
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 enum class LogFormat { kLogfmt, kJson };
 
-/// One `key=value` of a log line. Keys come from `base/log_keys.h`; values are made printable and cut to 512 bytes.
+/// One `key=value` of a log line. Keys come from `base/log_keys.h`; values are made printable and
+/// cut to 512 bytes.
 struct LogField {
   std::string_view key;
   std::string value;
@@ -19,11 +20,12 @@ struct LogField {
   LogField(std::string_view k, std::int64_t v) : key(k), value(std::to_string(v)) {}
 };
 
-/// Writes one line to standard error: time, level, a constant message, then the fields. Thread-safe.
-/// Raw payloads and secrets never go in.
+/// Writes one line to standard error: time, level, a constant message, then the fields.
+/// Thread-safe. Raw payloads and secrets never go in.
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 
-/// Sets the least level that is written and the format; call once at start. Default: kInfo, kLogfmt.
+/// Sets the least level that is written and the format; call once at start. Default: kInfo,
+/// kLogfmt.
 void ConfigureLog(LogLevel level, LogFormat format);
 
 /// Renders one line as `Log` would, without time; the seam for tests.

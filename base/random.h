@@ -38,7 +38,8 @@ class SystemRandom final : public RandomSource {
 /// Makes an upper-case version 4 UUID from `random`.
 std::string MakeUuid(RandomSource& random);
 
-/// Hashes text to 64 bits, the same on every machine and for ever (FNV-1a); for jitter and spreading.
+/// Hashes text to 64 bits, the same on every machine and for ever (FNV-1a); for jitter and
+/// spreading.
 std::uint64_t StableHash(std::string_view text);
 
 }  // namespace director

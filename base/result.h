@@ -16,7 +16,8 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 
 using Status = Result<void>;
 
-/// Makes the failed state of any `Result<T>`: `return Fail(ErrorKind::kNotFound, "no such profile");`.
+/// Makes the failed state of any `Result<T>`: `return Fail(ErrorKind::kNotFound, "no such
+/// profile");`.
 inline tl::unexpected<Error> Fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
 inline tl::unexpected<Error> Fail(ErrorKind kind, std::string message) {
   return tl::unexpected<Error>(MakeError(kind, std::move(message)));

@@ -115,7 +115,8 @@ std::string Printable(std::string_view text, std::size_t size_max_bytes) {
   for (std::size_t pos = 0; pos < text.size() && result.size() <= size_max_bytes;) {
     const std::size_t length = Utf8SequenceLength(text, pos);
     const auto lead = static_cast<unsigned char>(text[pos]);
-    const bool c1_control = length == 2 && lead == 0xC2 && static_cast<unsigned char>(text[pos + 1]) < 0xA0;
+    const bool c1_control =
+        length == 2 && lead == 0xC2 && static_cast<unsigned char>(text[pos + 1]) < 0xA0;
     if (length == 0 || lead < 0x20 || lead == 0x7F || c1_control) {
       result.push_back('?');
       pos += length == 0 ? 1 : length;

@@ -18,15 +18,17 @@ Result<std::string> DecodeBase64(std::string_view text);
 /// True when `text` is well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool IsValidUtf8(std::string_view text);
 
-/// Cuts `text` to at most `size_max_bytes`, never inside a UTF-8 sequence, and marks the cut with "…" where that fits.
+/// Cuts `text` to at most `size_max_bytes`, never inside a UTF-8 sequence, and marks the cut with
+/// "…" where that fits.
 std::string Truncate(std::string_view text, std::size_t size_max_bytes);
 
 /// Returns `text` as valid UTF-8 with control characters (C0, C1, DEL) and broken bytes replaced by
 /// `?`, cut to `size_max_bytes`: safe for one line of a log or a terminal.
 std::string Printable(std::string_view text, std::size_t size_max_bytes);
 
-/// True when the brackets of a JSON document nest deeper than `depth_max`; brackets in strings do not count. A cheap look before a parser
-/// allocates; says nothing about whether the document is valid.
+/// True when the brackets of a JSON document nest deeper than `depth_max`; brackets in strings do
+/// not count. A cheap look before a parser allocates; says nothing about whether the document is
+/// valid.
 bool JsonNestsDeeperThan(std::string_view json, std::size_t depth_max);
 
 /// ASCII-only case folding.

@@ -28,7 +28,8 @@ bool Accept(std::string_view text, std::size_t& pos, char wanted) {
   return true;
 }
 
-/// Reads `.digits` (1 to 9 of them) as milliseconds; 0 when there is no fraction; -1 when it is malformed.
+/// Reads `.digits` (1 to 9 of them) as milliseconds; 0 when there is no fraction; -1 when it is
+/// malformed.
 int ReadFraction(std::string_view text, std::size_t& pos) {
   if (!Accept(text, pos, '.')) return 0;
   int milliseconds = 0;
@@ -90,9 +91,11 @@ Result<Timestamp> ParseTime(std::string_view text) {
     offset = hours(oh) + minutes(om);
     if (negative) offset = -offset;
   }
-  const year_month_day date{year(y), month(static_cast<unsigned>(mo)), day(static_cast<unsigned>(d))};
+  const year_month_day date{year(y), month(static_cast<unsigned>(mo)),
+                            day(static_cast<unsigned>(d))};
   if (pos != text.size() || !date.ok()) return NotATime();
-  return Timestamp(sys_days(date) + hours(h) + minutes(mi) + seconds(s) + milliseconds(ms) - offset);
+  return Timestamp(sys_days(date) + hours(h) + minutes(mi) + seconds(s) + milliseconds(ms) -
+                   offset);
 }
 
 std::string FormatDuration(Duration duration) {
@@ -105,7 +108,8 @@ std::string FormatDuration(Duration duration) {
   const auto min = s / 60;
   if (min < 120) return fmt::format("{} min", min);
   const auto h = min / 60;
-  if (h < 48) return min % 60 == 0 ? fmt::format("{} h", h) : fmt::format("{} h {} min", h, min % 60);
+  if (h < 48)
+    return min % 60 == 0 ? fmt::format("{} h", h) : fmt::format("{} h {} min", h, min % 60);
   return fmt::format("{} days", h / 24);
 }
 

@@ -24,10 +24,12 @@ std::string FormatTime(Timestamp at);
 /// kInvalid for anything else, impossible dates included.
 Result<Timestamp> ParseTime(std::string_view text);
 
-/// Renders a duration for people in at most two units: `850 ms`, `45 s`, `3 min`, `2 h 5 min`, `9 days`.
+/// Renders a duration for people in at most two units: `850 ms`, `45 s`, `3 min`, `2 h 5 min`, `9
+/// days`.
 std::string FormatDuration(Duration duration);
 
-/// Parses `500ms`, `30s`, `5m`, `6h`, `7d`. kInvalid for anything else and for values over ten years.
+/// Parses `500ms`, `30s`, `5m`, `6h`, `7d`. kInvalid for anything else and for values over ten
+/// years.
 Result<Duration> ParseDuration(std::string_view text);
 
 }  // namespace director

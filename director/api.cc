@@ -43,14 +43,15 @@ std::vector<HttpRoute> Api::Routes() {
 
 HttpRoute Api::Route(std::string method, std::string pattern, std::size_t body_size_max_bytes,
                      Handler handler) {
-  return {std::move(method), std::move(pattern), body_size_max_bytes,
-          [this, handler](const HttpServerRequest& request) { return Authorize(request, handler); }};
+  return {
+      std::move(method), std::move(pattern), body_size_max_bytes,
+      [this, handler](const HttpServerRequest& request) { return Authorize(request, handler); }};
 }
 
 HttpServerResponse Api::Authorize(const HttpServerRequest& request, Handler handler) {
   if (IsAuthorized(request.Header("authorization"))) return (this->*handler)(request);
-  HttpServerResponse response =
-      ProblemResponse(MakeError(ErrorKind::kUnauthorized, "a valid bearer token or Basic credentials are needed"));
+  HttpServerResponse response = ProblemResponse(
+      MakeError(ErrorKind::kUnauthorized, "a valid bearer token or Basic credentials are needed"));
   response.headers["WWW-Authenticate"] = R"(Bearer realm="director", Basic realm="director")";
   return response;
 }
@@ -71,24 +72,26 @@ bool Api::IsAuthorized(const std::string& authorization) const {
 }
 
 Result<EnrollmentId> Api::FindDevice(StoreReader& reader, const std::string& name) {
-  if (name.size() > kEnrollmentIdSizeMaxBytes || !IsValidUtf8(name) || name.find('\0') != std::string::npos) {
+  if (name.size() > kEnrollmentIdSizeMaxBytes || !IsValidUtf8(name) ||
+      name.find('\0') != std::string::npos) {
     return Fail(InvalidField("device", "not a UDID, serial number or enrollment id"));
   }
   const Result<std::vector<EnrollmentId>> found = reader.FindEnrollments(name);
   if (!found) return Fail(found.error());
-  if (found->empty()) return Fail(ErrorKind::kNotFound, fmt::format("no device {}", Printable(name, 64)));
+  if (found->empty())
+    return Fail(ErrorKind::kNotFound, fmt::format("no device {}", Printable(name, 64)));
   const Result<std::vector<Enrollment>> enrollments = reader.LoadEnrollments(*found);
   if (!enrollments) return Fail(enrollments.error());
   std::vector<EnrollmentId> devices;
   for (const Enrollment& enrollment : *enrollments) {
     if (enrollment.channel.enrollment_id.value() == name) return enrollment.channel.enrollment_id;
-    if (!IsUserChannel(enrollment.channel.type)) devices.push_back(enrollment.channel.enrollment_id);
+    if (!IsUserChannel(enrollment.channel.type))
+      devices.push_back(enrollment.channel.enrollment_id);
   }
   if (devices.size() == 1) return devices.front();
   if (devices.empty()) return found->front();
-  return Fail(ErrorKind::kConflict,
-              fmt::format("{} devices answer to {}; use the enrollment id", devices.size(),
-                          Printable(name, 64)));
+  return Fail(ErrorKind::kConflict, fmt::format("{} devices answer to {}; use the enrollment id",
+                                                devices.size(), Printable(name, 64)));
 }
 
 }  // namespace director

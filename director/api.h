@@ -12,7 +12,8 @@
 
 namespace director {
 
-/// Handlers of `/api/v1`. Thread-safe. The contract is docs/openapi.yaml; a test holds the two together.
+/// Handlers of `/api/v1`. Thread-safe. The contract is docs/openapi.yaml; a test holds the two
+/// together.
 class Api {
  public:
   struct Dependencies {
@@ -61,7 +62,8 @@ class Api {
   HttpServerResponse ListEvents(const HttpServerRequest& request);
   HttpServerResponse ListDeadLetters(const HttpServerRequest& request);
 
-  /// The one device channel, or the enrollment itself, that a person calls `name`. kNotFound; kConflict when several devices answer to it.
+  /// The one device channel, or the enrollment itself, that a person calls `name`. kNotFound;
+  /// kConflict when several devices answer to it.
   Result<EnrollmentId> FindDevice(StoreReader& reader, const std::string& name);
 
   Dependencies deps_;

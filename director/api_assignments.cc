@@ -20,8 +20,8 @@ constexpr std::size_t kDevicesPerRequestMax = 10'000;
 
 /// What a POST asks for, before the store is looked at.
 struct AssignmentRequest {
-  Assignment common;                  ///< everything but the target
-  std::vector<std::string> devices;   ///< empty: all
+  Assignment common;                 ///< everything but the target
+  std::vector<std::string> devices;  ///< empty: all
 };
 
 template <typename T>
@@ -66,16 +66,18 @@ AssignmentRequest ReadRequest(JsonBody& body, Timestamp now) {
   AssignmentRequest request;
   Assignment& common = request.common;
   common.payload_identifier = PayloadIdentifier(body.RequiredString("payload_identifier"));
-  common.presence = Parsed(body, "presence", ParsePresence(body.OptionalString("presence", "present")),
-                           Presence::kPresent);
-  common.channel = Parsed(body, "channel",
-                          ParseAssignmentChannel(body.OptionalString("channel", "device")),
-                          AssignmentChannel::kDevice);
+  common.presence =
+      Parsed(body, "presence", ParsePresence(body.OptionalString("presence", "present")),
+             Presence::kPresent);
+  common.channel =
+      Parsed(body, "channel", ParseAssignmentChannel(body.OptionalString("channel", "device")),
+             AssignmentChannel::kDevice);
   common.payload_uuid = PayloadUuid(ToUpperAscii(body.OptionalString("payload_uuid", "")));
   common.adopt = body.OptionalBool("adopt");
   common.source = body.OptionalString("source", "api");
   common.assigned_at = now;
-  if (common.source.size() > kSourceSizeMaxBytes || Printable(common.source, 1024) != common.source) {
+  if (common.source.size() > kSourceSizeMaxBytes ||
+      Printable(common.source, 1024) != common.source) {
     body.Problem("source", "must be at most 64 printable bytes");
   }
   if (common.presence == Presence::kAbsent && !common.payload_uuid.empty()) {
@@ -96,8 +98,8 @@ Status ResolveRevision(StoreReader& reader, Assignment& assignment) {
     const auto newest = reader.ListRevisions(assignment.payload_identifier, {"", 1});
     if (!newest) return Fail(newest.error());
     if (newest->empty()) {
-      return Fail(InvalidField("payload_identifier",
-                               "no profile with this identifier has been uploaded"));
+      return Fail(
+          InvalidField("payload_identifier", "no profile with this identifier has been uploaded"));
     }
     assignment.payload_uuid = newest->front().payload_uuid;
     return {};
@@ -125,7 +127,8 @@ bool SameDevice(const std::vector<EnrollmentId>& a, const std::vector<Enrollment
   });
 }
 
-/// A source replaces only its own, and two equally narrow assignments must not contradict each other on one device.
+/// A source replaces only its own, and two equally narrow assignments must not contradict each
+/// other on one device.
 Status CheckAgainst(StoreReader& reader, const Assignment& wanted,
                     const std::vector<Assignment>& existing) {
   for (const Assignment& other : existing) {
@@ -145,21 +148,24 @@ Status CheckAgainst(StoreReader& reader, const Assignment& wanted,
     const auto theirs = reader.FindEnrollments(other.target);
     if (!theirs) return Fail(theirs.error());
     if (SameDevice(*mine, *theirs)) {
-      return Fail(ErrorKind::kConflict,
-                  fmt::format("{} and {} name the same device, and assignment {} says otherwise for it",
-                              wanted.target, other.target, other.assignment_id));
+      return Fail(
+          ErrorKind::kConflict,
+          fmt::format("{} and {} name the same device, and assignment {} says otherwise for it",
+                      wanted.target, other.target, other.assignment_id));
     }
   }
   return {};
 }
 
 std::string Describe(const Assignment& assignment, std::size_t targets) {
-  return fmt::format("{} assigned as {} to {} by {}{}", assignment.payload_identifier.value(),
-                     PresenceName(assignment.presence),
-                     assignment.target_kind == TargetKind::kAll ? "all devices"
-                                                                : fmt::format("{} devices", targets),
-                     assignment.source,
-                     assignment.payload_uuid.empty() ? "" : ", revision " + assignment.payload_uuid.value());
+  return fmt::format(
+      "{} assigned as {} to {} by {}{}", assignment.payload_identifier.value(),
+      PresenceName(assignment.presence),
+      assignment.target_kind == TargetKind::kAll
+          ? "all devices"
+          : fmt::format("{} device{}", targets, targets == 1 ? "" : "s"),
+      assignment.source,
+      assignment.payload_uuid.empty() ? "" : ", revision " + assignment.payload_uuid.value());
 }
 
 }  // namespace
@@ -198,7 +204,8 @@ HttpServerResponse Api::PostAssignments(const HttpServerRequest& request) {
 }
 
 HttpServerResponse Api::ListAssignments(const HttpServerRequest& request) {
-  if (Status ok = CheckQuery(request, {"payload_identifier"}); !ok) return ProblemResponse(ok.error());
+  if (Status ok = CheckQuery(request, {"payload_identifier"}); !ok)
+    return ProblemResponse(ok.error());
   Json items = Json::array();
   const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
     const auto found =
@@ -230,13 +237,18 @@ HttpServerResponse Api::DeleteAssignment(const HttpServerRequest& request) {
     });
     if (found == all->end()) return Fail(ErrorKind::kNotFound, fmt::format("no assignment {}", id));
     if (found->source != source) {
-      return Fail(ErrorKind::kConflict,
-                  fmt::format("belongs to source {}; only that source can withdraw it", found->source));
+      return Fail(
+          ErrorKind::kConflict,
+          fmt::format("belongs to source {}; only that source can withdraw it", found->source));
     }
     if (Status deleted = writer.DeleteAssignment(id, now); !deleted) return deleted;
     return writer.AddHappenings(
-        {{0, now, {}, "desired",
-          fmt::format("{} is no longer assigned to {}; what is installed stays", found->payload_identifier.value(),
+        {{0,
+          now,
+          {},
+          "desired",
+          fmt::format("{} is no longer assigned to {}; what is installed stays",
+                      found->payload_identifier.value(),
                       found->target.empty() ? "all devices" : found->target)}});
   });
   if (!done) return ProblemResponse(done.error());

@@ -53,7 +53,8 @@ Result<Json> ApiClient::Send(HttpRequest request) {
   if (response->status >= 300) return Fail(ToError(*response));
   if (response->body.empty()) return Json();
   Json json = Json::parse(response->body, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Fail(ErrorKind::kCorrupt, "the answer is not JSON; is this Director?");
+  if (json.is_discarded())
+    return Fail(ErrorKind::kCorrupt, "the answer is not JSON; is this Director?");
   return json;
 }
 
@@ -65,7 +66,8 @@ Result<Json> ApiClient::Get(const std::string& path) {
 }
 
 Result<Json> ApiClient::Post(const std::string& path, const Json& body) {
-  return PostBytes(path, body.dump(-1, ' ', false, Json::error_handler_t::replace), "application/json");
+  return PostBytes(path, body.dump(-1, ' ', false, Json::error_handler_t::replace),
+                   "application/json");
 }
 
 Result<Json> ApiClient::PostBytes(const std::string& path, std::string bytes,

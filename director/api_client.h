@@ -10,7 +10,8 @@
 
 namespace director {
 
-/// A client of `/api/v1` for the command line; shows the JSON library. Problem documents become errors with all their messages.
+/// A client of `/api/v1` for the command line; shows the JSON library. Problem documents become
+/// errors with all their messages.
 class ApiClient {
  public:
   static Result<ApiClient> Connect(const ClientOptions& options);

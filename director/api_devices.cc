@@ -34,7 +34,8 @@ Json RowJson(const EnrollmentRow& row) {
   Json json = EnrollmentJson(row.enrollment);
   json["due_at"] = TimeJson(row.due_at);
   Json counts = Json::object();
-  for (const auto& [state, count] : row.item_counts) counts[std::string(ItemStateName(state))] = count;
+  for (const auto& [state, count] : row.item_counts)
+    counts[std::string(ItemStateName(state))] = count;
   json["item_counts"] = std::move(counts);
   return json;
 }
@@ -55,11 +56,11 @@ Json ReportJson(const std::optional<ProfileListReport>& report) {
 Json PlannedJson(const Plan& plan) {
   Json commands = Json::array();
   for (const PlannedCommand& command : plan.commands) {
-    commands.push_back({{"request_type", command.request_type},
-                        {"payload_identifier", command.payload_identifier.empty()
-                                                   ? Json()
-                                                   : Json(command.payload_identifier.value())},
-                        {"reason", command.reason}});
+    commands.push_back(
+        {{"request_type", command.request_type},
+         {"payload_identifier",
+          command.payload_identifier.empty() ? Json() : Json(command.payload_identifier.value())},
+         {"reason", command.reason}});
   }
   return commands;
 }
@@ -126,9 +127,11 @@ HttpServerResponse Api::GetDevice(const HttpServerRequest& request) {
   Json json = EnrollmentJson(view->snapshot.enrollment);
   json["due_at"] = TimeJson(view->plan.due_at);
   json["items"] = Json::array();
-  for (const ItemRecord& item : view->plan.items) json["items"].push_back(ItemJson(item, view->plan.due_at));
+  for (const ItemRecord& item : view->plan.items)
+    json["items"].push_back(ItemJson(item, view->plan.due_at));
   json["commands"] = Json::array();
-  for (const Intent& intent : view->snapshot.intents) json["commands"].push_back(IntentJson(intent));
+  for (const Intent& intent : view->snapshot.intents)
+    json["commands"].push_back(IntentJson(intent));
   json["profile_list"] = ReportJson(view->snapshot.profile_list);
   json["notes"] = view->plan.notes;
   return JsonResponse(200, json);
@@ -140,9 +143,9 @@ HttpServerResponse Api::ExplainItem(const HttpServerRequest& request) {
       [&](StoreReader& reader) { return FindDevice(reader, request.path_values.at("device")); });
   if (!view) return ProblemResponse(view.error());
   const std::string& identifier = request.path_values.at("payload_identifier");
-  const auto item = std::find_if(view->plan.items.begin(), view->plan.items.end(), [&](const ItemRecord& i) {
-    return i.payload_identifier.value() == identifier;
-  });
+  const auto item =
+      std::find_if(view->plan.items.begin(), view->plan.items.end(),
+                   [&](const ItemRecord& i) { return i.payload_identifier.value() == identifier; });
   if (item == view->plan.items.end()) {
     return ProblemResponse(MakeError(ErrorKind::kNotFound,
                                      fmt::format("{} is not assigned to this device", identifier)));
@@ -154,7 +157,8 @@ HttpServerResponse Api::ExplainItem(const HttpServerRequest& request) {
       view->snapshot.profile_list ? TimeJson(view->snapshot.profile_list->reported_at) : Json();
   json["commands"] = Json::array();
   for (const Intent& intent : view->snapshot.intents) {
-    if (intent.payload_identifier == item->payload_identifier) json["commands"].push_back(IntentJson(intent));
+    if (intent.payload_identifier == item->payload_identifier)
+      json["commands"].push_back(IntentJson(intent));
   }
   json["would_send_now"] = PlannedJson(view->plan);
   json["notes"] = view->plan.notes;
@@ -168,8 +172,9 @@ HttpServerResponse Api::RetryItem(const HttpServerRequest& request) {
     const Result<EnrollmentId> id = FindDevice(writer, request.path_values.at("device"));
     if (!id) return Fail(id.error());
     if (Status retried = writer.RetryItem(*id, identifier, now); !retried) return retried;
-    return writer.AddHappenings({{0, now, *id, "operator",
-                                  fmt::format("{} is tried again on request", identifier.value())}});
+    return writer.AddHappenings(
+        {{0, now, *id, "operator",
+          fmt::format("{} is tried again on request", identifier.value())}});
   });
   if (!done) return ProblemResponse(done.error());
   deps_.notify();
@@ -191,12 +196,14 @@ HttpServerResponse Api::PushDevice(const HttpServerRequest& request) {
   if (!done) return ProblemResponse(done.error());
   Upstreams::Member* server = deps_.upstreams.Find(upstream);
   if (server == nullptr) {
-    return ProblemResponse(MakeError(ErrorKind::kUnavailable,
-                                     fmt::format("no MDM server named {} is configured", upstream.value())));
+    return ProblemResponse(
+        MakeError(ErrorKind::kUnavailable,
+                  fmt::format("no MDM server named {} is configured", upstream.value())));
   }
   const PushTargetResult result = server->upstream->Push({id}).front();
   if (result.outcome == PushOutcome::kSent) return JsonResponse(200, {{"pushed", true}});
-  return ProblemResponse(502, MakeError(ErrorKind::kUnavailable, "the push failed: " + result.detail));
+  return ProblemResponse(502,
+                         MakeError(ErrorKind::kUnavailable, "the push failed: " + result.detail));
 }
 
 HttpServerResponse Api::ReconcileDevice(const HttpServerRequest& request) {
@@ -226,7 +233,8 @@ HttpServerResponse Api::ReleaseDevice(const HttpServerRequest& request) {
     if (enrollment.status != EnrollmentStatus::kQuarantined) {
       return Fail(ErrorKind::kConflict, "the device is not quarantined");
     }
-    // The device behind the UDID is another one now: forget the serial number and begin an epoch in which it is asked first.
+    // The device behind the UDID is another one now: forget the serial number and begin an epoch in
+    // which it is asked first.
     enrollment.status = EnrollmentStatus::kEnrolled;
     enrollment.quarantine_reason.clear();
     enrollment.serial_number.clear();

@@ -32,8 +32,8 @@ Result<std::vector<std::string>> ReadFiles(const HttpServerRequest& request, std
   const auto list = body->json().find("profiles");
   if (list == body->json().end() || !list->is_array() || list->empty() ||
       list->size() > kProfilesPerRequestMax) {
-    return Fail(InvalidField("profiles", fmt::format("must be an array of 1 to {} objects",
-                                                     kProfilesPerRequestMax)));
+    return Fail(InvalidField(
+        "profiles", fmt::format("must be an array of 1 to {} objects", kProfilesPerRequestMax)));
   }
   for (std::size_t i = 0; i < list->size(); ++i) {
     const std::string field = fmt::format("profiles[{}].mobileconfig", i);
@@ -82,9 +82,10 @@ std::vector<Profile> ParseAll(const std::vector<std::string>& files, std::vector
     }
     const auto [twin, is_first] = first.emplace(profile->payload_identifier, i);
     if (!is_first) {
-      problems.push_back(InvalidField(
-          place + "PayloadIdentifier",
-          fmt::format("{} stands in profiles[{}] already", profile->payload_identifier.value(), twin->second)));
+      problems.push_back(
+          InvalidField(place + "PayloadIdentifier",
+                       fmt::format("{} stands in profiles[{}] already",
+                                   profile->payload_identifier.value(), twin->second)));
     }
     profiles.push_back(std::move(*profile));
   }
@@ -143,7 +144,8 @@ HttpServerResponse Api::ListProfiles(const HttpServerRequest& request) {
   if (!page) return ProblemResponse(page.error());
   std::vector<Revision> revisions;
   const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
-    auto found = reader.ListRevisions(PayloadIdentifier(QueryValue(request, "payload_identifier")), *page);
+    auto found =
+        reader.ListRevisions(PayloadIdentifier(QueryValue(request, "payload_identifier")), *page);
     if (!found) return Fail(found.error());
     revisions = std::move(*found);
     return {};
@@ -151,8 +153,9 @@ HttpServerResponse Api::ListProfiles(const HttpServerRequest& request) {
   if (!done) return ProblemResponse(done.error());
   Json items = Json::array();
   for (const Revision& revision : revisions) items.push_back(RevisionJson(revision));
-  return JsonResponse(200, PageJson("profiles", std::move(items), *page,
-                                    revisions.empty() ? "" : revisions.back().payload_uuid.value()));
+  return JsonResponse(200,
+                      PageJson("profiles", std::move(items), *page,
+                               revisions.empty() ? "" : revisions.back().payload_uuid.value()));
 }
 
 namespace {

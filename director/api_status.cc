@@ -17,7 +17,8 @@ Json CountsByItem(const std::vector<ItemCount>& counts) {
     const bool same = !items.empty() && items.back()["payload_identifier"] == identifier &&
                       items.back()["presence"] == presence;
     if (!same) {
-      items.push_back({{"payload_identifier", identifier}, {"presence", presence}, {"states", Json::object()}});
+      items.push_back(
+          {{"payload_identifier", identifier}, {"presence", presence}, {"states", Json::object()}});
     }
     items.back()["states"][std::string(ItemStateName(count.state))] = count.count;
   }
@@ -79,7 +80,8 @@ HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
 }
 
 HttpServerResponse Api::ListEvents(const HttpServerRequest& request) {
-  if (Status ok = CheckQuery(request, {"device", "after", "limit"}); !ok) return ProblemResponse(ok.error());
+  if (Status ok = CheckQuery(request, {"device", "after", "limit"}); !ok)
+    return ProblemResponse(ok.error());
   const Result<PageRequest> page = ParsePage(request);
   if (!page) return ProblemResponse(page.error());
   std::vector<Happening> happenings;
@@ -98,8 +100,9 @@ HttpServerResponse Api::ListEvents(const HttpServerRequest& request) {
   if (!done) return ProblemResponse(done.error());
   Json items = Json::array();
   for (const Happening& happening : happenings) items.push_back(HappeningJson(happening));
-  return JsonResponse(200, PageJson("events", std::move(items), *page,
-                                    happenings.empty() ? "" : std::to_string(happenings.back().happening_id)));
+  return JsonResponse(
+      200, PageJson("events", std::move(items), *page,
+                    happenings.empty() ? "" : std::to_string(happenings.back().happening_id)));
 }
 
 HttpServerResponse Api::ListDeadLetters(const HttpServerRequest& request) {
@@ -123,8 +126,9 @@ HttpServerResponse Api::ListDeadLetters(const HttpServerRequest& request) {
                      {"size_bytes", letter.size_bytes},
                      {"body_base64", EncodeBase64(letter.body)}});
   }
-  return JsonResponse(200, PageJson("dead_letters", std::move(items), *page,
-                                    letters.empty() ? "" : std::to_string(letters.back().dead_letter_id)));
+  return JsonResponse(
+      200, PageJson("dead_letters", std::move(items), *page,
+                    letters.empty() ? "" : std::to_string(letters.back().dead_letter_id)));
 }
 
 }  // namespace director

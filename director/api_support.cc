@@ -13,8 +13,10 @@ using Json = nlohmann::json;
 
 HttpServerResponse JsonResponse(int status, const Json& body) {
   // Device names and error texts come from outside; what is not UTF-8 is replaced, never thrown at.
-  return {status, "application/json",
-          body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", {}};
+  return {status,
+          "application/json",
+          body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n",
+          {}};
 }
 
 Result<PageRequest> ParsePage(const HttpServerRequest& request) {
@@ -23,7 +25,8 @@ Result<PageRequest> ParsePage(const HttpServerRequest& request) {
   const std::string limit = QueryValue(request, "limit");
   if (limit.empty()) return page;
   const auto [end, ec] = std::from_chars(limit.data(), limit.data() + limit.size(), page.limit);
-  if (ec != std::errc() || end != limit.data() + limit.size() || page.limit < 1 || page.limit > 1000) {
+  if (ec != std::errc() || end != limit.data() + limit.size() || page.limit < 1 ||
+      page.limit > 1000) {
     return Fail(InvalidField("limit", "must be a number from 1 to 1000"));
   }
   return page;
@@ -69,7 +72,8 @@ Json AssignmentJson(const Assignment& assignment) {
   return {{"assignment_id", assignment.assignment_id},
           {"payload_identifier", assignment.payload_identifier.value()},
           {"presence", PresenceName(assignment.presence)},
-          {"payload_uuid", assignment.payload_uuid.empty() ? Json() : Json(assignment.payload_uuid.value())},
+          {"payload_uuid",
+           assignment.payload_uuid.empty() ? Json() : Json(assignment.payload_uuid.value())},
           {"target_kind", TargetKindName(assignment.target_kind)},
           {"target", assignment.target.empty() ? Json() : Json(assignment.target)},
           {"channel", AssignmentChannelName(assignment.channel)},

@@ -54,7 +54,9 @@ class Housekeeper {
       const Status done = store_.Write([&](StoreWriter& writer) {
         return writer.Prune(clock_.Now(), kKeepClosedIntents, kPruneRowsMax);
       });
-      if (!done) Log(LogLevel::kError, "housekeeping failed", {{log_key::kError, ErrorForLog(done.error())}});
+      if (!done)
+        Log(LogLevel::kError, "housekeeping failed",
+            {{log_key::kError, ErrorForLog(done.error())}});
       lock.lock();
     }
   }
@@ -79,8 +81,8 @@ Status AddUpstreams(const Config& config, Upstreams& upstreams) {
     settings.endpoint.ca_file = server.ca_file;
     Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(settings);
     if (!upstream) {
-      return Fail(ErrorKind::kInvalid, fmt::format("mdm_url of {}: {}", server.name.value(),
-                                                   upstream.error().message));
+      return Fail(ErrorKind::kInvalid,
+                  fmt::format("mdm_url of {}: {}", server.name.value(), upstream.error().message));
     }
     upstreams.Add(std::move(*upstream));
   }
@@ -139,13 +141,14 @@ Status App::Parts::Serve() {
   runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, config.settings);
   ingest = std::make_unique<Ingest>(*store, [this] { runner->Notify(); });
   housekeeper = std::make_unique<Housekeeper>(*store, clock);
-  api = std::make_unique<Api>(Api::Dependencies{*store, upstreams, *executor, clock, config,
-                                                [this] { runner->Notify(); }});
+  api = std::make_unique<Api>(
+      Api::Dependencies{*store, upstreams, *executor, clock, config, [this] { runner->Notify(); }});
   metrics = std::make_unique<Metrics>(MetricsSources{*store, upstreams, *executor, *payloads,
                                                      *ingest, webhook_counts, signing.get()});
   std::vector<HttpRoute> routes = WebhookRoutes(config, *ingest, clock, webhook_counts);
   for (std::vector<HttpRoute> more : {api->Routes(), ServiceRoutes()}) {
-    routes.insert(routes.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    routes.insert(routes.end(), std::make_move_iterator(more.begin()),
+                  std::make_move_iterator(more.end()));
   }
   HttpServerSettings settings;
   settings.host = config.listen_host;
@@ -170,10 +173,12 @@ std::vector<HttpRoute> App::Parts::ServiceRoutes() {
     if (!text) return ProblemResponse(text.error());
     return {200, "text/plain; version=0.0.4", std::move(*text), {}};
   };
-  return {{"GET", "/healthz", 0, healthz}, {"GET", "/readyz", 0, readyz}, {"GET", "/metrics", 0, page}};
+  return {
+      {"GET", "/healthz", 0, healthz}, {"GET", "/readyz", 0, readyz}, {"GET", "/metrics", 0, page}};
 }
 
-/// Ready when the database answers, every MDM server answers and the signing certificate is in date.
+/// Ready when the database answers, every MDM server answers and the signing certificate is in
+/// date.
 HttpServerResponse App::Parts::Ready() {
   std::vector<Error> problems;
   const Status read = store->Read([](StoreReader& reader) -> Status {
@@ -184,7 +189,8 @@ HttpServerResponse App::Parts::Ready() {
   if (!read) problems.push_back(InvalidField("database", read.error().message));
   for (const auto& [name, member] : upstreams.all()) {
     const Result<std::string> version = member->upstream->Probe();
-    if (!version) problems.push_back(InvalidField("upstream " + name.value(), version.error().message));
+    if (!version)
+      problems.push_back(InvalidField("upstream " + name.value(), version.error().message));
   }
   if (signing != nullptr && signing->Current()->CertificateNotAfter() <= clock.Now()) {
     problems.push_back(InvalidField("signing", "the signing certificate has expired"));
@@ -202,7 +208,8 @@ Result<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock
   std::unique_ptr<App> app(new App(std::move(parts)));
   Log(LogLevel::kInfo, "director started",
       {{log_key::kVersion, kVersion}, {log_key::kAddress, app->url()}});
-  if (!config.signs()) Log(LogLevel::kWarning, "no signing identity is configured: profiles go unsigned");
+  if (!config.signs())
+    Log(LogLevel::kWarning, "no signing identity is configured: profiles go unsigned");
   for (const UpstreamConfig& server : config.upstreams) {
     if (server.webhook.unauthenticated) {
       Log(LogLevel::kWarning, "webhooks of this MDM server are not authenticated",

@@ -12,7 +12,8 @@ namespace director {
 /// The whole service: store, webhook receiver, loop, API, put together from a configuration.
 class App {
  public:
-  /// Opens the database, loads the signing identity, binds and starts everything. Each failure is one clear line.
+  /// Opens the database, loads the signing identity, binds and starts everything. Each failure is
+  /// one clear line.
   static Result<std::unique_ptr<App>> Start(const Config& config, const Clock& clock);
 
   /// Stops in order: no new requests, what is in hand is finished, the loop ends, the store closes.

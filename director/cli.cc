@@ -88,7 +88,8 @@ class CommandLine {
   }
 
   void AddJson(CLI::App* verb) {
-    verb->add_flag_callback("--json", [this] { format_ = OutputFormat::kJson; }, "JSON for programs");
+    verb->add_flag_callback(
+        "--json", [this] { format_ = OutputFormat::kJson; }, "JSON for programs");
   }
 
   void AddServe() {
@@ -119,8 +120,10 @@ class CommandLine {
                              : ShowDevice(client_, device_, format_);
     });
     list->add_option("device", device_, "UDID, serial number or enrollment id");
-    list->add_option("--status", device_list_.status, "authenticated, enrolled, checked_out, quarantined");
-    list->add_option("--item-state", device_list_.item_state, "Only those with an item in this state");
+    list->add_option("--status", device_list_.status,
+                     "authenticated, enrolled, checked_out, quarantined");
+    list->add_option("--item-state", device_list_.item_state,
+                     "Only those with an item in this state");
     list->add_option("--item", device_list_.payload_identifier, "... of this PayloadIdentifier");
     AddJson(list);
     for (const auto& [action, help] : std::map<std::string, std::string>{
@@ -132,13 +135,14 @@ class CommandLine {
       });
       verb->add_option("device", device_, "UDID, serial number or enrollment id")->required();
     }
-    CLI::App* retry = AddClientVerb(app_, "retry", "Try a parked or failed item again",
-                                    [this] { return RetryItem(client_, device_, assign_.payload_identifier); });
+    CLI::App* retry = AddClientVerb(app_, "retry", "Try a parked or failed item again", [this] {
+      return RetryItem(client_, device_, assign_.payload_identifier);
+    });
     retry->add_option("device", device_)->required();
     retry->add_option("identifier", assign_.payload_identifier, "PayloadIdentifier")->required();
-    CLI::App* explain = AddClientVerb(app_, "explain", "Say why a device has an item or not", [this] {
-      return ExplainItem(client_, device_, assign_.payload_identifier, format_);
-    });
+    CLI::App* explain = AddClientVerb(
+        app_, "explain", "Say why a device has an item or not",
+        [this] { return ExplainItem(client_, device_, assign_.payload_identifier, format_); });
     explain->add_option("device", device_, "UDID, serial number or enrollment id")->required();
     explain->add_option("identifier", assign_.payload_identifier, "PayloadIdentifier")->required();
     AddJson(explain);
@@ -157,16 +161,18 @@ class CommandLine {
                           [this] { return ListProfiles(client_, format_); }));
     AddJson(AddClientVerb(*profiles, "assignments", "List assignments",
                           [this] { return ListAssignments(client_, format_); }));
-    CLI::App* assign = AddClientVerb(*profiles, "assign", "Assign a profile to all or to named devices",
-                                     [this] { return AssignProfile(client_, assign_, format_); });
+    CLI::App* assign =
+        AddClientVerb(*profiles, "assign", "Assign a profile to all or to named devices",
+                      [this] { return AssignProfile(client_, assign_, format_); });
     AddTarget(assign);
     assign->add_option("--revision", assign_.payload_uuid, "PayloadUUID; default: the newest");
     assign->add_flag("--absent", assign_.absent, "The profile shall not be there");
-    assign->add_flag("--adopt", assign_.adopt, "With --absent: also when Director did not install it");
+    assign->add_flag("--adopt", assign_.adopt,
+                     "With --absent: also when Director did not install it");
     AddJson(assign);
-    CLI::App* unassign = AddClientVerb(
-        *profiles, "unassign", "Withdraw an assignment; what is installed stays",
-        [this] { return UnassignProfile(client_, assign_); });
+    CLI::App* unassign =
+        AddClientVerb(*profiles, "unassign", "Withdraw an assignment; what is installed stays",
+                      [this] { return UnassignProfile(client_, assign_); });
     AddTarget(unassign);
   }
 
@@ -184,20 +190,19 @@ class CommandLine {
     });
     status->add_flag("--watch", watch_, "Show it again every two seconds");
     AddJson(status);
-    CLI::App* events = AddClientVerb(app_, "events", "Recent events", [this] {
-      return ShowEvents(client_, device_, format_);
-    });
+    CLI::App* events = AddClientVerb(app_, "events", "Recent events",
+                                     [this] { return ShowEvents(client_, device_, format_); });
     events->add_option("device", device_, "Only of this device");
     AddJson(events);
   }
 
   void AddFiles() {
-    CLI::App* lint = AddVerb(app_, "lint", "Check mobileconfig files", [this] {
-      return LintFiles(files_, format_);
-    });
+    CLI::App* lint = AddVerb(app_, "lint", "Check mobileconfig files",
+                             [this] { return LintFiles(files_, format_); });
     lint->add_option("files", files_)->required();
     AddJson(lint);
-    CLI::App* sign = AddVerb(app_, "sign", "Sign a mobileconfig", [this] { return SignFile(sign_); });
+    CLI::App* sign =
+        AddVerb(app_, "sign", "Sign a mobileconfig", [this] { return SignFile(sign_); });
     sign->add_option("file", sign_.file)->required();
     sign->add_option("--output", sign_.output, "Where to write; default: standard output");
     sign->add_option("--pkcs12-file", sign_.pkcs12_file);
@@ -221,9 +226,12 @@ class CommandLine {
     verb->add_option("--awake-for", simulate_.awake_for, "[1h]");
     verb->add_option("--asleep-for", simulate_.asleep_for, "0s: never [0s]");
     verb->add_option("--iphone-share", simulate_.iphone_share, "0 to 1 [0.3]");
-    verb->add_option("--user-channel-share", simulate_.user_channel_share, "Of the Macs, 0 to 1 [0]");
-    verb->add_option("--not-now-share", simulate_.not_now_share, "Say NotNow for a while, 0 to 1 [0]");
-    verb->add_option("--deleting-share", simulate_.deleting_share, "Users who delete profiles, 0 to 1 [0]");
+    verb->add_option("--user-channel-share", simulate_.user_channel_share,
+                     "Of the Macs, 0 to 1 [0]");
+    verb->add_option("--not-now-share", simulate_.not_now_share,
+                     "Say NotNow for a while, 0 to 1 [0]");
+    verb->add_option("--deleting-share", simulate_.deleting_share,
+                     "Users who delete profiles, 0 to 1 [0]");
     verb->add_option("--delete-every", simulate_.delete_every, "[2h]");
     verb->add_option("--time-scale", simulate_.time_scale, "Simulated seconds per second [1]");
   }
@@ -239,7 +247,8 @@ class CommandLine {
     verb->add_flag("--once", demo_.once, "End when the fleet has converged");
   }
 
-  CLI::App app_{"Director keeps an Apple fleet in the state that its owners wrote down.", "director"};
+  CLI::App app_{"Director keeps an Apple fleet in the state that its owners wrote down.",
+                "director"};
   const std::vector<std::string>& environment_;
   std::function<Status()> run_;
   ClientOptions client_;

@@ -63,7 +63,8 @@ void PrintJson(const Json& json) {
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
-Status PrintRows(const Result<Json>& rows, const std::vector<Column>& columns, OutputFormat format) {
+Status PrintRows(const Result<Json>& rows, const std::vector<Column>& columns,
+                 OutputFormat format) {
   if (!rows) return Fail(rows.error());
   if (format == OutputFormat::kJson) {
     PrintJson(*rows);
@@ -73,7 +74,9 @@ Status PrintRows(const Result<Json>& rows, const std::vector<Column>& columns, O
   return {};
 }
 
-std::string DevicePath(const std::string& device) { return "/devices/" + EncodePathSegment(device); }
+std::string DevicePath(const std::string& device) {
+  return "/devices/" + EncodePathSegment(device);
+}
 
 const std::vector<Column> kItemColumns = {{"ITEM", "payload_identifier"},
                                           {"WANTED", "presence"},
@@ -82,34 +85,41 @@ const std::vector<Column> kItemColumns = {{"ITEM", "payload_identifier"},
                                           {"DUE", "due_at"}};
 
 void PrintDevice(const Json& device) {
-  for (const char* key : {"enrollment_id", "channel_type", "upstream", "status", "quarantine_reason",
-                          "serial_number", "device_name", "product_name", "os_version", "build_version", "epoch",
-                          "last_seen_at", "pushed_at", "due_at"}) {
+  for (const char* key :
+       {"enrollment_id", "channel_type", "upstream", "status", "quarantine_reason", "serial_number",
+        "device_name", "product_name", "os_version", "build_version", "epoch", "last_seen_at",
+        "pushed_at", "due_at"}) {
     const std::string value = Cell(device.value(key, Json()));
     if (value != "-") fmt::print("{:<18} {}\n", key, value);
   }
-  for (const Json& note : device.value("notes", Json::array())) fmt::print("{:<18} {}\n", "note", note.get<std::string>());
+  for (const Json& note : device.value("notes", Json::array()))
+    fmt::print("{:<18} {}\n", "note", note.get<std::string>());
   fmt::print("\n");
   PrintTable(kItemColumns, device.value("items", Json::array()));
   for (const Json& item : device.value("items", Json::array())) {
     if (item.value("state", "") == "verified") continue;
-    fmt::print("\n{}: {}\n", Cell(item.value("payload_identifier", Json())), item.value("reason", ""));
+    fmt::print("\n{}: {}\n", Cell(item.value("payload_identifier", Json())),
+               item.value("reason", ""));
   }
 }
 
 void PrintExplanation(const Json& item) {
-  fmt::print("{} on {}: {}\n\n{}\n\n", item.value("payload_identifier", ""), item.value("enrollment_id", ""),
-             item.value("state", ""), item.value("reason", ""));
-  for (const char* key : {"presence", "payload_uuid", "state_since", "due_at", "attempts", "last_error", "last_error_at",
-                          "acknowledged_at", "verified_at", "last_seen_at", "profile_list_at"}) {
+  fmt::print("{} on {}: {}\n\n{}\n\n", item.value("payload_identifier", ""),
+             item.value("enrollment_id", ""), item.value("state", ""), item.value("reason", ""));
+  for (const char* key :
+       {"presence", "payload_uuid", "state_since", "due_at", "attempts", "last_error",
+        "last_error_at", "acknowledged_at", "verified_at", "last_seen_at", "profile_list_at"}) {
     const Json value = item.value(key, Json());
-    if (!value.is_null()) fmt::print("{:<18} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+    if (!value.is_null())
+      fmt::print("{:<18} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
   }
   for (const Json& command : item.value("commands", Json::array())) {
-    fmt::print("{:<18} {} {} {} at {}\n", "command", command.value("request_type", ""), command.value("command_uuid", ""),
-               command.value("state", ""), command.value("journaled_at", ""));
+    fmt::print("{:<18} {} {} {} at {}\n", "command", command.value("request_type", ""),
+               command.value("command_uuid", ""), command.value("state", ""),
+               command.value("journaled_at", ""));
   }
-  for (const Json& note : item.value("notes", Json::array())) fmt::print("{:<18} {}\n", "note", note.get<std::string>());
+  for (const Json& note : item.value("notes", Json::array()))
+    fmt::print("{:<18} {}\n", "note", note.get<std::string>());
 }
 
 std::string StatesLine(const Json& states) {
@@ -128,12 +138,14 @@ void PrintStatus(const Json& status) {
   fmt::print("dead letters       {}\n", status.value("dead_letters", 0));
   for (const Json& server : status.value("mdm_servers", Json::array())) {
     fmt::print("{:<18} {}\n", server.value("name", ""),
-               server.value("reachable", false) ? "reachable" : "not reachable: " + server.value("problem", ""));
+               server.value("reachable", false) ? "reachable"
+                                                : "not reachable: " + server.value("problem", ""));
   }
   const Json oldest = status.value("oldest_waiting", Json());
   if (oldest.is_object()) {
-    fmt::print("oldest waiting     {} on {}, {} since {}: {}\n", oldest.value("payload_identifier", ""),
-               oldest.value("enrollment_id", ""), oldest.value("state", ""), oldest.value("state_since", ""),
+    fmt::print("oldest waiting     {} on {}, {} since {}: {}\n",
+               oldest.value("payload_identifier", ""), oldest.value("enrollment_id", ""),
+               oldest.value("state", ""), oldest.value("state_since", ""),
                oldest.value("reason", ""));
   }
   fmt::print("\n");
@@ -184,12 +196,15 @@ Status PutProfiles(const ClientOptions& client, const std::vector<std::string>& 
   const Json rows = stored->value("profiles", Json::array());
   for (const Json& row : rows) {
     for (const Json& warning : row.value("warnings", Json::array())) {
-      fmt::print(stderr, "{}: warning: {}: {}\n", row.value("payload_identifier", ""), warning.value("field", ""),
-                 warning.value("message", ""));
+      fmt::print(stderr, "{}: warning: {}: {}\n", row.value("payload_identifier", ""),
+                 warning.value("field", ""), warning.value("message", ""));
     }
   }
   return PrintRows(rows,
-                   {{"ITEM", "payload_identifier"}, {"REVISION", "payload_uuid"}, {"NAME", "display_name"}, {"NEW", "is_new"}},
+                   {{"ITEM", "payload_identifier"},
+                    {"REVISION", "payload_uuid"},
+                    {"NAME", "display_name"},
+                    {"NEW", "is_new"}},
                    format);
 }
 
@@ -197,18 +212,25 @@ Status ListProfiles(const ClientOptions& client, OutputFormat format) {
   Result<ApiClient> api = ApiClient::Connect(client);
   if (!api) return Fail(api.error());
   return PrintRows(api->GetAll("/profiles", "profiles"),
-                   {{"ITEM", "payload_identifier"}, {"REVISION", "payload_uuid"}, {"NAME", "display_name"},
-                    {"BYTES", "size_bytes"}, {"SOURCE", "source"}, {"CREATED", "created_at"}},
+                   {{"ITEM", "payload_identifier"},
+                    {"REVISION", "payload_uuid"},
+                    {"NAME", "display_name"},
+                    {"BYTES", "size_bytes"},
+                    {"SOURCE", "source"},
+                    {"CREATED", "created_at"}},
                    format);
 }
 
 namespace {
 const std::vector<Column> kAssignmentColumns = {
-    {"ID", "assignment_id"}, {"ITEM", "payload_identifier"}, {"WANTED", "presence"}, {"TARGET", "target_kind"},
-    {"DEVICE", "target"}, {"CHANNEL", "channel"}, {"REVISION", "payload_uuid"}, {"SOURCE", "source"}};
+    {"ID", "assignment_id"},      {"ITEM", "payload_identifier"},
+    {"WANTED", "presence"},       {"TARGET", "target_kind"},
+    {"DEVICE", "target"},         {"CHANNEL", "channel"},
+    {"REVISION", "payload_uuid"}, {"SOURCE", "source"}};
 }  // namespace
 
-Status AssignProfile(const ClientOptions& client, const AssignOptions& options, OutputFormat format) {
+Status AssignProfile(const ClientOptions& client, const AssignOptions& options,
+                     OutputFormat format) {
   if (options.all == !options.devices.empty()) {
     return Fail(ErrorKind::kInvalid, "say either --all or --device");
   }
@@ -249,7 +271,8 @@ Status UnassignProfile(const ClientOptions& client, const AssignOptions& options
   if (!found) return Fail(found.error());
   int withdrawn = 0;
   for (const Json& assignment : found->value("assignments", Json::array())) {
-    const std::string target = assignment["target"].is_string() ? assignment["target"].get<std::string>() : "";
+    const std::string target =
+        assignment["target"].is_string() ? assignment["target"].get<std::string>() : "";
     const bool wanted = assignment.value("channel", "") == options.channel &&
                         (options.all ? target.empty()
                                      : std::any_of(options.devices.begin(), options.devices.end(),
@@ -257,8 +280,9 @@ Status UnassignProfile(const ClientOptions& client, const AssignOptions& options
                                                      return EqualsIgnoreCaseAscii(device, target);
                                                    }));
     if (!wanted) continue;
-    const Result<Json> done = api->Delete(fmt::format("/assignments/{}?source={}", assignment["assignment_id"].dump(),
-                                                      EncodePathSegment(options.source)));
+    const Result<Json> done =
+        api->Delete(fmt::format("/assignments/{}?source={}", assignment["assignment_id"].dump(),
+                                EncodePathSegment(options.source)));
     if (!done) return Fail(done.error());
     ++withdrawn;
   }
@@ -267,12 +291,18 @@ Status UnassignProfile(const ClientOptions& client, const AssignOptions& options
   return {};
 }
 
-Status ListDevices(const ClientOptions& client, const DeviceListOptions& options, OutputFormat format) {
+Status ListDevices(const ClientOptions& client, const DeviceListOptions& options,
+                   OutputFormat format) {
   Result<ApiClient> api = ApiClient::Connect(client);
   if (!api) return Fail(api.error());
   return PrintRows(api->GetAll("/devices" + FilterQuery(options), "devices"),
-                   {{"ENROLLMENT", "enrollment_id"}, {"SERIAL", "serial_number"}, {"NAME", "device_name"},
-                    {"OS", "os_version"}, {"STATUS", "status"}, {"LAST SEEN", "last_seen_at"}, {"ITEMS", "item_counts"}},
+                   {{"ENROLLMENT", "enrollment_id"},
+                    {"SERIAL", "serial_number"},
+                    {"NAME", "device_name"},
+                    {"OS", "os_version"},
+                    {"STATUS", "status"},
+                    {"LAST SEEN", "last_seen_at"},
+                    {"ITEMS", "item_counts"}},
                    format);
 }
 
@@ -289,11 +319,12 @@ Status ShowDevice(const ClientOptions& client, const std::string& device, Output
   return {};
 }
 
-Status ExplainItem(const ClientOptions& client, const std::string& device, const std::string& payload_identifier,
-                   OutputFormat format) {
+Status ExplainItem(const ClientOptions& client, const std::string& device,
+                   const std::string& payload_identifier, OutputFormat format) {
   Result<ApiClient> api = ApiClient::Connect(client);
   if (!api) return Fail(api.error());
-  const Result<Json> item = api->Get(DevicePath(device) + "/items/" + EncodePathSegment(payload_identifier));
+  const Result<Json> item =
+      api->Get(DevicePath(device) + "/items/" + EncodePathSegment(payload_identifier));
   if (!item) return Fail(item.error());
   if (format == OutputFormat::kJson) {
     PrintJson(*item);
@@ -303,7 +334,8 @@ Status ExplainItem(const ClientOptions& client, const std::string& device, const
   return {};
 }
 
-Status ActOnDevice(const ClientOptions& client, const std::string& device, const std::string& action) {
+Status ActOnDevice(const ClientOptions& client, const std::string& device,
+                   const std::string& action) {
   Result<ApiClient> api = ApiClient::Connect(client);
   if (!api) return Fail(api.error());
   const Result<Json> done = api->Post(DevicePath(device) + "/" + action, Json::object());
@@ -312,7 +344,8 @@ Status ActOnDevice(const ClientOptions& client, const std::string& device, const
   return {};
 }
 
-Status RetryItem(const ClientOptions& client, const std::string& device, const std::string& payload_identifier) {
+Status RetryItem(const ClientOptions& client, const std::string& device,
+                 const std::string& payload_identifier) {
   return ActOnDevice(client, device, "items/" + EncodePathSegment(payload_identifier) + "/retry");
 }
 
@@ -345,8 +378,8 @@ Status ShowEvents(const ClientOptions& client, const std::string& device, Output
     return {};
   }
   for (const Json& event : events) {
-    fmt::print("{}  {}  {}  {}\n", event.value("at", ""), event.value("kind", ""), Cell(event["enrollment_id"]),
-               Printable(event.value("text", ""), 400));
+    fmt::print("{}  {}  {}  {}\n", event.value("at", ""), event.value("kind", ""),
+               Cell(event["enrollment_id"]), Printable(event.value("text", ""), 400));
   }
   return {};
 }

@@ -19,7 +19,8 @@ using Json = nlohmann::json;
 Json LintOne(const std::string& file, bool& failed) {
   Json report{{"file", file}};
   const Result<std::string> bytes = ReadSmallFile(file, 2 * kProfileSizeMaxBytes);
-  const Result<Profile> profile = bytes ? ParseUploadedProfile(*bytes) : Result<Profile>(Fail(bytes.error()));
+  const Result<Profile> profile =
+      bytes ? ParseUploadedProfile(*bytes) : Result<Profile>(Fail(bytes.error()));
   report["ok"] = profile.has_value();
   if (!profile) {
     failed = true;

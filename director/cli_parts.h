@@ -11,9 +11,11 @@
 
 namespace director {
 
-// The verbs behind the command line; each prints to standard output and returns an error for standard error.
+// The verbs behind the command line; each prints to standard output and returns an error for
+// standard error.
 
-/// Blocks SIGINT and SIGTERM in this thread and all that it starts, and ignores SIGPIPE; call before any thread starts.
+/// Blocks SIGINT and SIGTERM in this thread and all that it starts, and ignores SIGPIPE; call
+/// before any thread starts.
 void BlockStopSignals();
 /// Waits for SIGINT or SIGTERM.
 void WaitForStopSignal();
@@ -57,7 +59,8 @@ struct DeviceListOptions {
 Status PutProfiles(const ClientOptions& client, const std::vector<std::string>& files,
                    const std::string& source, OutputFormat format);
 Status ListProfiles(const ClientOptions& client, OutputFormat format);
-Status AssignProfile(const ClientOptions& client, const AssignOptions& options, OutputFormat format);
+Status AssignProfile(const ClientOptions& client, const AssignOptions& options,
+                     OutputFormat format);
 Status UnassignProfile(const ClientOptions& client, const AssignOptions& options);
 Status ListAssignments(const ClientOptions& client, OutputFormat format);
 Status ListDevices(const ClientOptions& client, const DeviceListOptions& options,
@@ -66,7 +69,8 @@ Status ShowDevice(const ClientOptions& client, const std::string& device, Output
 Status ExplainItem(const ClientOptions& client, const std::string& device,
                    const std::string& payload_identifier, OutputFormat format);
 /// POSTs to `/devices/DEVICE/ACTION`: push, reconcile, release.
-Status ActOnDevice(const ClientOptions& client, const std::string& device, const std::string& action);
+Status ActOnDevice(const ClientOptions& client, const std::string& device,
+                   const std::string& action);
 Status RetryItem(const ClientOptions& client, const std::string& device,
                  const std::string& payload_identifier);
 Status ShowStatus(const ClientOptions& client, OutputFormat format);
@@ -89,8 +93,8 @@ Status SignFile(const SignOptions& options);
 struct SimulateOptions {
   std::string mdm_url;
   std::string protocol = "nanomdm";
-  std::string authority_file;      ///< PEM: certificate and key of the throw-away CA
-  std::string make_authority;      ///< write a new one to this path and end
+  std::string authority_file;  ///< PEM: certificate and key of the throw-away CA
+  std::string make_authority;  ///< write a new one to this path and end
   std::size_t devices = 10;
   std::uint64_t seed = 1;
   std::string poll_interval = "30s";

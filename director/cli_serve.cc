@@ -62,7 +62,9 @@ Status RunServe(const ServeOptions& options, const std::vector<std::string>& env
   if (options.check_config) {
     std::fputs(DescribeConfig(file, *variables, options.flags).c_str(), stdout);
   }
-  if (!config) return Fail(ErrorKind::kInvalid, "the configuration cannot be used:\n" + config.error().message);
+  if (!config)
+    return Fail(ErrorKind::kInvalid,
+                "the configuration cannot be used:\n" + config.error().message);
   if (options.check_config) return {};
   ConfigureLog(config->log_level, config->log_format);
   BlockStopSignals();

@@ -37,7 +37,8 @@ Result<PemIdentity> LoadAuthority(const std::string& path) {
 
 Status ReadDuration(const std::string& name, const std::string& text, Duration& duration) {
   const Result<Duration> parsed = ParseDuration(text);
-  if (!parsed) return Fail(ErrorKind::kInvalid, fmt::format("{}: {}", name, parsed.error().message));
+  if (!parsed)
+    return Fail(ErrorKind::kInvalid, fmt::format("{}: {}", name, parsed.error().message));
   duration = *parsed;
   return {};
 }
@@ -52,10 +53,11 @@ Result<FleetSettings> ToFleetSettings(const SimulateOptions& options) {
   settings.deleting_share = options.deleting_share;
   settings.time_scale = options.time_scale;
   settings.thread_count = 4;
-  for (const Status& read : {ReadDuration("--poll-interval", options.poll_interval, settings.poll_interval),
-                             ReadDuration("--awake-for", options.awake_for, settings.awake_for),
-                             ReadDuration("--asleep-for", options.asleep_for, settings.asleep_for),
-                             ReadDuration("--delete-every", options.delete_every, settings.delete_every)}) {
+  for (const Status& read :
+       {ReadDuration("--poll-interval", options.poll_interval, settings.poll_interval),
+        ReadDuration("--awake-for", options.awake_for, settings.awake_for),
+        ReadDuration("--asleep-for", options.asleep_for, settings.asleep_for),
+        ReadDuration("--delete-every", options.delete_every, settings.delete_every)}) {
     if (!read) return Fail(read.error());
   }
   settings.enroll_within = settings.poll_interval;

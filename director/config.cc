@@ -27,7 +27,8 @@ constexpr std::string_view kUpstreamsKey = "upstreams";
 const OptionSpec* FindOption(std::string_view key) {
   for (const OptionSpec& option : ConfigOptions()) {
     if (option.key == key) return &option;
-    if (option.is_secret && key == std::string(option.key) + std::string(kFileSuffix)) return &option;
+    if (option.is_secret && key == std::string(option.key) + std::string(kFileSuffix))
+      return &option;
   }
   return nullptr;
 }
@@ -103,7 +104,8 @@ void ReadListen(Reader& reader, Config& config) {
   const std::string listen = reader.Text("listen");
   const std::size_t colon = listen.rfind(':');
   const std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
-  const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), config.listen_port);
+  const auto [end, ec] =
+      std::from_chars(port.data(), port.data() + port.size(), config.listen_port);
   if (colon == 0 || port.empty() || ec != std::errc() || end != port.data() + port.size() ||
       config.listen_port < 0 || config.listen_port > 65535) {
     reader.Problem("listen", "must be HOST:PORT, such as 127.0.0.1:7080");
@@ -141,13 +143,19 @@ void ReadSigning(Reader& reader, Config& config) {
 
 void ReadLog(Reader& reader, Config& config) {
   const std::string level = reader.Text("log_level");
-  if (level == "debug") config.log_level = LogLevel::kDebug;
-  else if (level == "info") config.log_level = LogLevel::kInfo;
-  else if (level == "warning") config.log_level = LogLevel::kWarning;
-  else if (level == "error") config.log_level = LogLevel::kError;
-  else reader.Problem("log_level", "must be debug, info, warning or error");
+  if (level == "debug")
+    config.log_level = LogLevel::kDebug;
+  else if (level == "info")
+    config.log_level = LogLevel::kInfo;
+  else if (level == "warning")
+    config.log_level = LogLevel::kWarning;
+  else if (level == "error")
+    config.log_level = LogLevel::kError;
+  else
+    reader.Problem("log_level", "must be debug, info, warning or error");
   const std::string format = reader.Text("log_format");
-  if (format != "logfmt" && format != "json") reader.Problem("log_format", "must be logfmt or json");
+  if (format != "logfmt" && format != "json")
+    reader.Problem("log_format", "must be logfmt or json");
   config.log_format = format == "json" ? LogFormat::kJson : LogFormat::kLogfmt;
 }
 
@@ -187,9 +195,10 @@ void ReadWebhookAuth(Reader& reader, WebhookAuth& auth) {
   const bool any =
       auth.hmac_key.is_set() || auth.basic_password.is_set() || auth.secret_path.is_set();
   if (!any && !auth.unauthenticated) {
-    reader.Problem("webhook_hmac_key",
-                   "webhooks need webhook_hmac_key, webhook_password or webhook_secret_path; to run "
-                   "without, say webhook_unauthenticated: true");
+    reader.Problem(
+        "webhook_hmac_key",
+        "webhooks need webhook_hmac_key, webhook_password or webhook_secret_path; to run "
+        "without, say webhook_unauthenticated: true");
   }
   if (any && auth.unauthenticated) {
     reader.Problem("webhook_unauthenticated", "is true beside a webhook secret; use one of them");
@@ -197,10 +206,9 @@ void ReadWebhookAuth(Reader& reader, WebhookAuth& auth) {
 }
 
 bool IsUpstreamName(const std::string& name) {
-  return !name.empty() && name.size() <= 32 &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-         });
+  return !name.empty() && name.size() <= 32 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
 }
 
 UpstreamConfig ReadUpstream(Reader& reader) {
@@ -321,7 +329,8 @@ void DescribeOption(const OptionSpec& option, const Reader& reader, std::string_
 const std::vector<OptionSpec>& ConfigOptions() {
   static const std::vector<OptionSpec> options = {
       {"listen", "127.0.0.1:7080", "Address of API and webhook receiver, HOST:PORT"},
-      {"tls_certificate_file", "", "PEM certificate chain; with tls_key_file the server speaks TLS"},
+      {"tls_certificate_file", "",
+       "PEM certificate chain; with tls_key_file the server speaks TLS"},
       {"tls_key_file", "", "PEM key for tls_certificate_file"},
       {"database", "director.db", "Path of the SQLite file"},
       {"api_token", "", "Bearer token for the API", Scope::kServer, true},
@@ -336,11 +345,12 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"log_level", "info", "debug, info, warning or error"},
       {"log_format", "logfmt", "logfmt or json"},
       {"awake_window", "2m", "How long after its last word a device counts as awake"},
-      {"token_update_wait", "10m", "How long after Authenticate a device without TokenUpdate is asked anyway"},
+      {"token_update_wait", "10m",
+       "How long after Authenticate a device without TokenUpdate is asked anyway"},
       {"profile_list_interval", "6h", "How old a ProfileList may get before it is asked again"},
       {"device_information_interval", "24h", "How old DeviceInformation may get"},
       {"question_delay_min", "1m", "Least time between two ProfileList questions without a change"},
-      {"answer_time_max", "2m", "How long a session may take to answer what is queued"},
+      {"answer_time_max", "30s", "How long a session may take to answer what is queued"},
       {"removal_evidence_age_max", "15m", "How fresh a report must be to remove by it"},
       {"commands_per_session_max", "20", "State-changing commands under way per enrollment"},
       {"retry_delay_min", "1m", "First delay after an error that may pass"},
@@ -351,15 +361,18 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"push_delay_min", "10m", "First delay before a silent device is pushed again"},
       {"push_delay_max", "24h", "Longest delay between pushes"},
       {"not_now_push_delay_min", "15m", "First delay before a push after NotNow"},
-      {"lost_after", "10m", "A command without answer is lost when the device spoke this much later"},
+      {"lost_after", "10m",
+       "A command without answer is lost when the device spoke this much later"},
       {"not_now_lost_after", "6h", "The same for a command that was answered NotNow"},
-      {"mdm_name", "", "Name of the MDM server in paths and logs; default: its kind", Scope::kUpstream},
+      {"mdm_name", "", "Name of the MDM server in paths and logs; default: its kind",
+       Scope::kUpstream},
       {"mdm_kind", "nanomdm", "nanomdm, micromdm or nanohub", Scope::kUpstream},
       {"mdm_url", "", "Base URL of the MDM server's API", Scope::kUpstream},
       {"mdm_api_key", "", "API key of the MDM server", Scope::kUpstream, true},
       {"mdm_ca_file", "", "PEM certificate authority for an https mdm_url", Scope::kUpstream},
       {"webhook_hmac_key", "", "HMAC key of the MDM server's webhook", Scope::kUpstream, true},
-      {"webhook_user", "director", "User in the webhook URL, with webhook_password", Scope::kUpstream},
+      {"webhook_user", "director", "User in the webhook URL, with webhook_password",
+       Scope::kUpstream},
       {"webhook_password", "", "Password in the webhook URL", Scope::kUpstream, true},
       {"webhook_secret_path", "", "Last path segment of the webhook URL", Scope::kUpstream, true},
       {"webhook_unauthenticated", "false", "true: accept webhooks from anybody who can connect",
@@ -413,7 +426,8 @@ Result<Config> MakeConfig(const RawConfig& file, const RawOptions& environment,
   config.database = reader.Text("database");
   if (config.database.empty()) reader.Problem("database", "is empty");
   if (config.database.starts_with("postgres")) {
-    reader.Problem("database", "PostgreSQL is not supported by this version; give the path of a file");
+    reader.Problem("database",
+                   "PostgreSQL is not supported by this version; give the path of a file");
   }
   ReadAccess(reader, config);
   ReadSigning(reader, config);

@@ -18,10 +18,10 @@ namespace director {
 
 /// How webhooks of one upstream prove who they are. At least one way, or `unauthenticated`.
 struct WebhookAuth {
-  SecretSource hmac_key;      ///< NanoMDM and NanoHUB: X-Hmac-Signature
-  std::string basic_user;     ///< any server: user info in its webhook URL
+  SecretSource hmac_key;   ///< NanoMDM and NanoHUB: X-Hmac-Signature
+  std::string basic_user;  ///< any server: user info in its webhook URL
   SecretSource basic_password;
-  SecretSource secret_path;   ///< any server: last path segment, `/webhook/NAME/SECRET`
+  SecretSource secret_path;  ///< any server: last path segment, `/webhook/NAME/SECRET`
   bool unauthenticated = false;
 };
 
@@ -62,7 +62,8 @@ struct Config {
   Settings settings;
 };
 
-/// One setting: the same name in YAML (`snake_case`), environment (`DIRECTOR_` + upper case) and flags (`--kebab-case`).
+/// One setting: the same name in YAML (`snake_case`), environment (`DIRECTOR_` + upper case) and
+/// flags (`--kebab-case`).
 struct OptionSpec {
   enum class Scope { kServer, kUpstream };
   std::string_view key;
@@ -72,7 +73,8 @@ struct OptionSpec {
   bool is_secret = false;  ///< has a twin with `_file` that names a file to read it from
 };
 
-/// Every setting, in the order of the documentation. `kUpstream` ones may also stand in each entry of `upstreams:` in the YAML file.
+/// Every setting, in the order of the documentation. `kUpstream` ones may also stand in each entry
+/// of `upstreams:` in the YAML file.
 const std::vector<OptionSpec>& ConfigOptions();
 
 /// Values as written, by key.
@@ -84,10 +86,12 @@ struct RawConfig {
   std::vector<RawOptions> upstreams;  ///< entries of `upstreams:`
 };
 
-/// Reads a YAML file. Unknown keys, keys that stand twice and values that are no scalars are errors; all of them are named in one message.
+/// Reads a YAML file. Unknown keys, keys that stand twice and values that are no scalars are
+/// errors; all of them are named in one message.
 Result<RawConfig> LoadConfigFile(const std::string& path);
 
-/// Takes `DIRECTOR_*` out of an environment (`NAME=value` strings). An unknown DIRECTOR_ name is an error.
+/// Takes `DIRECTOR_*` out of an environment (`NAME=value` strings). An unknown DIRECTOR_ name is an
+/// error.
 Result<RawOptions> ConfigFromEnvironment(const std::vector<std::string>& environment);
 
 /// Checks and types everything; all problems at once, one a line, in the error's message.

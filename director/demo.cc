@@ -58,7 +58,8 @@ class ScratchFolder {
   std::string path_;
 };
 
-/// A port that was free a moment ago: Director and the stand-in must know each other's address before they start.
+/// A port that was free a moment ago: Director and the stand-in must know each other's address
+/// before they start.
 Result<int> FreePort() {
   const int socket_fd = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
@@ -92,7 +93,8 @@ Settings DemoSettings() {
   return settings;
 }
 
-/// Every tenth Mac sleeps, every tenth says NotNow for a while, every twentieth fails an install twice.
+/// Every tenth Mac sleeps, every tenth says NotNow for a while, every twentieth fails an install
+/// twice.
 FleetSettings DemoFleet(const DemoOptions& options) {
   FleetSettings settings;
   settings.device_count = options.devices;
@@ -107,7 +109,8 @@ FleetSettings DemoFleet(const DemoOptions& options) {
                         start.time_since_epoch() % std::chrono::seconds(14)};
     }
     if (index % 10 == 6) {
-      behaviour.not_now.push_back({start, start + std::chrono::seconds(8), 1.0, NotNowScope::kChanges});
+      behaviour.not_now.push_back(
+          {start, start + std::chrono::seconds(8), 1.0, NotNowScope::kChanges});
     }
     if (index % 20 == 9) {
       InstallFailure failure;
@@ -203,7 +206,8 @@ Status Demo::Start() {
   const Result<Duration> timeout = ParseDuration(options_.timeout);
   if (!timeout) return Fail(ErrorKind::kInvalid, "--timeout: " + timeout.error().message);
   timeout_ = *timeout;
-  if (scratch_.path().empty()) return Fail(ErrorKind::kUnavailable, "no scratch folder can be made");
+  if (scratch_.path().empty())
+    return Fail(ErrorKind::kUnavailable, "no scratch folder can be made");
   SystemRandom random;
   token_ = MakeUuid(random);
   const Result<int> port = FreePort();
@@ -245,8 +249,9 @@ Status Demo::AssignExamples() {
   }
   std::sort(files.begin(), files.end());
   if (files.empty() || files.size() > kExamplesMax) {
-    return Fail(ErrorKind::kInvalid, fmt::format("{} holds {} .mobileconfig files; 1 to {} are needed",
-                                                 options_.examples, files.size(), kExamplesMax));
+    return Fail(ErrorKind::kInvalid,
+                fmt::format("{} holds {} .mobileconfig files; 1 to {} are needed",
+                            options_.examples, files.size(), kExamplesMax));
   }
   for (const fs::path& file : files) {
     const Result<std::string> bytes = ReadSmallFile(file.string(), kProfileSizeMaxBytes);
@@ -256,9 +261,9 @@ Status Demo::AssignExamples() {
     if (!stored) return Fail(stored.error());
     const Json& profile = (*stored)["profiles"][0];
     items_.emplace_back(profile["payload_identifier"].get<std::string>());
-    const Result<Json> assigned =
-        api_->Post("/assignments",
-                   {{"payload_identifier", items_.back().value()}, {"target", "all"}, {"source", "demo"}});
+    const Result<Json> assigned = api_->Post(
+        "/assignments",
+        {{"payload_identifier", items_.back().value()}, {"target", "all"}, {"source", "demo"}});
     if (!assigned) return Fail(assigned.error());
     fmt::print("  assigned to all: {}\n", profile["display_name"].get<std::string>());
   }
@@ -271,7 +276,8 @@ Result<std::size_t> Demo::CountVerified() {
   return (*status)["item_states"]["verified"].get<std::size_t>();
 }
 
-/// Keeps the first device that is seen in a state, with its explanation: the page shows it at the end.
+/// Keeps the first device that is seen in a state, with its explanation: the page shows it at the
+/// end.
 void Demo::RememberReasons(const std::string& state) {
   if (reasons_.contains(state)) return;
   const Result<Json> devices = api_->Get("/devices?limit=1&item_state=" + state);
@@ -296,8 +302,8 @@ void Demo::ShowProgress(const std::string& what, std::size_t verified, bool done
   const auto filled = static_cast<int>(wanted == 0 ? 0 : verified * kBarWidth / wanted);
   fmt::print("{}{} [{}{}] {} of {} items verified{}", terminal ? "\r" : "", what,
              std::string(static_cast<std::size_t>(std::min(filled, kBarWidth)), '#'),
-             std::string(static_cast<std::size_t>(std::max(kBarWidth - filled, 0)), '.'), verified, wanted,
-             done ? "\n" : "");
+             std::string(static_cast<std::size_t>(std::max(kBarWidth - filled, 0)), '.'), verified,
+             wanted, done ? "\n" : "");
   std::fflush(stdout);
 }
 
@@ -313,12 +319,13 @@ Status Demo::NameStuckDevices() {
     for (const Json& item : (*device)["items"]) {
       if (item["state"] == "verified" || ++named > 50) continue;
       text += fmt::format("\n  {} {}: {}: {}", row["serial_number"].get<std::string>(),
-                          item["payload_identifier"].get<std::string>(), item["state"].get<std::string>(),
-                          item["reason"].get<std::string>());
+                          item["payload_identifier"].get<std::string>(),
+                          item["state"].get<std::string>(), item["reason"].get<std::string>());
     }
   }
   if (devices->size() < options_.devices) {
-    text += fmt::format("\n  {} of {} Macs never enrolled", options_.devices - devices->size(), options_.devices);
+    text += fmt::format("\n  {} of {} Macs never enrolled", options_.devices - devices->size(),
+                        options_.devices);
   }
   return Fail(ErrorKind::kUnavailable, text);
 }
@@ -340,7 +347,8 @@ Status Demo::Converge(const std::string& what) {
   return NameStuckDevices();
 }
 
-/// Some users delete a profile; the demo goes on when each Mac has noticed, reported and got it back.
+/// Some users delete a profile; the demo goes on when each Mac has noticed, reported and got it
+/// back.
 Status Demo::ShowDrift() {
   Deletions deleted;
   fmt::print("\nUsers delete a profile:\n");
@@ -382,13 +390,15 @@ void Demo::ShowWhatHappened() {
     const Result<Json> events = api_->Get("/events?limit=100&device=" + EncodePathSegment(id));
     fmt::print("\n  A Mac whose user deleted {}, newest event first:\n",
                reasons_["drift"]["payload_identifier"].get<std::string>());
-    for (std::size_t i = 0; events && i < std::min<std::size_t>((*events)["events"].size(), 6); ++i) {
+    for (std::size_t i = 0; events && i < std::min<std::size_t>((*events)["events"].size(), 6);
+         ++i) {
       const Json& event = (*events)["events"][i];
-      fmt::print("    {}  {}\n", event["at"].get<std::string>(), Truncate(event["text"].get<std::string>(), 220));
+      fmt::print("    {}  {}\n", event["at"].get<std::string>(),
+                 Truncate(event["text"].get<std::string>(), 220));
     }
   }
-  fmt::print("\n  {} Macs x {} profiles; {} signatures made: one per revision, not one per Mac.\n", options_.devices,
-             items_.size(), app_->signatures());
+  fmt::print("\n  {} Macs x {} profiles; {} signatures made: one per revision, not one per Mac.\n",
+             options_.devices, items_.size(), app_->signatures());
 }
 
 void Demo::StayUp() {
@@ -410,7 +420,8 @@ void Demo::StayUp() {
 
 Status RunDemo(const DemoOptions& options) {
   if (options.devices < 1 || options.devices > kFleetDevicesMax) {
-    return Fail(ErrorKind::kInvalid, fmt::format("--devices must be from 1 to {}", kFleetDevicesMax));
+    return Fail(ErrorKind::kInvalid,
+                fmt::format("--devices must be from 1 to {}", kFleetDevicesMax));
   }
   ConfigureLog(LogLevel::kError, LogFormat::kLogfmt);
   BlockStopSignals();

@@ -17,8 +17,9 @@ struct DemoOptions {
   bool once = false;
 };
 
-/// Starts Director, a NanoMDM stand-in and a simulated fleet in this process (all on loopback, over HTTP), assigns the sample profiles, waits until every Mac
-/// reports them, then lets users delete profiles and shows how each is put right. With `once` it ends when the fleet has converged; the
+/// Starts Director, a NanoMDM stand-in and a simulated fleet in this process (all on loopback, over
+/// HTTP), assigns the sample profiles, waits until every Mac reports them, then lets users delete
+/// profiles and shows how each is put right. With `once` it ends when the fleet has converged; the
 /// error names the stuck devices with their reasons otherwise.
 Status RunDemo(const DemoOptions& options);
 

@@ -91,8 +91,8 @@ std::vector<CommandBatch> Executor::MakeBatches(std::vector<PlanCommit>& commits
     for (std::size_t i = 0; i < members.size(); ++i) {
       JournaledCommand& journaled = members[i].commit->commands[members[i].index];
       if (i % size == 0) {
-        batches.push_back({std::get<UpstreamName>(key), journaled.command,
-                           CommandUuid(MakeUuid(random_)), {}});
+        batches.push_back(
+            {std::get<UpstreamName>(key), journaled.command, CommandUuid(MakeUuid(random_)), {}});
       }
       journaled.command_uuid = batches.back().command_uuid;
       batches.back().targets.push_back(members[i].commit->claim.enrollment_id);
@@ -105,7 +105,8 @@ Status Executor::Send(const std::vector<CommandBatch>& batches) {
   Outcomes outcomes;
   for (const CommandBatch& batch : batches) SendBatch(batch, outcomes);
   if (outcomes.empty()) return {};
-  return store_.Write([&](StoreWriter& writer) { return writer.RecordDispatch(outcomes, clock_.Now()); });
+  return store_.Write(
+      [&](StoreWriter& writer) { return writer.RecordDispatch(outcomes, clock_.Now()); });
 }
 
 Result<std::string> Executor::Encode(const CommandBatch& batch) {
@@ -121,8 +122,8 @@ Result<std::string> Executor::Encode(const CommandBatch& batch) {
 void Executor::SendBatch(const CommandBatch& batch, Outcomes& outcomes) {
   Upstreams::Member* server = upstreams_.Find(batch.upstream);
   if (server == nullptr || server->health.retry_at(clock_.Now())) {
-    const std::string why = server == nullptr ? "no such MDM server is configured"
-                                              : server->health.problem();
+    const std::string why =
+        server == nullptr ? "no such MDM server is configured" : server->health.problem();
     return Record(batch, Nobody(batch, EnqueueOutcome::kUnavailable, why), outcomes);
   }
   Result<std::string> command = Encode(batch);
@@ -145,7 +146,8 @@ void Executor::SendBatch(const CommandBatch& batch, Outcomes& outcomes) {
   } else if (!server->upstream->Probe()) {
     server->health.RecordFailure(clock_.Now(), results.front().detail);
   } else if (nobody && batch.targets.size() > 1) {
-    // The server is there and refused the request as a whole: one bad enrollment must not hold up the others.
+    // The server is there and refused the request as a whole: one bad enrollment must not hold up
+    // the others.
     return SendHalves(batch, outcomes);
   }
   Record(batch, results, outcomes);
@@ -153,8 +155,8 @@ void Executor::SendBatch(const CommandBatch& batch, Outcomes& outcomes) {
 
 void Executor::SendHalves(const CommandBatch& batch, Outcomes& outcomes) {
   const auto middle = batch.targets.begin() + static_cast<std::ptrdiff_t>(batch.targets.size() / 2);
-  for (const auto& [first, last] : {std::pair(batch.targets.begin(), middle),
-                                    std::pair(middle, batch.targets.end())}) {
+  for (const auto& [first, last] :
+       {std::pair(batch.targets.begin(), middle), std::pair(middle, batch.targets.end())}) {
     CommandBatch half{batch.upstream, batch.command, CommandUuid(MakeUuid(random_)), {first, last}};
     const Status moved = store_.Write([&](StoreWriter& writer) {
       return writer.MoveIntents(batch.command_uuid, half.command_uuid, half.targets);
@@ -176,8 +178,8 @@ void Executor::Record(const CommandBatch& batch, const std::vector<EnqueueTarget
     } else {
       ++counters_.commands_failed;
     }
-    outcomes.push_back({result.enrollment_id, batch.command_uuid, ToIntentState(result.outcome),
-                        result.detail});
+    outcomes.push_back(
+        {result.enrollment_id, batch.command_uuid, ToIntentState(result.outcome), result.detail});
   }
   if (All(results, EnqueueOutcome::kQueued)) return;
   Log(LogLevel::kWarning, "MDM server did not queue a command for everybody",
@@ -201,7 +203,8 @@ Status Executor::Push(const UpstreamName& name, const std::vector<EnrollmentId>&
     for (const PushTargetResult& result : server->upstream->Push(chunk)) {
       if (result.outcome == PushOutcome::kSent) ++counters_.pushes_sent;
       if (result.outcome != PushOutcome::kSent) ++counters_.pushes_failed;
-      if (result.outcome == PushOutcome::kUnregistered) unregistered.push_back(result.enrollment_id);
+      if (result.outcome == PushOutcome::kUnregistered)
+        unregistered.push_back(result.enrollment_id);
     }
   }
   if (unregistered.empty()) return {};

@@ -29,16 +29,18 @@ struct ExecutorCounters {
   std::atomic<std::uint64_t> pushes_failed{0};
 };
 
-/// Performs what was planned and journaled: sends commands in batches, then one push per enrollment, and records the outcomes. Thread-safe as long
-/// as no two calls name the same enrollment (the claims see to that).
+/// Performs what was planned and journaled: sends commands in batches, then one push per
+/// enrollment, and records the outcomes. Thread-safe as long as no two calls name the same
+/// enrollment (the claims see to that).
 class Executor {
  public:
   Executor(Store& store, Upstreams& upstreams, Payloads& payloads, const Clock& clock,
            RandomSource& random)
       : store_(store), upstreams_(upstreams), payloads_(payloads), clock_(clock), random_(random) {}
 
-  /// Gives every command of the commits a CommandUUID, shared by enrollments that get the same command in one request. The batches come in
-  /// the order in which they must be sent: within each enrollment the order of its plan.
+  /// Gives every command of the commits a CommandUUID, shared by enrollments that get the same
+  /// command in one request. The batches come in the order in which they must be sent: within each
+  /// enrollment the order of its plan.
   std::vector<CommandBatch> MakeBatches(std::vector<PlanCommit>& commits);
 
   /// Sends the journaled batches and records what became of each. Errors: those of the store.

@@ -20,7 +20,8 @@ Result<std::string> ReadSmallFile(const std::string& path, std::size_t size_max_
   char buffer[16 * 1024];
   while (const std::size_t count = std::fread(buffer, 1, sizeof buffer, file.get())) {
     content.append(buffer, count);
-    if (content.size() > size_max_bytes) return failed(fmt::format("larger than {} bytes", size_max_bytes));
+    if (content.size() > size_max_bytes)
+      return failed(fmt::format("larger than {} bytes", size_max_bytes));
   }
   if (std::ferror(file.get()) != 0) return failed(std::strerror(errno));
   return content;

@@ -60,7 +60,8 @@ std::optional<std::string> PercentDecode(std::string_view text) {
 
 using PathValues = std::map<std::string, std::string>;
 
-/// Matches a raw (still encoded) path against a pattern, so that an encoded slash stays part of its segment.
+/// Matches a raw (still encoded) path against a pattern, so that an encoded slash stays part of its
+/// segment.
 std::optional<PathValues> Match(std::string_view pattern, std::string_view path) {
   const std::vector<std::string_view> wanted = Split(pattern);
   const std::vector<std::string_view> given = Split(path);
@@ -82,7 +83,8 @@ std::optional<PathValues> Match(std::string_view pattern, std::string_view path)
 void Write(const HttpServerResponse& from, httplib::Response& to) {
   to.status = from.status;
   for (const auto& [name, value] : from.headers) to.set_header(name, value);
-  if (!from.body.empty() || !from.content_type.empty()) to.set_content(from.body, from.content_type);
+  if (!from.body.empty() || !from.content_type.empty())
+    to.set_content(from.body, from.content_type);
 }
 
 /// A known path or not, and the handler when the method fits too.
@@ -101,12 +103,12 @@ class Server final : public HttpServer {
   Result<int> Start(const HttpServerSettings& settings) {
     Configure(settings);
     port_ = settings.port;
-    const bool bound = settings.port == 0
-                           ? (port_ = server_->bind_to_any_port(settings.host)) > 0
-                           : server_->bind_to_port(settings.host, settings.port);
+    const bool bound = settings.port == 0 ? (port_ = server_->bind_to_any_port(settings.host)) > 0
+                                          : server_->bind_to_port(settings.host, settings.port);
     if (!bound) {
-      return Fail(ErrorKind::kInvalid, fmt::format("cannot listen on {}:{}: the address is in use or not ours",
-                                                   settings.host, settings.port));
+      return Fail(ErrorKind::kInvalid,
+                  fmt::format("cannot listen on {}:{}: the address is in use or not ours",
+                              settings.host, settings.port));
     }
     thread_ = std::thread([this] { server_->listen_after_bind(); });
     while (!server_->is_running()) std::this_thread::yield();
@@ -133,8 +135,7 @@ class Server final : public HttpServer {
                                   const httplib::ContentReader& reader) {
       Answer(request, response, &reader);
     };
-    const auto without_body = [this](const httplib::Request& request,
-                                     httplib::Response& response) {
+    const auto without_body = [this](const httplib::Request& request, httplib::Response& response) {
       Answer(request, response, nullptr);
     };
     server_->Get(".*", without_body);
@@ -143,7 +144,8 @@ class Server final : public HttpServer {
     server_->Delete(".*", with_body);
     server_->set_error_handler([](const httplib::Request&, httplib::Response& response) {
       if (response.body.empty()) {
-        Write(ProblemResponse(response.status, MakeError(ErrorKind::kInvalid, "the request cannot be read")),
+        Write(ProblemResponse(response.status,
+                              MakeError(ErrorKind::kInvalid, "the request cannot be read")),
               response);
       }
     });
@@ -172,10 +174,12 @@ class Server final : public HttpServer {
       // The body is never read; the connection cannot be used again.
       response.set_header("Connection", "close");
       if (lookup.allowed_methods.empty()) {
-        return Write(ProblemResponse(404, MakeError(ErrorKind::kNotFound, "no such path")), response);
+        return Write(ProblemResponse(404, MakeError(ErrorKind::kNotFound, "no such path")),
+                     response);
       }
       response.set_header("Allow", lookup.allowed_methods);
-      return Write(ProblemResponse(405, MakeError(ErrorKind::kInvalid, "method not allowed")), response);
+      return Write(ProblemResponse(405, MakeError(ErrorKind::kInvalid, "method not allowed")),
+                   response);
     }
     HttpServerRequest own = ToOwn(request, std::move(lookup.values));
     if (reader != nullptr && !ReadBody(*reader, lookup.route->body_size_max_bytes, own.body)) {
@@ -194,7 +198,8 @@ class Server final : public HttpServer {
     own.path = request.path;
     own.path_values = std::move(values);
     for (const auto& [key, value] : request.params) own.query.emplace(key, value);
-    for (const auto& [name, value] : request.headers) own.headers.emplace(ToLowerAscii(name), value);
+    for (const auto& [name, value] : request.headers)
+      own.headers.emplace(ToLowerAscii(name), value);
     return own;
   }
 
@@ -212,7 +217,9 @@ class Server final : public HttpServer {
       return route.handler(request);
     } catch (const std::exception& error) {
       Log(LogLevel::kError, "request handler failed",
-          {{log_key::kMethod, request.method}, {log_key::kPath, request.path}, {log_key::kError, error.what()}});
+          {{log_key::kMethod, request.method},
+           {log_key::kPath, request.path},
+           {log_key::kError, error.what()}});
     }
     return ProblemResponse(500, MakeError(ErrorKind::kCorrupt, "internal error; see the log"));
   }
@@ -253,7 +260,8 @@ std::string HttpServerRequest::Header(std::string_view lower_case_name) const {
 
 HttpServerResponse ProblemResponse(int status, std::string_view title,
                                    const std::vector<Error>& errors) {
-  nlohmann::json problem{{"type", "about:blank"}, {"status", status}, {"title", Printable(title, 1024)}};
+  nlohmann::json problem{
+      {"type", "about:blank"}, {"status", status}, {"title", Printable(title, 1024)}};
   for (const Error& error : errors) {
     nlohmann::json entry{{"message", Printable(error.message, 1024)}};
     if (!error.field.empty()) entry["field"] = Printable(error.field, 256);
@@ -279,8 +287,9 @@ Result<std::unique_ptr<HttpServer>> StartHttpServer(const HttpServerSettings& se
     server = std::make_unique<httplib::SSLServer>(settings.tls_certificate_file.c_str(),
                                                   settings.tls_key_file.c_str());
     if (!server->is_valid()) {
-      return Fail(ErrorKind::kInvalid, fmt::format("{} and {} cannot be used for TLS",
-                                                   settings.tls_certificate_file, settings.tls_key_file));
+      return Fail(ErrorKind::kInvalid,
+                  fmt::format("{} and {} cannot be used for TLS", settings.tls_certificate_file,
+                              settings.tls_key_file));
     }
   }
   auto wrapped = std::make_unique<Server>(std::move(server), std::move(routes));

@@ -15,10 +15,11 @@ namespace director {
 /// A request as a handler sees it. Everything from outside is bounded before a handler runs.
 struct HttpServerRequest {
   std::string method;
-  std::string path;                                 ///< decoded, for logs
-  std::map<std::string, std::string> path_values;   ///< by name in the pattern, percent-decoded
-  std::map<std::string, std::string> query;         ///< decoded; a key that stands twice keeps its first value
-  std::map<std::string, std::string> headers;       ///< lower-case names
+  std::string path;                                ///< decoded, for logs
+  std::map<std::string, std::string> path_values;  ///< by name in the pattern, percent-decoded
+  std::map<std::string, std::string>
+      query;  ///< decoded; a key that stands twice keeps its first value
+  std::map<std::string, std::string> headers;  ///< lower-case names
   std::string body;
 
   /// Empty when absent.
@@ -48,16 +49,18 @@ struct HttpServerSettings {
   std::string tls_key_file;
 };
 
-/// Makes an `application/problem+json` answer (RFC 9457) from an error; `errors` names each offending field.
+/// Makes an `application/problem+json` answer (RFC 9457) from an error; `errors` names each
+/// offending field.
 HttpServerResponse ProblemResponse(int status, const Error& error);
 HttpServerResponse ProblemResponse(int status, std::string_view title,
                                    const std::vector<Error>& errors);
-/// The status that an error kind answers with: kInvalid 400, kUnauthorized 401, kNotFound 404, kConflict 409, kUnavailable 503,
-/// kRejected 422, others 500. Also makes the body.
+/// The status that an error kind answers with: kInvalid 400, kUnauthorized 401, kNotFound 404,
+/// kConflict 409, kUnavailable 503, kRejected 422, others 500. Also makes the body.
 HttpServerResponse ProblemResponse(const Error& error);
 
-/// An HTTP/1.1 server on its own threads. A handler that throws answers 500 and ends nothing. Unknown paths are 404, known paths with another method
-/// 405 with Allow, bodies above the route's bound 413 before they are read, all as problem documents.
+/// An HTTP/1.1 server on its own threads. A handler that throws answers 500 and ends nothing.
+/// Unknown paths are 404, known paths with another method 405 with Allow, bodies above the route's
+/// bound 413 before they are read, all as problem documents.
 class HttpServer {
  public:
   virtual ~HttpServer() = default;

@@ -53,6 +53,12 @@ class Recording {
   Status Apply(const Incoming& incoming) {
     if (const auto* letter = std::get_if<DeadLetter>(&incoming.content)) {
       dead_letters_.push_back(*letter);
+      happenings_.push_back({0,
+                             letter->received_at,
+                             {},
+                             "dead_letter",
+                             fmt::format("A webhook of {} could not be read: {}",
+                                         letter->upstream.value(), letter->reason)});
       return {};
     }
     const auto& event = std::get<MdmEvent>(incoming.content);
@@ -80,7 +86,8 @@ class Recording {
   Status Take(const MdmEvent& event, Timestamp received_at) {
     const EnrollmentId& id = event.channel.enrollment_id;
     std::optional<Enrollment> known;
-    if (const auto found = enrollments_.find(id); found != enrollments_.end()) known = found->second;
+    if (const auto found = enrollments_.find(id); found != enrollments_.end())
+      known = found->second;
     std::optional<Intent> intent;
     if (const auto* result = std::get_if<ResultEvent>(&event.body)) {
       const auto found = intents_.find({id, result->command_uuid});
@@ -235,7 +242,8 @@ void Ingest::Run() {
     try {
       done = RecordIncoming(store_, batch);
     } catch (const InvariantViolation& violation) {
-      Log(LogLevel::kError, "webhooks could not be recorded", {{log_key::kError, violation.what()}});
+      Log(LogLevel::kError, "webhooks could not be recorded",
+          {{log_key::kError, violation.what()}});
     }
     if (done) on_due_();
     lock.lock();

@@ -24,8 +24,9 @@ struct Incoming {
 /// Decodes a body. Never fails: what cannot be read becomes a dead letter.
 Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Timestamp received_at);
 
-/// Records a batch in one transaction: facts, answered intents, reports, due times. When the store calls one of them corrupt, the others are
-/// recorded all the same and that one becomes a dead letter. kUnavailable when nothing was recorded.
+/// Records a batch in one transaction: facts, answered intents, reports, due times. When the store
+/// calls one of them corrupt, the others are recorded all the same and that one becomes a dead
+/// letter. kUnavailable when nothing was recorded.
 Status RecordIncoming(Store& store, const std::vector<Incoming>& batch);
 
 /// Group commit of webhooks: many requests wait for one transaction. Thread-safe.
@@ -40,7 +41,8 @@ class Ingest {
   Ingest(const Ingest&) = delete;
   Ingest& operator=(const Ingest&) = delete;
 
-  /// Returns after `incoming` is on disk. kUnavailable when the queue (`kQueueMax`) is full, the store fails, or it is stopping.
+  /// Returns after `incoming` is on disk. kUnavailable when the queue (`kQueueMax`) is full, the
+  /// store fails, or it is stopping.
   Status Accept(Incoming incoming);
 
   /// Requests waiting for their commit.

@@ -20,7 +20,8 @@ class DuplicateFinder {
   bool operator()(int, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start) open_.emplace_back();
     if (event == Json::parse_event_t::object_end) open_.pop_back();
-    if (event == Json::parse_event_t::key && !open_.back().insert(parsed.get<std::string>()).second) {
+    if (event == Json::parse_event_t::key &&
+        !open_.back().insert(parsed.get<std::string>()).second) {
       duplicate_ = parsed.get<std::string>();
     }
     return true;
@@ -36,7 +37,8 @@ class DuplicateFinder {
 
 Result<JsonBody> JsonBody::Parse(std::string_view text) {
   if (JsonNestsDeeperThan(text, kDepthMax)) {
-    return Fail(ErrorKind::kInvalid, fmt::format("the JSON nests deeper than {} levels", kDepthMax));
+    return Fail(ErrorKind::kInvalid,
+                fmt::format("the JSON nests deeper than {} levels", kDepthMax));
   }
   DuplicateFinder finder;
   JsonBody body;
@@ -87,8 +89,8 @@ std::vector<std::string> JsonBody::OptionalStrings(const std::string& key) {
   if (value == nullptr) return {};
   std::vector<std::string> strings;
   const bool ok = value->is_array() && std::all_of(value->begin(), value->end(), [](const Json& v) {
-    return v.is_string() && !v.get_ref<const std::string&>().empty();
-  });
+                    return v.is_string() && !v.get_ref<const std::string&>().empty();
+                  });
   if (!ok) {
     Problem(key, "must be an array of strings that are not empty");
     return {};

@@ -9,14 +9,15 @@
 
 namespace director {
 
-/// Reads the JSON object of a request and collects every problem with it, so that a client sees all of them at once.
-/// For the API's .cc files only: this header shows the JSON library.
+/// Reads the JSON object of a request and collects every problem with it, so that a client sees all
+/// of them at once. For the API's .cc files only: this header shows the JSON library.
 class JsonBody {
  public:
   /// kInvalid: not JSON, not an object, a key twice, nested deeper than 16.
   static Result<JsonBody> Parse(std::string_view text);
 
-  /// Each notes a problem and returns a default when the key is missing (if required) or of another type.
+  /// Each notes a problem and returns a default when the key is missing (if required) or of another
+  /// type.
   std::string RequiredString(const std::string& key);
   std::string OptionalString(const std::string& key, std::string fallback);
   bool OptionalBool(const std::string& key);

@@ -7,6 +7,7 @@ extern char** environ;  // NOLINT(readability-redundant-declaration): not declar
 
 int main(int argc, char* argv[]) {
   std::vector<std::string> environment;
-  for (char** variable = environ; *variable != nullptr; ++variable) environment.emplace_back(*variable);
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    environment.emplace_back(*variable);
   return director::RunCommandLine({argv, argv + argc}, environment);
 }

@@ -12,7 +12,8 @@ namespace {
 
 constexpr Duration kCountsMaxAge = std::chrono::seconds(10);
 
-/// One rendering: a registry that is filled, serialised and thrown away, so that a series that is gone disappears.
+/// One rendering: a registry that is filled, serialised and thrown away, so that a series that is
+/// gone disappears.
 class Page {
  public:
   void Gauge(const std::string& name, const std::string& help, double value,

@@ -23,7 +23,8 @@ struct MetricsSources {
   SigningIdentity* signing;  ///< null: profiles go unsigned
 };
 
-/// Renders all metrics in Prometheus' text format. Reads the fleet's counts from the store at most once every ten seconds of `now`. No device names in labels.
+/// Renders all metrics in Prometheus' text format. Reads the fleet's counts from the store at most
+/// once every ten seconds of `now`. No device names in labels.
 class Metrics {
  public:
   explicit Metrics(MetricsSources sources) : sources_(sources) {}

@@ -35,9 +35,8 @@ Result<std::shared_ptr<const Signer>> SigningIdentity::LoadNow() const {
 
 std::string SigningIdentity::FileTimes() const {
   std::string times;
-  for (const std::string& path :
-       {config_.signing_pkcs12_file, config_.signing_certificate_file, config_.signing_key_file,
-        config_.signing_password.file()}) {
+  for (const std::string& path : {config_.signing_pkcs12_file, config_.signing_certificate_file,
+                                  config_.signing_key_file, config_.signing_password.file()}) {
     std::error_code missing;
     if (path.empty()) continue;
     const auto time = std::filesystem::last_write_time(path, missing);
@@ -64,9 +63,10 @@ std::shared_ptr<const Signer> SigningIdentity::Current() {
 }
 
 Result<std::shared_ptr<const std::string>> Payloads::Get(const PayloadUuid& payload_uuid) {
-  const std::shared_ptr<const Signer> signer = identity_ == nullptr ? nullptr : identity_->Current();
-  const std::string key =
-      payload_uuid.value() + "/" + (signer == nullptr ? "unsigned" : signer->CertificateFingerprint());
+  const std::shared_ptr<const Signer> signer =
+      identity_ == nullptr ? nullptr : identity_->Current();
+  const std::string key = payload_uuid.value() + "/" +
+                          (signer == nullptr ? "unsigned" : signer->CertificateFingerprint());
   // One signature per revision and certificate, also when two workers want it at the same moment.
   const std::lock_guard lock(mutex_);
   if (auto cached = FindCached(key)) return cached;

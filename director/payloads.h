@@ -16,8 +16,8 @@
 
 namespace director {
 
-/// The signing identity as it is on disk now: loaded at start, loaded again when one of its files changes. A change that does not load is logged
-/// and the old identity stays. Thread-safe.
+/// The signing identity as it is on disk now: loaded at start, loaded again when one of its files
+/// changes. A change that does not load is logged and the old identity stays. Thread-safe.
 class SigningIdentity {
  public:
   /// kInvalid with one clear line when the identity cannot be used.
@@ -37,8 +37,8 @@ class SigningIdentity {
   std::string file_times_;
 };
 
-/// Hands out the bytes that go into InstallProfile: the revision, signed once per certificate. Keeps the most recently used ones, at most
-/// `kCacheMaxBytes`. Thread-safe.
+/// Hands out the bytes that go into InstallProfile: the revision, signed once per certificate.
+/// Keeps the most recently used ones, at most `kCacheMaxBytes`. Thread-safe.
 class Payloads {
  public:
   /// Without `identity` profiles go unsigned.

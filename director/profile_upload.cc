@@ -17,9 +17,10 @@ Result<Profile> ParseUploadedProfile(std::string_view bytes) {
   Result<Profile> profile = ParseProfile(bytes);
   if (!profile) return profile;
   if (profile->has_mdm_payload) {
-    Error error = MakeError(ErrorKind::kRejected,
-                            "has a com.apple.mdm payload: enrollment profiles are never installed or replaced "
-                            "by Director");
+    Error error = MakeError(
+        ErrorKind::kRejected,
+        "has a com.apple.mdm payload: enrollment profiles are never installed or replaced "
+        "by Director");
     error.field = "PayloadContent";
     return Fail(std::move(error));
   }

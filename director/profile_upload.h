@@ -11,8 +11,9 @@ namespace director {
 /// Longest name of a source (who owns profiles and assignments).
 inline constexpr std::size_t kSourceSizeMaxBytes = 64;
 
-/// Reads a mobileconfig as an owner hands it over: XML, binary or CMS-signed (the signature is removed, not trusted).
-/// kInvalid as `ParseProfile`; kRejected for a profile with a com.apple.mdm payload: the enrollment profile is not Director's to install.
+/// Reads a mobileconfig as an owner hands it over: XML, binary or CMS-signed (the signature is
+/// removed, not trusted). kInvalid as `ParseProfile`; kRejected for a profile with a com.apple.mdm
+/// payload: the enrollment profile is not Director's to install.
 Result<Profile> ParseUploadedProfile(std::string_view bytes);
 
 }  // namespace director

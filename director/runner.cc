@@ -77,7 +77,8 @@ void Runner::Work() {
     }
     const Result<std::size_t> claimed = Step();
     if (!claimed) {
-      Log(LogLevel::kError, "reconcile step failed", {{log_key::kError, ErrorForLog(claimed.error())}});
+      Log(LogLevel::kError, "reconcile step failed",
+          {{log_key::kError, ErrorForLog(claimed.error())}});
       std::unique_lock lock(mutex_);
       wake_.wait_for(lock, kErrorPause, [&] { return stopping_; });
     } else if (*claimed == 0) {
@@ -95,7 +96,9 @@ void Runner::WaitForDue() {
     if (*next) wait = std::clamp(**next - now, Duration(1), kIdleWaitMax);
     return {};
   });
-  if (!read) Log(LogLevel::kError, "next due time is unknown", {{log_key::kError, ErrorForLog(read.error())}});
+  if (!read)
+    Log(LogLevel::kError, "next due time is unknown",
+        {{log_key::kError, ErrorForLog(read.error())}});
   std::unique_lock lock(mutex_);
   wake_.wait_for(lock, wait, [&] { return stopping_ || notified_; });
   notified_ = false;
@@ -137,7 +140,8 @@ std::vector<PlanCommit> Runner::Decide(const std::vector<Claim>& claims, Timesta
         return {};
       });
       if (read) {
-        commits.push_back({claim, Reconcile(*snapshot, settings_, now), snapshot->enrollment.epoch, {}});
+        commits.push_back(
+            {claim, Reconcile(*snapshot, settings_, now), snapshot->enrollment.epoch, {}});
         continue;
       }
       Log(LogLevel::kError, "enrollment cannot be read; set aside",
@@ -145,7 +149,8 @@ std::vector<PlanCommit> Runner::Decide(const std::vector<Claim>& claims, Timesta
            {log_key::kError, ErrorForLog(read.error())}});
     } catch (const InvariantViolation& violation) {
       Log(LogLevel::kError, "enrollment breaks an invariant; set aside",
-          {{log_key::kEnrollmentId, claim.enrollment_id.value()}, {log_key::kError, violation.what()}});
+          {{log_key::kEnrollmentId, claim.enrollment_id.value()},
+           {log_key::kError, violation.what()}});
     }
     set_aside.push_back(claim);
   }
@@ -157,7 +162,9 @@ std::vector<PlanCommit> Runner::Decide(const std::vector<Claim>& claims, Timesta
     return {};
   });
   // Not released: the lease runs out by itself.
-  if (!released) Log(LogLevel::kError, "claims stay until their lease ends", {{log_key::kError, ErrorForLog(released.error())}});
+  if (!released)
+    Log(LogLevel::kError, "claims stay until their lease ends",
+        {{log_key::kError, ErrorForLog(released.error())}});
   return commits;
 }
 

@@ -19,19 +19,25 @@ namespace director {
 Result<Snapshot> LoadDecisionSnapshot(StoreReader& reader, Upstreams& upstreams,
                                       const EnrollmentId& id, Timestamp now);
 
-/// Takes due enrollments, decides, journals, sends. `Step` is the whole loop once, on the caller's thread; `Start` runs it on worker threads.
+/// Takes due enrollments, decides, journals, sends. `Step` is the whole loop once, on the caller's
+/// thread; `Start` runs it on worker threads.
 class Runner {
  public:
   Runner(Store& store, Upstreams& upstreams, Executor& executor, const Clock& clock,
          const Settings& settings)
-      : store_(store), upstreams_(upstreams), executor_(executor), clock_(clock), settings_(settings) {}
+      : store_(store),
+        upstreams_(upstreams),
+        executor_(executor),
+        clock_(clock),
+        settings_(settings) {}
   /// Stops the workers after what they have in hand.
   ~Runner();
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  /// Takes up to `kClaimMax` due enrollments through the whole loop. Returns how many were claimed. Errors: those of the store; an
-  /// enrollment that breaks an invariant is set aside for an hour and harms nobody else.
+  /// Takes up to `kClaimMax` due enrollments through the whole loop. Returns how many were claimed.
+  /// Errors: those of the store; an enrollment that breaks an invariant is set aside for an hour
+  /// and harms nobody else.
   Result<std::size_t> Step();
 
   void Start(int workers);

@@ -50,7 +50,8 @@ Result<Secret> SecretSource::Get() const {
     return *state_->value;
   }
   const std::string problem = text ? "the file is empty" : text.error().message;
-  if (!state_->value) return Fail(ErrorKind::kInvalid, fmt::format("{}: {}", state_->path, problem));
+  if (!state_->value)
+    return Fail(ErrorKind::kInvalid, fmt::format("{}: {}", state_->path, problem));
   Log(LogLevel::kWarning, "secret file cannot be read; the last value stays in force",
       {{log_key::kPath, state_->path}, {log_key::kReason, problem}});
   return *state_->value;

@@ -9,8 +9,9 @@
 
 namespace director {
 
-/// A secret that stands in the configuration or in a file. A file is read again when it changes, so that a rotated key needs no restart;
-/// one trailing line end is not part of the secret. Copies share what was read. Thread-safe.
+/// A secret that stands in the configuration or in a file. A file is read again when it changes, so
+/// that a rotated key needs no restart; one trailing line end is not part of the secret. Copies
+/// share what was read. Thread-safe.
 class SecretSource {
  public:
   SecretSource() = default;
@@ -18,8 +19,9 @@ class SecretSource {
   static SecretSource FromFile(std::string path);
 
   bool is_set() const { return state_ != nullptr; }
-  /// The secret as it is now. When the file cannot be read any more, the last good value stays in force (with a warning in the log).
-  /// kInvalid when it could never be read, or is empty. Empty when nothing is set.
+  /// The secret as it is now. When the file cannot be read any more, the last good value stays in
+  /// force (with a warning in the log). kInvalid when it could never be read, or is empty. Empty
+  /// when nothing is set.
   Result<Secret> Get() const;
   /// Path of the file; empty for a value.
   std::string file() const;

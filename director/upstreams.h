@@ -11,7 +11,8 @@
 
 namespace director {
 
-/// Whether an MDM server answers. After failures in a row it is left alone for a while: 1 s, doubling to 5 min. Thread-safe.
+/// Whether an MDM server answers. After failures in a row it is left alone for a while: 1 s,
+/// doubling to 5 min. Thread-safe.
 class UpstreamHealth {
  public:
   void RecordSuccess();

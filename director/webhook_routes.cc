@@ -62,7 +62,8 @@ std::vector<HttpRoute> WebhookRoutes(const Config& config, Ingest& ingest, const
       ++counts.unauthorized;
       Log(LogLevel::kWarning, "webhook refused: the sender did not prove who it is",
           {{log_key::kUpstream, upstream->name.value()}});
-      return ProblemResponse(MakeError(ErrorKind::kUnauthorized, "the webhook is not authenticated"));
+      return ProblemResponse(
+          MakeError(ErrorKind::kUnauthorized, "the webhook is not authenticated"));
     }
     const Status done = ingest.Accept(DecodeIncoming(request.body, upstream->name, clock.Now()));
     if (!done) {

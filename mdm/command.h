@@ -11,7 +11,8 @@
 
 namespace director {
 
-/// Installs or replaces a profile. `payload` is the whole file: XML property list or CMS-signed DER.
+/// Installs or replaces a profile. `payload` is the whole file: XML property list or CMS-signed
+/// DER.
 struct InstallProfileCommand {
   std::string payload;
 };
@@ -21,7 +22,8 @@ struct RemoveProfileCommand {
   PayloadIdentifier payload_identifier;
 };
 
-/// Asks for all profiles of the channel. ManagedOnly is left out on purpose: a copy installed by hand must be visible.
+/// Asks for all profiles of the channel. ManagedOnly is left out on purpose: a copy installed by
+/// hand must be visible.
 struct ProfileListCommand {};
 
 /// Asks for the named facts.
@@ -46,8 +48,8 @@ const std::vector<std::string>& DeviceInformationQueries();
 
 std::string_view RequestType(const Command& command);
 
-/// Encodes the command as the XML property list that a device receives. Begins with `<?xml`, as SQL stores of NanoMDM and MicroMDM demand.
-/// Source: Apple device-management schema, mdm/commands.
+/// Encodes the command as the XML property list that a device receives. Begins with `<?xml`, as SQL
+/// stores of NanoMDM and MicroMDM demand. Source: Apple device-management schema, mdm/commands.
 std::string EncodeCommand(const Command& command, const CommandUuid& command_uuid);
 
 /// A command as a device sees it.
@@ -57,8 +59,8 @@ struct ReceivedCommand {
   PlistDict body;  ///< the Command dictionary
 };
 
-/// Decodes what an MDM server hands to a device; for the simulator and the stand-in. kInvalid when CommandUUID,
-/// Command or RequestType is missing or empty.
+/// Decodes what an MDM server hands to a device; for the simulator and the stand-in. kInvalid when
+/// CommandUUID, Command or RequestType is missing or empty.
 Result<ReceivedCommand> DecodeCommand(std::string_view bytes);
 
 }  // namespace director

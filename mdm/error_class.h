@@ -23,15 +23,17 @@ std::string_view ErrorClassName(ErrorClass error_class);
 /// What the classifier found in a chain.
 struct ClassifiedError {
   ErrorClass error_class = ErrorClass::kUnknown;
-  std::string domain;   ///< of the entry that decided, else of the first entry; empty for an empty chain
+  std::string
+      domain;  ///< of the entry that decided, else of the first entry; empty for an empty chain
   std::int64_t code = 0;
   std::string meaning;  ///< our words for the pair; empty when unlisted
   std::string text;     ///< Apple's words: English if sent, else localised; at most 300 bytes
 };
 
-/// Classifies the answer to a command of `request_type`. Walks the chain from the last entry to the first; the first pair with a class
-/// other than wrapper or unknown wins. `kDone` only for the commands for which the table says so. MDMErrorDomain is read as MCMDMErrorDomain.
-/// Source: Apple's archived MDM Protocol Reference and field reports; the table is in error_codes.cc.
+/// Classifies the answer to a command of `request_type`. Walks the chain from the last entry to the
+/// first; the first pair with a class other than wrapper or unknown wins. `kDone` only for the
+/// commands for which the table says so. MDMErrorDomain is read as MCMDMErrorDomain. Source:
+/// Apple's archived MDM Protocol Reference and field reports; the table is in error_codes.cc.
 ClassifiedError ClassifyErrorChain(const std::vector<ErrorChainEntry>& chain,
                                    std::string_view request_type);
 

@@ -43,9 +43,10 @@ struct Channel {
   friend bool operator==(const Channel&, const Channel&) = default;
 };
 
-/// Makes a channel from the identity keys of a check-in or result. kInvalid when UDID and EnrollmentID are both missing or
-/// empty, of the wrong type, hold a colon, `/`, `\`, comma, quote, control character or NUL, are `.` or `..`, or are
-/// too long. Ids travel in the paths of upstream APIs, where a comma separates them.
+/// Makes a channel from the identity keys of a check-in or result. kInvalid when UDID and
+/// EnrollmentID are both missing or empty, of the wrong type, hold a colon, `/`, `\`, comma, quote,
+/// control character or NUL, are `.` or `..`, or are too long. Ids travel in the paths of upstream
+/// APIs, where a comma separates them.
 Result<Channel> DecodeChannel(const PlistDict& message);
 
 /// Start of an enrollment, or of an identity renewal. Absent facts are empty strings.
@@ -91,8 +92,8 @@ struct ReportedProfile {
   PayloadIdentifier payload_identifier;
   std::string payload_uuid;  ///< letter case as reported
   std::string display_name;
-  bool has_mdm_payload = false;         ///< it is the enrollment profile
-  bool is_declarative = false;          ///< Source says that declarative management owns it
+  bool has_mdm_payload = false;  ///< it is the enrollment profile
+  bool is_declarative = false;   ///< Source says that declarative management owns it
   friend bool operator==(const ReportedProfile&, const ReportedProfile&) = default;
 };
 
@@ -120,13 +121,15 @@ struct ResultEvent {
 using EventBody = std::variant<AuthenticateEvent, TokenUpdateEvent, CheckOutEvent, IdleEvent,
                                ResultEvent, OtherEvent>;
 
-/// Decodes a check-in message (a dictionary with MessageType) into its body. Unknown types become OtherEvent.
-/// kInvalid when a key that Director reads has the wrong type. Source: Apple device-management schema, mdm/checkin.
+/// Decodes a check-in message (a dictionary with MessageType) into its body. Unknown types become
+/// OtherEvent. kInvalid when a key that Director reads has the wrong type. Source: Apple
+/// device-management schema, mdm/checkin.
 Result<EventBody> DecodeCheckin(const PlistDict& message);
 
-/// Decodes a command result or Idle (a dictionary with Status). An unknown status is kInvalid, as is a result other than Idle without
-/// CommandUUID. Booleans that come as integers are read (older systems send them); an error code as a string too.
-/// In ProfileList an entry without PayloadIdentifier is kInvalid as a whole: a list that cannot be read in full is no evidence.
+/// Decodes a command result or Idle (a dictionary with Status). An unknown status is kInvalid, as
+/// is a result other than Idle without CommandUUID. Booleans that come as integers are read (older
+/// systems send them); an error code as a string too. In ProfileList an entry without
+/// PayloadIdentifier is kInvalid as a whole: a list that cannot be read in full is no evidence.
 Result<EventBody> DecodeResult(const PlistDict& message);
 
 /// One thing that a device said, as it came through an upstream's webhook.

@@ -60,23 +60,26 @@ class PlistDict {
   std::vector<Entry> entries_;
 };
 
-/// One value of a property list. Two values are equal when their types and contents are; dictionaries
-/// are compared without regard to key order. Reals compare as numbers, so a NaN equals nothing.
+/// One value of a property list. Two values are equal when their types and contents are;
+/// dictionaries are compared without regard to key order. Reals compare as numbers, so a NaN equals
+/// nothing.
 class PlistValue {
  public:
   using Variant = std::variant<bool, PlistInteger, double, std::string, PlistData, PlistDate,
                                PlistArray, PlistDict>;
 
   PlistValue() : value_(PlistDict{}) {}
-  PlistValue(bool value) : value_(value) {}                       // NOLINT(google-explicit-constructor)
-  PlistValue(PlistInteger value) : value_(value) {}               // NOLINT(google-explicit-constructor)
-  PlistValue(double value) : value_(value) {}                     // NOLINT(google-explicit-constructor)
-  PlistValue(std::string value) : value_(std::move(value)) {}     // NOLINT(google-explicit-constructor)
-  PlistValue(const char* value) : value_(std::string(value)) {}   // NOLINT(google-explicit-constructor)
-  PlistValue(PlistData value) : value_(std::move(value)) {}       // NOLINT(google-explicit-constructor)
-  PlistValue(PlistDate value) : value_(value) {}                  // NOLINT(google-explicit-constructor)
-  PlistValue(PlistArray value) : value_(std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  PlistValue(PlistDict value) : value_(std::move(value)) {}       // NOLINT(google-explicit-constructor)
+  PlistValue(bool value) : value_(value) {}          // NOLINT(google-explicit-constructor)
+  PlistValue(PlistInteger value) : value_(value) {}  // NOLINT(google-explicit-constructor)
+  PlistValue(double value) : value_(value) {}        // NOLINT(google-explicit-constructor)
+  PlistValue(std::string value)
+      : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  PlistValue(const char* value)
+      : value_(std::string(value)) {}                         // NOLINT(google-explicit-constructor)
+  PlistValue(PlistData value) : value_(std::move(value)) {}   // NOLINT(google-explicit-constructor)
+  PlistValue(PlistDate value) : value_(value) {}              // NOLINT(google-explicit-constructor)
+  PlistValue(PlistArray value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  PlistValue(PlistDict value) : value_(std::move(value)) {}   // NOLINT(google-explicit-constructor)
 
   const Variant& variant() const { return value_; }
 
@@ -102,7 +105,8 @@ inline bool PlistDict::empty() const { return entries_.empty(); }
 
 /// Bounds on what `DecodePlist` accepts; anything beyond is kInvalid.
 struct PlistLimits {
-  /// Of the document, of its UTF-8 form, and of all texts and data after expansion of shared references.
+  /// Of the document, of its UTF-8 form, and of all texts and data after expansion of shared
+  /// references.
   std::size_t size_max_bytes = 16 * 1024 * 1024;
   std::size_t depth_max = 64;  ///< of dictionaries and arrays in each other
   /// Values and keys, counted after expansion of shared references.
@@ -111,29 +115,30 @@ struct PlistLimits {
 
 /// Decodes an XML or binary property list.
 ///
-/// XML may be UTF-8 (with or without byte order mark), UTF-16, or any encoding that its declaration names
-/// and iconv knows; the XML declaration, the DOCTYPE and the `plist` element may be missing.
+/// XML may be UTF-8 (with or without byte order mark), UTF-16, or any encoding that its declaration
+/// names and iconv knows; the XML declaration, the DOCTYPE and the `plist` element may be missing.
 /// Refused as kInvalid with a message for people: an internal DTD subset (entity
-/// declarations), nesting or size beyond `limits`, a key that stands twice in one dictionary, UIDs and
-/// nulls, truncated documents, content after the end, malformed UTF-8, strings with NUL, keys without a
-/// value, numbers beyond their range, dates that do not exist.
-/// Binary dates lose fractions of a second. An empty UTF-16 string in a binary property list is refused.
-/// Pure; thread-safe.
+/// declarations), nesting or size beyond `limits`, a key that stands twice in one dictionary, UIDs
+/// and nulls, truncated documents, content after the end, malformed UTF-8, strings with NUL, keys
+/// without a value, numbers beyond their range, dates that do not exist. Binary dates lose
+/// fractions of a second. An empty UTF-16 string in a binary property list is refused. Pure;
+/// thread-safe.
 Result<PlistValue> DecodePlist(std::string_view bytes, const PlistLimits& limits = {});
 
-/// Encodes as XML, UTF-8, beginning with `<?xml`; keys in the order of the dictionary. Reals are written
-/// so that they read back exactly. Source: Apple plist DTD 1.0.
-/// Requires: strings are UTF-8 without NUL, dates are within their range.
+/// Encodes as XML, UTF-8, beginning with `<?xml`; keys in the order of the dictionary. Reals are
+/// written so that they read back exactly. Source: Apple plist DTD 1.0. Requires: strings are UTF-8
+/// without NUL, dates are within their range.
 std::string EncodePlistXml(const PlistValue& value);
 
-/// Encodes as binary property list (`bplist00`), through libplist. For tests and tools: all types come back
-/// as they were, but a root dictionary whose only key is `CF$UID` becomes a UID with newer libplist, and
-/// time is quadratic in the escaped characters of one string. Requires as `EncodePlistXml`.
+/// Encodes as binary property list (`bplist00`), through libplist. For tests and tools: all types
+/// come back as they were, but a root dictionary whose only key is `CF$UID` becomes a UID with
+/// newer libplist, and time is quadratic in the escaped characters of one string. Requires as
+/// `EncodePlistXml`.
 std::string EncodePlistBinary(const PlistValue& value);
 
-/// Serialises `value` so that equal values give equal bytes, whatever their document looked like: types are
-/// tagged, lengths are explicit, dictionary keys are sorted bytewise. The form is part of every
-/// revision's name and never changes. Minus zero counts as zero, all NaNs as one.
+/// Serialises `value` so that equal values give equal bytes, whatever their document looked like:
+/// types are tagged, lengths are explicit, dictionary keys are sorted bytewise. The form is part of
+/// every revision's name and never changes. Minus zero counts as zero, all NaNs as one.
 std::string CanonicalPlistBytes(const PlistValue& value);
 
 }  // namespace director

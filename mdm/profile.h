@@ -12,7 +12,8 @@ namespace director {
 
 inline constexpr std::string_view kMdmPayloadType = "com.apple.mdm";
 
-/// Profiles above this size are refused; Apple documents no limit (reference: other servers stop at 1 to 8 MiB).
+/// Profiles above this size are refused; Apple documents no limit (reference: other servers stop at
+/// 1 to 8 MiB).
 inline constexpr std::size_t kProfileSizeMaxBytes = 8 * 1024 * 1024;
 
 /// One payload of a profile's PayloadContent.
@@ -41,15 +42,18 @@ struct Profile {
 /// Parses a mobileconfig: XML or binary property list, not signed (see signing/cms.h for that).
 ///
 /// kInvalid, with `field` naming the key: no dictionary, PayloadType other than `Configuration`,
-/// PayloadIdentifier missing, empty, not a string, over 255 bytes or with control characters, PayloadVersion
-/// not an integer, PayloadContent missing (unless encrypted) or not an array of dictionaries, a payload
-/// without PayloadType, two payloads with one PayloadUUID or one PayloadIdentifier (Source: Apple error codes 1007, 1008), above
-/// `kProfileSizeMaxBytes` (as given or as XML), PayloadScope other than System or User, a text key that is no
-/// string, EncryptedPayloadContent (its presence makes the profile encrypted) that is no data. A com.apple.mdm payload is reported by `has_mdm_payload`; refusing it is the caller's decision.
+/// PayloadIdentifier missing, empty, not a string, over 255 bytes or with control characters,
+/// PayloadVersion not an integer, PayloadContent missing (unless encrypted) or not an array of
+/// dictionaries, a payload without PayloadType, two payloads with one PayloadUUID or one
+/// PayloadIdentifier (Source: Apple error codes 1007, 1008), above `kProfileSizeMaxBytes` (as given
+/// or as XML), PayloadScope other than System or User, a text key that is no string,
+/// EncryptedPayloadContent (its presence makes the profile encrypted) that is no data. A
+/// com.apple.mdm payload is reported by `has_mdm_payload`; refusing it is the caller's decision.
 Result<Profile> ParseProfile(std::string_view bytes);
 
-/// Returns the PayloadUUID that belongs to the content of `root`: an upper-case version 8 UUID (RFC 9562) made of
-/// the first 128 bits of SHA-256 over the canonical bytes without the top-level PayloadUUID.
+/// Returns the PayloadUUID that belongs to the content of `root`: an upper-case version 8 UUID (RFC
+/// 9562) made of the first 128 bits of SHA-256 over the canonical bytes without the top-level
+/// PayloadUUID.
 PayloadUuid ContentPayloadUuid(const PlistDict& root);
 
 /// What `director lint` says about a file that can be used but deserves a look.
@@ -58,8 +62,8 @@ struct ProfileWarning {
   std::string message;
 };
 
-/// Checks what devices are known to dislike: missing PayloadVersion, payload UUIDs or identifiers that are missing, scope
-/// `User`, size above 1 MiB, missing display name. Pure.
+/// Checks what devices are known to dislike: missing PayloadVersion, payload UUIDs or identifiers
+/// that are missing, scope `User`, size above 1 MiB, missing display name. Pure.
 std::vector<ProfileWarning> LintProfile(const Profile& profile);
 
 }  // namespace director

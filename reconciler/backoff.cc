@@ -31,8 +31,9 @@ Duration RetryDelay(ErrorClass error_class, int attempts, const Settings& settin
     case ErrorClass::kServer:
       return Grow(settings.server_retry_delay_min, 4, attempts - 1, kDay);
     case ErrorClass::kUnknown:
-      return attempts >= 3 ? kDay
-                           : Grow(settings.retry_delay_min, kUnknownSecondFactor, attempts - 1, kDay);
+      return attempts >= 3
+                 ? kDay
+                 : Grow(settings.retry_delay_min, kUnknownSecondFactor, attempts - 1, kDay);
     case ErrorClass::kTransient:
     case ErrorClass::kPermanent:
     case ErrorClass::kUser:

@@ -23,7 +23,9 @@ struct Delivery {
 
   const Enrollment& enrollment() const { return snapshot.enrollment; }
   const std::string& key() const { return snapshot.enrollment.channel.enrollment_id.value(); }
-  bool upstream_down() const { return snapshot.upstream_retry_at && *snapshot.upstream_retry_at > now; }
+  bool upstream_down() const {
+    return snapshot.upstream_retry_at && *snapshot.upstream_retry_at > now;
+  }
   bool awake() const { return enrollment().last_seen_at + settings.awake_window > now; }
 
   const Intent* Find(std::string_view request_type) const {
@@ -43,7 +45,8 @@ struct Delivery {
   }
 };
 
-/// Sends what is wanted, in order of the identifiers, up to the bound; the others keep waiting and say so.
+/// Sends what is wanted, in order of the identifiers, up to the bound; the others keep waiting and
+/// say so.
 void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
   int room = delivery.settings.commands_per_session_max - delivery.OpenChanges();
   for (ItemWork& item : items) {
@@ -99,7 +102,8 @@ bool WantsDeviceInformation(const Delivery& delivery) {
              delivery.now;
 }
 
-/// Until when a question that follows no change is not asked again: whatever the clocks and answers are, questions stay few.
+/// Until when a question that follows no change is not asked again: whatever the clocks and answers
+/// are, questions stay few.
 Timestamp AskAgainAt(const Delivery& delivery) {
   const auto& report = delivery.snapshot.profile_list;
   const bool ours = report && report->asked_at && report->epoch == delivery.enrollment().epoch;
@@ -110,7 +114,8 @@ Timestamp AskAgainAt(const Delivery& delivery) {
 std::string DescribeHeldBack(const Intent& question) {
   const std::string at = FormatTime(question.answered_at.value_or(question.journaled_at));
   if (question.state == IntentState::kAcknowledged) {
-    return fmt::format("ProfileList was answered at {} without a list. It is asked again later.", at);
+    return fmt::format("ProfileList was answered at {} without a list. It is asked again later.",
+                       at);
   }
   return fmt::format("ProfileList failed at {}: {} It is asked again later.", at, question.error);
 }
@@ -127,10 +132,10 @@ void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, 
     return;
   }
   if (outstanding == nullptr) {
-    plan.commands.push_back(
-        Question(request_type::kProfileList,
-                 delivery.awake() ? "The device's own report proves what it has."
-                                  : "One harmless question waits for a sleeping device."));
+    plan.commands.push_back(Question(request_type::kProfileList,
+                                     delivery.awake()
+                                         ? "The device's own report proves what it has."
+                                         : "One harmless question waits for a sleeping device."));
     return;
   }
   if (!IsOpen(outstanding->state)) plan.notes.push_back(DescribeHeldBack(*outstanding));
@@ -153,10 +158,10 @@ Timestamp NextPushAt(const Delivery& delivery, const Plan& plan) {
   if (!only_not_now) return at;
   for (const Intent& intent : delivery.staying) {
     if (intent.state != IntentState::kNotNow || !intent.not_now_at) continue;
-    at = std::max(at, *intent.not_now_at +
-                          Jittered(NotNowPushDelay(std::max(intent.not_now_count, 1),
-                                                   delivery.settings),
-                                   delivery.key()));
+    at = std::max(
+        at, *intent.not_now_at +
+                Jittered(NotNowPushDelay(std::max(intent.not_now_count, 1), delivery.settings),
+                         delivery.key()));
   }
   return at;
 }
@@ -169,12 +174,13 @@ void DecidePush(const Delivery& delivery, Plan& plan) {
     return;
   }
   const Timestamp next_push_at = NextPushAt(delivery, plan);
-  // A device that reacted to the last push is pushed at once; one that stays silent is not hurried by new work.
+  // A device that reacted to the last push is pushed at once; one that stays silent is not hurried
+  // by new work.
   const bool reacts = delivery.awake() || delivery.enrollment().push_count == 0;
   plan.push = (reacts && !plan.commands.empty()) || next_push_at <= delivery.now;
   const Timestamp after_this_one =
-      delivery.now + Jittered(PushDelay(delivery.enrollment().push_count + 1, delivery.settings),
-                              delivery.key());
+      delivery.now +
+      Jittered(PushDelay(delivery.enrollment().push_count + 1, delivery.settings), delivery.key());
   plan.due_at = std::min(plan.due_at, plan.push ? after_this_one : next_push_at);
 }
 
@@ -186,12 +192,12 @@ std::string DescribeSleep(const Delivery& delivery, const Plan& plan) {
     const Timestamp since = question == nullptr ? delivery.now : question->journaled_at;
     waits = fmt::format("One question has been waiting for it since {};", FormatTime(since));
   }
-  std::string next = plan.push ? "It is pushed now."
-                               : fmt::format("Next push at {}.", FormatTime(NextPushAt(delivery, plan)));
+  std::string next = plan.push
+                         ? "It is pushed now."
+                         : fmt::format("Next push at {}.", FormatTime(NextPushAt(delivery, plan)));
   if (enrollment.push_unregistered) next = "It cannot be pushed until its next TokenUpdate.";
-  return fmt::format(
-      "{} was last heard from at {}. {} changes go when it polls. {}", delivery.noun,
-      FormatTime(enrollment.last_seen_at), waits, next);
+  return fmt::format("{} was last heard from at {}. {} changes go when it polls. {}", delivery.noun,
+                     FormatTime(enrollment.last_seen_at), waits, next);
 }
 
 /// Tells in each record that waits for the device what it waits for.
@@ -216,7 +222,8 @@ void ExplainUpstreamDown(const Delivery& delivery, std::vector<ItemWork>& items,
   }
 }
 
-/// When a command has to be looked at again. Overdue and the device silent since: its next poll tells.
+/// When a command has to be looked at again. Overdue and the device silent since: its next poll
+/// tells.
 void ScheduleIntent(const Delivery& delivery, const Intent& intent, Plan& plan) {
   if (!IsOpen(intent.state)) {
     plan.due_at = std::min(plan.due_at, HeldBackUntil(intent, delivery.settings));
@@ -271,7 +278,8 @@ Timestamp TokenUpdateOverdueAt(const Enrollment& enrollment, const Settings& set
   return enrollment.last_seen_at + std::max(settings.token_update_wait, settings.awake_window);
 }
 
-void BlockAll(const Snapshot& snapshot, const Settings& settings, Timestamp now, std::vector<ItemWork>& items, Plan& plan) {
+void BlockAll(const Snapshot& snapshot, const Settings& settings, Timestamp now,
+              std::vector<ItemWork>& items, Plan& plan) {
   const Enrollment& enrollment = snapshot.enrollment;
   std::string why;
   switch (enrollment.status) {

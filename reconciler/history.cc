@@ -27,7 +27,8 @@ bool SameTarget(const ItemRecord& record, const DesiredItem& desired, std::int64
          record.epoch == epoch;
 }
 
-/// The record for a new target keeps what is about the item as such: how often it was sent today, and which reports are too old to prove anything.
+/// The record for a new target keeps what is about the item as such: how often it was sent today,
+/// and which reports are too old to prove anything.
 ItemRecord Retarget(const ItemRecord& old, const DesiredItem& desired, std::int64_t epoch,
                     Timestamp now) {
   ItemRecord record = NewRecord(desired, epoch, now);
@@ -76,15 +77,15 @@ void Park(ItemRecord& record, const Enrollment& enrollment) {
 void CountFailure(ItemRecord& record, ErrorClass error_class, Timestamp at,
                   const Enrollment& enrollment, const Settings& settings) {
   ++record.attempts;
-  const bool tries_used = error_class == ErrorClass::kUnknown &&
-                          record.attempts >= settings.unknown_attempts_max;
+  const bool tries_used =
+      error_class == ErrorClass::kUnknown && record.attempts >= settings.unknown_attempts_max;
   if (error_class == ErrorClass::kPermanent || error_class == ErrorClass::kUser || tries_used) {
     Park(record, enrollment);
     return;
   }
-  const std::string key = enrollment.channel.enrollment_id.value() + record.payload_identifier.value();
-  record.next_attempt_at =
-      at + Jittered(RetryDelay(error_class, record.attempts, settings), key);
+  const std::string key =
+      enrollment.channel.enrollment_id.value() + record.payload_identifier.value();
+  record.next_attempt_at = at + Jittered(RetryDelay(error_class, record.attempts, settings), key);
 }
 
 /// The words of a server or device as a sentence: some have no full stop, some are missing.
@@ -105,8 +106,8 @@ void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings&
   }
   record.settled_at = std::max(at, record.settled_at.value_or(at));
   if (!IsAboutTarget(intent, record)) return;
-  const bool done = intent.state == IntentState::kAcknowledged ||
-                    intent.error_class == ErrorClass::kDone;
+  const bool done =
+      intent.state == IntentState::kAcknowledged || intent.error_class == ErrorClass::kDone;
   if (done) {
     record.acknowledged_at = at;
     record.last_error.clear();
@@ -118,8 +119,9 @@ void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings&
   CountFailure(record, intent.error_class, at, snapshot.enrollment, settings);
 }
 
-/// True when the device has been heard from so long after the command that an answer cannot come any more: the MDM lost it, or its webhook.
-/// The poll itself proves nothing yet: it may be the one that fetches what waited for a sleeping device.
+/// True when the device has been heard from so long after the command that an answer cannot come
+/// any more: the MDM lost it, or its webhook. The poll itself proves nothing yet: it may be the one
+/// that fetches what waited for a sleeping device.
 bool IsLost(const Intent& intent, const Enrollment& enrollment, const Settings& settings,
             Timestamp now) {
   if (intent.epoch != enrollment.epoch) return true;
@@ -127,7 +129,8 @@ bool IsLost(const Intent& intent, const Enrollment& enrollment, const Settings& 
          now >= enrollment.last_seen_at + settings.answer_time_max;
 }
 
-/// True when a report that was asked for after a command of unknown outcome has come: the command would have been answered before.
+/// True when a report that was asked for after a command of unknown outcome has come: the command
+/// would have been answered before.
 bool IsDisproved(const Intent& intent, const std::optional<ProfileListReport>& report) {
   return intent.state == IntentState::kUnknown && report.has_value() &&
          report->epoch == intent.epoch && report->asked_at.has_value() &&
@@ -137,10 +140,10 @@ bool IsDisproved(const Intent& intent, const std::optional<ProfileListReport>& r
 bool IsShown(const Intent& intent, const std::optional<ProfileListReport>& report) {
   if (!report || report->epoch != intent.epoch) return false;
   if (!report->asked_at || *report->asked_at < intent.journaled_at) return false;
-  const auto shown = std::find_if(
-      report->profiles.begin(), report->profiles.end(), [&](const ReportedProfile& profile) {
-        return profile.payload_identifier == intent.payload_identifier;
-      });
+  const auto shown = std::find_if(report->profiles.begin(), report->profiles.end(),
+                                  [&](const ReportedProfile& profile) {
+                                    return profile.payload_identifier == intent.payload_identifier;
+                                  });
   if (intent.request_type == request_type::kRemoveProfile) return shown == report->profiles.end();
   return shown != report->profiles.end() &&
          EqualsIgnoreCaseAscii(shown->payload_uuid, intent.payload_uuid.value());
@@ -156,7 +159,8 @@ bool BroughtAnswer(const Intent& intent, const Snapshot& snapshot) {
   return snapshot.profile_list && snapshot.profile_list->reported_at >= at;
 }
 
-/// A question that failed, or was answered with nothing, is not asked again at once: its intent stays as the memory of that.
+/// A question that failed, or was answered with nothing, is not asked again at once: its intent
+/// stays as the memory of that.
 bool IsHeldBack(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
                 Timestamp now) {
   if (!IsQuestion(intent) || now >= HeldBackUntil(intent, settings)) return false;
@@ -185,9 +189,9 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
   if (IsLost(intent, snapshot.enrollment, settings, now) ||
       IsDisproved(intent, snapshot.profile_list)) {
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) work->record.settled_at = now;
-    plan.closed.push_back({intent.command_uuid, IntentState::kLost,
-                           fmt::format("{} got no answer; it is taken as lost.",
-                                       intent.request_type)});
+    plan.closed.push_back(
+        {intent.command_uuid, IntentState::kLost,
+         fmt::format("{} got no answer; it is taken as lost.", intent.request_type)});
     return Fate::kGone;
   }
   return Fate::kStays;

@@ -24,7 +24,8 @@ bool IsProtected(const ReportedProfile& profile) {
   return profile.has_mdm_payload || profile.is_declarative;
 }
 
-/// What the report says about an identifier. Should it be there twice, the one that forbids most counts.
+/// What the report says about an identifier. Should it be there twice, the one that forbids most
+/// counts.
 const ReportedProfile* FindReported(const Context& context, const PayloadIdentifier& identifier) {
   const ReportedProfile* found = nullptr;
   for (const ReportedProfile& profile : context.snapshot.profile_list->profiles) {
@@ -39,7 +40,8 @@ bool HasReport(const Context& context) {
          context.snapshot.profile_list->epoch == context.snapshot.enrollment.epoch;
 }
 
-/// A report proves something about an item only when it is newer than the last answer to a command for that item.
+/// A report proves something about an item only when it is newer than the last answer to a command
+/// for that item.
 bool IsUsable(const Context& context, const ItemRecord& record) {
   return HasReport(context) &&
          (!record.settled_at || context.snapshot.profile_list->reported_at > *record.settled_at);
@@ -68,8 +70,8 @@ void Block(const Context& context, ItemWork& work, std::string reason) {
   SetState(work.record, ItemState::kBlocked, std::move(reason), context.now);
 }
 
-/// A command that was acknowledged and then not reported did not do its job: that counts as a failure of unknown cause. Drift, the loss of
-/// what had been reported before, does not.
+/// A command that was acknowledged and then not reported did not do its job: that counts as a
+/// failure of unknown cause. Drift, the loss of what had been reported before, does not.
 void CountMissingAfterAcknowledge(const Context& context, ItemRecord& record) {
   const bool never_shown = !record.verified_at || *record.verified_at < *record.acknowledged_at;
   record.acknowledged_at.reset();
@@ -78,9 +80,9 @@ void CountMissingAfterAcknowledge(const Context& context, ItemRecord& record) {
     return;
   }
   ++record.attempts;
-  record.last_error = fmt::format("{} acknowledged the command, but its report of {} says otherwise.",
-                                  context.noun,
-                                  FormatTime(context.snapshot.profile_list->reported_at));
+  record.last_error =
+      fmt::format("{} acknowledged the command, but its report of {} says otherwise.", context.noun,
+                  FormatTime(context.snapshot.profile_list->reported_at));
   record.last_error_at = context.snapshot.profile_list->reported_at;
   if (record.attempts >= context.settings.unknown_attempts_max) {
     record.parked = true;
@@ -88,9 +90,8 @@ void CountMissingAfterAcknowledge(const Context& context, ItemRecord& record) {
     return;
   }
   record.next_attempt_at =
-      context.now +
-      Jittered(RetryDelay(ErrorClass::kUnknown, record.attempts, context.settings),
-               context.snapshot.enrollment.channel.enrollment_id.value());
+      context.now + Jittered(RetryDelay(ErrorClass::kUnknown, record.attempts, context.settings),
+                             context.snapshot.enrollment.channel.enrollment_id.value());
 }
 
 /// True when the item may not be sent just now, with the state set that says why.
@@ -155,12 +156,13 @@ void DescribeOpen(const Context& context, ItemWork& work) {
   }
   const bool superseded = intent.request_type == request_type::kInstallProfile &&
                           intent.payload_uuid != record.payload_uuid;
-  SetState(record, ItemState::kInFlight,
-           fmt::format("{} {} at {}{}; the answer is awaited{}.", intent.request_type,
-                       intent.state == IntentState::kUnknown ? "may have been queued" : "was sent",
-                       FormatTime(intent.journaled_at), superseded ? " for an earlier revision" : "",
-                       superseded ? " before the new one goes" : ""),
-           context.now);
+  SetState(
+      record, ItemState::kInFlight,
+      fmt::format("{} {} at {}{}; the answer is awaited{}.", intent.request_type,
+                  intent.state == IntentState::kUnknown ? "may have been queued" : "was sent",
+                  FormatTime(intent.journaled_at), superseded ? " for an earlier revision" : "",
+                  superseded ? " before the new one goes" : ""),
+      context.now);
 }
 
 std::string DescribeInstall(const Context& context, const ItemWork& work,
@@ -188,9 +190,10 @@ void DecidePresentByReport(const Context& context, ItemWork& work) {
                      : "Declarative management owns the profile on this device; commands cannot "
                        "replace it.");
   }
-  if (reported != nullptr && EqualsIgnoreCaseAscii(reported->payload_uuid, work.desired.payload_uuid.value())) {
-    return MarkVerified(context, work,
-                        fmt::format("{} reported it at {}.", context.noun, FormatTime(reported_at)));
+  if (reported != nullptr &&
+      EqualsIgnoreCaseAscii(reported->payload_uuid, work.desired.payload_uuid.value())) {
+    return MarkVerified(
+        context, work, fmt::format("{} reported it at {}.", context.noun, FormatTime(reported_at)));
   }
   if (work.record.acknowledged_at) CountMissingAfterAcknowledge(context, work.record);
   if (IsHeld(context, work)) return;
@@ -206,8 +209,9 @@ void DecidePresent(const Context& context, ItemWork& work) {
   }
   if (IsHeld(context, work)) return;
   if (!HasReport(context) && !work.record.settled_at && !context.snapshot.enrollment.ask_first) {
-    return Want(context, work, request_type::kInstallProfile,
-                fmt::format("{} has just enrolled: everything is installed at once.", context.noun));
+    return Want(
+        context, work, request_type::kInstallProfile,
+        fmt::format("{} has just enrolled: everything is installed at once.", context.noun));
   }
   NeedReport(context, work, ItemState::kPending,
              fmt::format("{} is asked what it has before anything is sent.", context.noun));
@@ -236,7 +240,8 @@ std::string RemovalForbidden(const ReportedProfile& reported, const DesiredItem&
   return {};
 }
 
-/// Why nothing under the identifier may be removed; empty when it may. Should it be there twice, both must be ours.
+/// Why nothing under the identifier may be removed; empty when it may. Should it be there twice,
+/// both must be ours.
 std::string AnyRemovalForbidden(const Context& context, const DesiredItem& desired) {
   for (const ReportedProfile& profile : context.snapshot.profile_list->profiles) {
     if (profile.payload_identifier != desired.payload_identifier) continue;
@@ -249,8 +254,9 @@ void DecideAbsentByReport(const Context& context, ItemWork& work) {
   const ReportedProfile* reported = FindReported(context, work.desired.payload_identifier);
   const Timestamp reported_at = context.snapshot.profile_list->reported_at;
   if (reported == nullptr) {
-    return MarkVerified(context, work, fmt::format("{} reported at {} that it does not have it.",
-                                                   context.noun, FormatTime(reported_at)));
+    return MarkVerified(context, work,
+                        fmt::format("{} reported at {} that it does not have it.", context.noun,
+                                    FormatTime(reported_at)));
   }
   if (std::string why = AnyRemovalForbidden(context, work.desired); !why.empty()) {
     return Block(context, work, std::move(why));

@@ -12,10 +12,11 @@ namespace director {
 /// One desired item on its way through the rules of one `Reconcile`.
 struct ItemWork {
   DesiredItem desired;
-  ItemRecord record;                      ///< starts as the stored one, leaves as the new one
-  const Intent* open = nullptr;           ///< the item's command without a final answer
-  std::optional<PlannedCommand> wanted;   ///< what the rules want to send, if the device may be sent anything
-  bool needs_report = false;              ///< no decision without a newer ProfileList
+  ItemRecord record;             ///< starts as the stored one, leaves as the new one
+  const Intent* open = nullptr;  ///< the item's command without a final answer
+  std::optional<PlannedCommand>
+      wanted;                 ///< what the rules want to send, if the device may be sent anything
+  bool needs_report = false;  ///< no decision without a newer ProfileList
 };
 
 /// Sets state, reason and due time; `state_since` moves only when the state changes.

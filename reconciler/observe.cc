@@ -38,11 +38,12 @@ void Hear(Step& step) {
   enrollment.push_count = 0;
 }
 
-/// Compares a serial number that the device just said with the known one; another one means that two devices share a UDID.
+/// Compares a serial number that the device just said with the known one; another one means that
+/// two devices share a UDID.
 void CheckSerial(Step& step, const std::string& reported) {
   Enrollment& enrollment = step.out.enrollment;
-  if (reported.empty() || enrollment.serial_number.empty() || reported == enrollment.serial_number ||
-      enrollment.status == EnrollmentStatus::kQuarantined) {
+  if (reported.empty() || enrollment.serial_number.empty() ||
+      reported == enrollment.serial_number || enrollment.status == EnrollmentStatus::kQuarantined) {
     return;
   }
   enrollment.status = EnrollmentStatus::kQuarantined;
@@ -65,12 +66,13 @@ void BeginEpoch(Step& step) {
   step.out.queue_lost = true;
 }
 
-/// A device that speaks is enrolled, whatever event got lost before. Its last words may overtake its CheckOut.
+/// A device that speaks is enrolled, whatever event got lost before. Its last words may overtake
+/// its CheckOut.
 void ProveEnrolled(Step& step) {
   Enrollment& enrollment = step.out.enrollment;
-  const bool came_back =
-      enrollment.status == EnrollmentStatus::kCheckedOut && enrollment.authenticated_at &&
-      step.event.created_at > *enrollment.authenticated_at + kLateEventAfter;
+  const bool came_back = enrollment.status == EnrollmentStatus::kCheckedOut &&
+                         enrollment.authenticated_at &&
+                         step.event.created_at > *enrollment.authenticated_at + kLateEventAfter;
   if (enrollment.status != EnrollmentStatus::kAuthenticated && !came_back) return;
   if (came_back) {
     BeginEpoch(step);
@@ -125,7 +127,8 @@ void Apply(Step& step, const TokenUpdateEvent& event) {
     if (*event.awaiting_configuration) enrollment.ask_first = false;
   }
   enrollment.push_unregistered = false;
-  enrollment.enrolled_at = std::max(step.event.created_at, enrollment.enrolled_at.value_or(step.event.created_at));
+  enrollment.enrolled_at =
+      std::max(step.event.created_at, enrollment.enrolled_at.value_or(step.event.created_at));
   enrollment.upstream = step.event.upstream;
   if (came_back) {
     enrollment.status = EnrollmentStatus::kEnrolled;
@@ -136,7 +139,8 @@ void Apply(Step& step, const TokenUpdateEvent& event) {
 
 void Apply(Step& step, const CheckOutEvent&) {
   Enrollment& enrollment = step.out.enrollment;
-  if (IsOlder(step, enrollment.enrolled_at) || enrollment.status == EnrollmentStatus::kCheckedOut) return;
+  if (IsOlder(step, enrollment.enrolled_at) || enrollment.status == EnrollmentStatus::kCheckedOut)
+    return;
   if (enrollment.status != EnrollmentStatus::kQuarantined) {
     enrollment.status = EnrollmentStatus::kCheckedOut;
     enrollment.authenticated_at = step.event.created_at;
@@ -251,7 +255,8 @@ Observation Observe(const std::optional<Enrollment>& known, const std::optional<
   out.enrollment = known ? *known : NewEnrollment(event, received_at);
   const bool late = received_at - event.created_at > kLateEventAfter;
   Step step{event, intent, received_at, late ? event.created_at : received_at, !known, out};
-  // What was said before the last Authenticate or CheckOut is about a device that may have been wiped since.
+  // What was said before the last Authenticate or CheckOut is about a device that may have been
+  // wiped since.
   if (!IsOlder(step, out.enrollment.authenticated_at)) {
     std::visit([&](const auto& body) { Apply(step, body); }, event.body);
   }

@@ -10,7 +10,8 @@ namespace director {
 
 /// How often the poll of an idle device is written down.
 inline constexpr Duration kSeenWriteInterval = std::chrono::minutes(5);
-/// Polls that come faster than this do not move `last_seen_at`, so that it tells when an answer was due.
+/// Polls that come faster than this do not move `last_seen_at`, so that it tells when an answer was
+/// due.
 inline constexpr Duration kPollWriteInterval = std::chrono::minutes(1);
 /// An event that took longer than this through the webhook does not prove that the device is awake.
 inline constexpr Duration kLateEventAfter = std::chrono::minutes(1);
@@ -18,21 +19,24 @@ inline constexpr Duration kLateEventAfter = std::chrono::minutes(1);
 /// What one event changes.
 struct Observation {
   Enrollment enrollment;
-  std::optional<Intent> intent;              ///< the answered intent as it is now, when it changed
-  std::optional<ProfileListReport> report;   ///< a ProfileList to keep, if it is not older than the kept one
-  bool enrollment_changed = false;           ///< `enrollment` has to be written
-  bool queue_lost = false;                   ///< the MDM dropped its queue: every open intent is lost
-  bool due = false;                          ///< something changed that a decision rests on
-  std::vector<std::string> happenings;       ///< sentences for the event list; most events have none
+  std::optional<Intent> intent;  ///< the answered intent as it is now, when it changed
+  std::optional<ProfileListReport>
+      report;                       ///< a ProfileList to keep, if it is not older than the kept one
+  bool enrollment_changed = false;  ///< `enrollment` has to be written
+  bool queue_lost = false;          ///< the MDM dropped its queue: every open intent is lost
+  bool due = false;                 ///< something changed that a decision rests on
+  std::vector<std::string> happenings;  ///< sentences for the event list; most events have none
 };
 
-/// Applies one event of a device to what is known about its enrollment. `known` is empty for an id never seen; `intent` is the journaled one
-/// that a result names, if there is one.
+/// Applies one event of a device to what is known about its enrollment. `known` is empty for an id
+/// never seen; `intent` is the journaled one that a result names, if there is one.
 ///
-/// Any event may be lost or come twice, late or out of order: nothing that was said before the last Authenticate or CheckOut counts, older facts
-/// and reports do not replace newer ones, a second answer to a command changes nothing, and any word from an unknown or
-/// half-enrolled id proves that it is enrolled; so does one that comes more than a minute after a CheckOut.
-/// An Authenticate with another serial number quarantines; a quarantined enrollment gives no reports. Pure; cannot fail.
+/// Any event may be lost or come twice, late or out of order: nothing that was said before the last
+/// Authenticate or CheckOut counts, older facts and reports do not replace newer ones, a second
+/// answer to a command changes nothing, and any word from an unknown or half-enrolled id proves
+/// that it is enrolled; so does one that comes more than a minute after a CheckOut. An Authenticate
+/// with another serial number quarantines; a quarantined enrollment gives no reports. Pure; cannot
+/// fail.
 Observation Observe(const std::optional<Enrollment>& known, const std::optional<Intent>& intent,
                     const MdmEvent& event, Timestamp received_at);
 

@@ -8,8 +8,9 @@
 namespace director {
 namespace {
 
-/// An enrollment whose TokenUpdate is overdue may be whole all the same, since a webhook can get lost: it is asked. It has been silent for longer
-/// than `awake_window` by then, so it is sent no change before it speaks.
+/// An enrollment whose TokenUpdate is overdue may be whole all the same, since a webhook can get
+/// lost: it is asked. It has been silent for longer than `awake_window` by then, so it is sent no
+/// change before it speaks.
 bool TakesCommands(const Enrollment& enrollment, const Settings& settings, Timestamp now) {
   return enrollment.status == EnrollmentStatus::kEnrolled ||
          (enrollment.status == EnrollmentStatus::kAuthenticated &&

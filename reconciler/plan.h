@@ -29,22 +29,24 @@ struct Plan {
   std::vector<PlannedCommand> commands;  ///< state-changing ones first, ProfileList last
   /// True when the device should be pushed (after the commands, if there are any).
   bool push = false;
-  std::vector<ItemRecord> items;        ///< one for each desired item, by identifier; others cease to exist
-  std::vector<ClosedIntent> closed;     ///< intents that are done with
-  std::vector<std::string> notes;       ///< sentences about the enrollment as a whole
-  Timestamp due_at;                     ///< when to decide again, if nothing happens before
-  bool wants_wake = false;              ///< a poll of the device must make it due
+  std::vector<ItemRecord>
+      items;  ///< one for each desired item, by identifier; others cease to exist
+  std::vector<ClosedIntent> closed;  ///< intents that are done with
+  std::vector<std::string> notes;    ///< sentences about the enrollment as a whole
+  Timestamp due_at;                  ///< when to decide again, if nothing happens before
+  bool wants_wake = false;           ///< a poll of the device must make it due
 };
 
 /// Decides for one enrollment. The only place where Director decides anything about a device.
 ///
-/// Pure: same input, same output; no clock, randomness, I/O. Cannot fail. Once its commands are journaled as
-/// intents and `items` and `closed` are stored, the same moment plans no command.
+/// Pure: same input, same output; no clock, randomness, I/O. Cannot fail. Once its commands are
+/// journaled as intents and `items` and `closed` are stored, the same moment plans no command.
 ///
-/// Promises, whatever the input: no removal without a fresh report that shows the profile, none of the enrollment profile
-/// or of a profile that is not ours or adopted; at most one state-changing command open per item; none to a device
-/// that has not been heard from within `awake_window`; nothing to an enrollment that is not enrolled;
-/// every desired item has a state, a reason and a due time.
+/// Promises, whatever the input: no removal without a fresh report that shows the profile, none of
+/// the enrollment profile or of a profile that is not ours or adopted; at most one state-changing
+/// command open per item; none to a device that has not been heard from within `awake_window`;
+/// nothing to an enrollment that is not enrolled; every desired item has a state, a reason and a
+/// due time.
 Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now);
 
 }  // namespace director

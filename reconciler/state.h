@@ -30,10 +30,12 @@ struct Enrollment {
   UpstreamName upstream;
   EnrollmentStatus status = EnrollmentStatus::kAuthenticated;
   std::string quarantine_reason;
-  /// Grows with each Authenticate, and with the first word after a CheckOut; what was known about an earlier epoch is no evidence any more.
+  /// Grows with each Authenticate, and with the first word after a CheckOut; what was known about
+  /// an earlier epoch is no evidence any more.
   std::int64_t epoch = 1;
-  /// True after an Authenticate of a known enrollment (it may be a renewal with everything still in place), and for an
-  /// enrollment whose Authenticate was not seen: the device is asked before anything is installed.
+  /// True after an Authenticate of a known enrollment (it may be a renewal with everything still in
+  /// place), and for an enrollment whose Authenticate was not seen: the device is asked before
+  /// anything is installed.
   bool ask_first = false;
   std::optional<bool> awaiting_configuration;
 
@@ -48,9 +50,10 @@ struct Enrollment {
 
   Timestamp first_seen_at;
   Timestamp last_seen_at;
-  /// Last Authenticate or CheckOut, by the upstream's clock; nothing that was said before it counts.
+  /// Last Authenticate or CheckOut, by the upstream's clock; nothing that was said before it
+  /// counts.
   std::optional<Timestamp> authenticated_at;
-  std::optional<Timestamp> enrolled_at;       ///< last TokenUpdate, by the upstream's clock
+  std::optional<Timestamp> enrolled_at;  ///< last TokenUpdate, by the upstream's clock
   std::optional<Timestamp> device_information_at;
 
   std::optional<Timestamp> report_wanted_at;  ///< an operator wants a ProfileList newer than this
@@ -82,12 +85,15 @@ struct DesiredAssignment {
   Presence presence = Presence::kPresent;
   PayloadUuid payload_uuid;  ///< the revision; empty when absent
   TargetKind target_kind = TargetKind::kAll;
-  std::string target;  ///< UDID, serial number or enrollment id as the owner wrote it; empty for all
-  /// Absent only: the owner names a profile that Director did not install and wants it removed all the same.
+  std::string
+      target;  ///< UDID, serial number or enrollment id as the owner wrote it; empty for all
+  /// Absent only: the owner names a profile that Director did not install and wants it removed all
+  /// the same.
   bool adopt = false;
   std::string source;
   Timestamp assigned_at;
-  /// Absent only: PayloadUUIDs of every revision ever stored under this identifier. A profile that shows one of them is ours.
+  /// Absent only: PayloadUUIDs of every revision ever stored under this identifier. A profile that
+  /// shows one of them is ours.
   std::vector<PayloadUuid> known_payload_uuids;
 };
 
@@ -107,7 +113,8 @@ Result<ItemState> ParseItemState(std::string_view name);
 /// Every state, in the order above.
 const std::vector<ItemState>& AllItemStates();
 
-/// History and standing of one item on one enrollment. The reconciler writes it; the store keeps it.
+/// History and standing of one item on one enrollment. The reconciler writes it; the store keeps
+/// it.
 struct ItemRecord {
   PayloadIdentifier payload_identifier;
   Presence presence = Presence::kPresent;
@@ -115,14 +122,15 @@ struct ItemRecord {
   std::int64_t epoch = 0;
 
   ItemState state = ItemState::kPending;
-  std::string reason;      ///< a sentence for an administrator
+  std::string reason;  ///< a sentence for an administrator
   Timestamp state_since;
   std::optional<Timestamp> due_at;  ///< when it is looked at again; empty: with the enrollment
 
   int attempts = 0;  ///< failed attempts at this target; NotNow is none
   std::optional<Timestamp> next_attempt_at;
   std::optional<Timestamp> acknowledged_at;
-  std::optional<Timestamp> settled_at;   ///< last final answer to a command for this item; older reports prove nothing
+  std::optional<Timestamp>
+      settled_at;  ///< last final answer to a command for this item; older reports prove nothing
   std::optional<Timestamp> verified_at;  ///< the report that first showed it right, this time
 
   bool parked = false;
@@ -165,14 +173,15 @@ struct Intent {
   int not_now_count = 0;
   std::optional<Timestamp> not_now_at;
   ErrorClass error_class = ErrorClass::kUnknown;  ///< for kFailed and kRefused
-  std::string error;                              ///< Apple's or the server's words; for kFailed, kRefused, kNotSent
+  std::string error;  ///< Apple's or the server's words; for kFailed, kRefused, kNotSent
 };
 
 /// A device's last ProfileList.
 struct ProfileListReport {
   std::int64_t epoch = 0;
-  Timestamp reported_at;              ///< the upstream's time
-  std::optional<Timestamp> asked_at;  ///< when our question was journaled; empty when somebody else asked
+  Timestamp reported_at;  ///< the upstream's time
+  std::optional<Timestamp>
+      asked_at;  ///< when our question was journaled; empty when somebody else asked
   std::vector<ReportedProfile> profiles;
 };
 
@@ -190,8 +199,10 @@ struct Snapshot {
 
 /// The knobs of the decision. Defaults are for production.
 struct Settings {
-  Duration awake_window = std::chrono::minutes(2);  ///< a device heard from within this time can be sent changes
-  Duration token_update_wait = std::chrono::minutes(10);  ///< after Authenticate, before the device is asked anyway
+  Duration awake_window =
+      std::chrono::minutes(2);  ///< a device heard from within this time can be sent changes
+  Duration token_update_wait =
+      std::chrono::minutes(10);  ///< after Authenticate, before the device is asked anyway
   Duration profile_list_interval = std::chrono::hours(6);
   Duration device_information_interval = std::chrono::hours(24);
   Duration removal_evidence_age_max = std::chrono::minutes(15);
@@ -207,11 +218,14 @@ struct Settings {
   Duration push_delay_max = std::chrono::hours(24);
   Duration not_now_push_delay_min = std::chrono::minutes(15);
 
-  Duration question_delay_min = std::chrono::minutes(1);  ///< between two ProfileLists that follow no change
+  Duration question_delay_min =
+      std::chrono::minutes(1);  ///< between two ProfileLists that follow no change
 
-  Duration lost_after = std::chrono::minutes(10);  ///< heard from this long after a command without an answer to it: lost
+  Duration lost_after = std::chrono::minutes(
+      10);  ///< heard from this long after a command without an answer to it: lost
   Duration not_now_lost_after = std::chrono::hours(6);
-  /// A poll fetches what waited for it; the answer is given this long before the command is taken as lost.
+  /// A poll fetches what waited for it; the answer is given this long before the command is taken
+  /// as lost.
   Duration answer_time_max = std::chrono::seconds(30);
 };
 

@@ -11,7 +11,7 @@ constexpr const char* kSelectEnrollment =
     "quarantine_reason, epoch, ask_first, awaiting_configuration, serial_number, os_version, "
     "build_version, product_name, model_name, device_name, user_short_name, is_supervised, "
     "first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at, "
-    "push_count, pushed_at, push_unregistered, wants_wake "
+    "push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at "
     "FROM enrollments WHERE enrollment_id = ?";
 
 /// The channels of every device that answers to the name; a device's names are its user channels'
@@ -74,6 +74,7 @@ Enrollment ReadEnrollment(SqliteRow& row) {
   e.pushed_at = row.OptionalTime();
   e.push_unregistered = row.Flag();
   e.wants_wake = row.Flag();
+  e.report_wanted_at = row.OptionalTime();
   return e;
 }
 

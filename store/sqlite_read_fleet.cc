@@ -17,7 +17,8 @@ constexpr const char* kCountItems =
 constexpr const char* kSelectOldestWaiting =
     "SELECT enrollment_id, payload_identifier, state, state_since, reason "
     "FROM items INDEXED BY items_waiting "
-    "WHERE state <> 'verified' ORDER BY state_since, enrollment_id, payload_identifier LIMIT 1";
+    "WHERE state NOT IN ('verified', 'blocked') ORDER BY state_since, enrollment_id, "
+    "payload_identifier LIMIT 1";
 constexpr const char* kCountDue = "SELECT COUNT(*) FROM enrollments WHERE due_at <= ?";
 constexpr const char* kCountDeadLetters = "SELECT COUNT(*) FROM dead_letters";
 

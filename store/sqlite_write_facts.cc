@@ -15,7 +15,7 @@ constexpr const char* kUpdateEnrollment =
     "model_name = ?9, device_name = ?10, user_short_name = ?11, is_supervised = ?12, "
     "first_seen_at = ?13, last_seen_at = ?14, authenticated_at = ?15, enrolled_at = ?16, "
     "device_information_at = ?17, push_count = ?18, pushed_at = ?19, push_unregistered = ?20, "
-    "wants_wake = ?21 WHERE enrollment_id = ?1";
+    "wants_wake = ?21, report_wanted_at = ?22 WHERE enrollment_id = ?1";
 constexpr const char* kUpdateIdentity =
     "UPDATE enrollments SET device_id = ?2, channel_type = ?3, udid = ?4, user_id = ?5, "
     "upstream = ?6, status = ?7, serial_number = ?8 WHERE enrollment_id = ?1 "
@@ -26,9 +26,10 @@ constexpr const char* kInsertEnrollment =
     "status, serial_number, quarantine_reason, epoch, ask_first, awaiting_configuration, "
     "os_version, build_version, product_name, model_name, device_name, user_short_name, "
     "is_supervised, first_seen_at, last_seen_at, authenticated_at, enrolled_at, "
-    "device_information_at, push_count, pushed_at, push_unregistered, wants_wake, due_at, version) "
+    "device_information_at, push_count, pushed_at, push_unregistered, wants_wake, "
+    "report_wanted_at, due_at, version) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
-    "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?21, 1)";
+    "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?21, 1)";
 
 constexpr const char* kUpsertIntent =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
@@ -67,8 +68,8 @@ constexpr const char* kInsertDeadLetter =
     "INSERT INTO dead_letters (received_at, upstream, reason, size_bytes, body) "
     "VALUES (?, ?, ?, ?, ?)";
 
-/// The columns that both the update and the insert set from `quarantine_reason` to `wants_wake`,
-/// but for the serial number.
+/// The columns that both the update and the insert set from `quarantine_reason` to
+/// `report_wanted_at`, but for the serial number.
 void BindFacts(SqliteStatement& statement, const Enrollment& e) {
   statement.Bind(e.quarantine_reason)
       .Bind(e.epoch)
@@ -89,7 +90,8 @@ void BindFacts(SqliteStatement& statement, const Enrollment& e) {
       .Bind(e.push_count)
       .Bind(e.pushed_at)
       .BindFlag(e.push_unregistered)
-      .BindFlag(e.wants_wake);
+      .BindFlag(e.wants_wake)
+      .Bind(e.report_wanted_at);
 }
 
 void BindIdentity(SqliteStatement& statement, const Enrollment& e) {

@@ -36,7 +36,8 @@ enum class AssignmentChannel { kDevice, kUser };
 std::string_view AssignmentChannelName(AssignmentChannel channel);
 Result<AssignmentChannel> ParseAssignmentChannel(std::string_view name);
 
-/// Who shall have, or not have, an item. Unique by (payload_identifier, channel, target_kind, target).
+/// Who shall have, or not have, an item. Unique by (payload_identifier, channel, target_kind,
+/// target).
 struct Assignment {
   std::int64_t assignment_id = 0;
   PayloadIdentifier payload_identifier;
@@ -65,7 +66,8 @@ struct DeadLetter {
   Timestamp received_at;
   UpstreamName upstream;
   std::string reason;
-  std::string body;  ///< at most `kDeadLetterBodyMaxBytes`; holds whatever was sent: show to operators only
+  std::string
+      body;  ///< at most `kDeadLetterBodyMaxBytes`; holds whatever was sent: show to operators only
   std::int64_t size_bytes = 0;  ///< of the whole body
 };
 inline constexpr std::size_t kDeadLetterBodyMaxBytes = 64 * 1024;
@@ -110,7 +112,7 @@ struct EnrollmentFilter {
 
 /// A page of a list: rows after `after` in the order of the key.
 struct PageRequest {
-  std::string after;       ///< key of the last row of the page before; empty for the first page
+  std::string after;        ///< key of the last row of the page before; empty for the first page
   std::size_t limit = 100;  ///< 1 .. 1000
 };
 
@@ -127,7 +129,8 @@ struct ItemCount {
   std::int64_t count = 0;
 };
 
-/// The item that has waited longest without being verified.
+/// The item that has waited longest without being verified; what a safety rule blocks waits for
+/// nothing.
 struct OldestWaiting {
   EnrollmentId enrollment_id;
   PayloadIdentifier payload_identifier;
@@ -140,12 +143,12 @@ struct FleetCounts {
   std::map<EnrollmentStatus, std::int64_t> enrollments;
   std::vector<ItemCount> items;  ///< by identifier, then state
   std::optional<OldestWaiting> oldest_waiting;
-  std::int64_t due = 0;           ///< enrollments whose due time has come
+  std::int64_t due = 0;  ///< enrollments whose due time has come
   std::int64_t dead_letters = 0;
 };
 
-/// Reads within one consistent view. Errors everywhere: kUnavailable (database out of reach, disk), kCorrupt (a row that
-/// cannot be read back); kNotFound only where it is named.
+/// Reads within one consistent view. Errors everywhere: kUnavailable (database out of reach, disk),
+/// kCorrupt (a row that cannot be read back); kNotFound only where it is named.
 class StoreReader {
  public:
   virtual ~StoreReader() = default;
@@ -156,10 +159,12 @@ class StoreReader {
   virtual Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
       const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) = 0;
   /// Everything that `Reconcile` needs but the upstream's health. kNotFound for an unknown id.
-  /// An assignment matches when its channel fits and it is for all or its target is the UDID, serial number (of this enrollment or of the device channel it
-  /// belongs to) or enrollment id (of either), letter case aside.
+  /// An assignment matches when its channel fits and it is for all or its target is the UDID,
+  /// serial number (of this enrollment or of the device channel it belongs to) or enrollment id (of
+  /// either), letter case aside.
   virtual Result<Snapshot> LoadSnapshot(const EnrollmentId& id) = 0;
-  /// Enrollment ids for what a person calls a device: enrollment id, UDID or serial number, letter case aside. Device channel first.
+  /// Enrollment ids for what a person calls a device: enrollment id, UDID or serial number, letter
+  /// case aside. Device channel first.
   virtual Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) = 0;
 
   virtual Result<std::vector<EnrollmentRow>> ListEnrollments(const EnrollmentFilter& filter,
@@ -168,7 +173,8 @@ class StoreReader {
 
   /// kNotFound when there is none. With its mobileconfig.
   virtual Result<Revision> LoadRevision(const PayloadUuid& payload_uuid) = 0;
-  /// Newest first within an identifier, identifiers ascending; `identifier` empty for all. `after` is the payload_uuid of the last row before.
+  /// Newest first within an identifier, identifiers ascending; `identifier` empty for all. `after`
+  /// is the payload_uuid of the last row before.
   virtual Result<std::vector<Revision>> ListRevisions(const PayloadIdentifier& identifier,
                                                       const PageRequest& page) = 0;
   /// Ordered by assignment_id; `identifier` empty for all.
@@ -181,63 +187,77 @@ class StoreReader {
   virtual Result<std::vector<DeadLetter>> ListDeadLetters(const PageRequest& page) = 0;
 };
 
-/// Writes within one transaction: all of it happens or none. kInvalid from any of them means that the database refuses a value (an empty identifier,
-/// an unknown enrollment or revision, a CommandUUID in use); the transaction can then only fail, whatever `body` returns.
+/// Writes within one transaction: all of it happens or none. kInvalid from any of them means that
+/// the database refuses a value (an empty identifier, an unknown enrollment or revision, a
+/// CommandUUID in use); the transaction can then only fail, whatever `body` returns.
 class StoreWriter : public StoreReader {
  public:
   // What devices say.
-  /// Creates or replaces the facts. A new enrollment is due at its `last_seen_at`; otherwise due time, claim and version stay: call `MarkDue`
-  /// when a decision is concerned.
+  /// Creates or replaces the facts. A new enrollment is due at its `last_seen_at`; otherwise due
+  /// time, claim and version stay: call `MarkDue` when a decision is concerned.
   virtual Status SaveEnrollments(const std::vector<Enrollment>& enrollments) = 0;
-  /// Creates or replaces journaled intents by (enrollment, command_uuid). One that a plan has digested stays digested.
+  /// Creates or replaces journaled intents by (enrollment, command_uuid). One that a plan has
+  /// digested stays digested.
   virtual Status SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) = 0;
-  /// Closes every open intent of the enrollments as lost: the MDM dropped its queue. No plan digests them; later answers stay without effect.
+  /// Closes every open intent of the enrollments as lost: the MDM dropped its queue. No plan
+  /// digests them; later answers stay without effect.
   virtual Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) = 0;
-  /// Keeps a report unless a newer one (by epoch, then `reported_at`) of the same enrollment is kept already. Equal content costs no rewrite of the body.
+  /// Keeps a report unless a newer one (by epoch, then `reported_at`) of the same enrollment is
+  /// kept already. Equal content costs no rewrite of the body.
   virtual Status SaveReports(
       const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports) = 0;
-  /// Makes enrollments due at `at` at the latest, and lets plans that were made before fail their commit.
+  /// Makes enrollments due at `at` at the latest, and lets plans that were made before fail their
+  /// commit.
   virtual Status MarkDue(const std::vector<EnrollmentId>& ids, Timestamp at) = 0;
   virtual Status AddHappenings(const std::vector<Happening>& happenings) = 0;
   virtual Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) = 0;
 
   // The loop.
-  /// Takes up to `limit` enrollments whose due time has come and that no living lease holds, oldest first, until `lease_until`.
+  /// Takes up to `limit` enrollments whose due time has come and that no living lease holds, oldest
+  /// first, until `lease_until`.
   virtual Result<std::vector<Claim>> ClaimDue(Timestamp now, Timestamp lease_until,
                                               std::size_t limit) = 0;
   /// The earliest due time of all, leases respected; empty when there is no enrollment.
   virtual Result<std::optional<Timestamp>> NextDueAt(Timestamp now) = 0;
-  /// Stores a plan and journals its commands as kJournaled, counts the push, sets the next due time. The claim goes on until `EndClaims`, so
-  /// that nobody else sends to the enrollment meanwhile. False, with nothing stored, the claim ended and the enrollment due
-  /// again, when something changed since the claim: decide again.
+  /// Stores a plan and journals its commands as kJournaled, counts the push, sets the next due
+  /// time. The claim goes on until `EndClaims`, so that nobody else sends to the enrollment
+  /// meanwhile. False, with nothing stored, the claim ended and the enrollment due again, when
+  /// something changed since the claim: decide again.
   virtual Result<bool> CommitPlan(const PlanCommit& commit, Timestamp now) = 0;
-  /// Ends claims after their commands are sent. When something changed meanwhile, the enrollment is due as that said.
+  /// Ends claims after their commands are sent. When something changed meanwhile, the enrollment is
+  /// due as that said.
   virtual Status EndClaims(const std::vector<EnrollmentId>& ids) = 0;
   /// Ends a claim without a plan; the enrollment is due again at `due_at`.
   virtual Status ReleaseClaim(const Claim& claim, Timestamp due_at) = 0;
-  /// Journals a command anew under another CommandUUID before it is sent again in smaller batches. Only intents still kJournaled move.
+  /// Journals a command anew under another CommandUUID before it is sent again in smaller batches.
+  /// Only intents still kJournaled move.
   virtual Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
                              const std::vector<EnrollmentId>& ids) = 0;
-  /// Takes the outcome into intents that are still kJournaled or kUnknown; an answer of the device that came first stays. Outcomes
-  /// other than kSent make the enrollment due.
+  /// Takes the outcome into intents that are still kJournaled or kUnknown; an answer of the device
+  /// that came first stays. Outcomes other than kSent make the enrollment due.
   virtual Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) = 0;
   /// Remembers that the push tokens are dead; makes nobody due.
   virtual Status MarkUnregistered(const std::vector<EnrollmentId>& ids) = 0;
-  /// After a start of the only process: claims end, intents still kJournaled are of unknown outcome, their enrollments are due.
+  /// After a start of the only process: claims end, intents still kJournaled are of unknown
+  /// outcome, their enrollments are due.
   virtual Status RecoverJournaled(Timestamp now) = 0;
 
   // What owners want.
-  /// Stores a revision; an existing one with the same payload_uuid stays as it is. True when it is new.
+  /// Stores a revision; an existing one with the same payload_uuid stays as it is. True when it is
+  /// new.
   virtual Result<bool> SaveRevision(const Revision& revision) = 0;
-  /// Creates or replaces by the unique key (letter case of the target aside; the assignment_id stays), makes every enrollment that it may concern due; returns the assignment_id.
+  /// Creates or replaces by the unique key (letter case of the target aside; the assignment_id
+  /// stays), makes every enrollment that it may concern due; returns the assignment_id.
   virtual Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) = 0;
   /// kNotFound when it does not exist. Makes every enrollment that it concerned due.
   virtual Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) = 0;
-  /// Unparks an item (attempts and back-off forgotten) and makes the enrollment due. kNotFound when there is no such item.
+  /// Unparks an item (attempts and back-off forgotten) and makes the enrollment due. kNotFound when
+  /// there is no such item.
   virtual Status RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,
                            Timestamp now) = 0;
 
-  /// Deletes closed intents older than `keep`, and the oldest happenings and dead letters beyond their bounds; at most `limit` rows of each.
+  /// Deletes closed intents older than `keep`, and the oldest happenings and dead letters beyond
+  /// their bounds; at most `limit` rows of each.
   virtual Status Prune(Timestamp now, Duration keep, std::size_t limit) = 0;
 };
 
@@ -249,9 +269,10 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  /// Runs `body` in one transaction and commits when it succeeds; any error rolls back and is returned. After an OK return the
-  /// change survives a crash of the process and, on disk, of the machine. Writers wait for each other (at most 10 s, then kUnavailable).
-  /// Neither call may be made from within a `body`.
+  /// Runs `body` in one transaction and commits when it succeeds; any error rolls back and is
+  /// returned. After an OK return the change survives a crash of the process and, on disk, of the
+  /// machine. Writers wait for each other (at most 10 s, then kUnavailable). Neither call may be
+  /// made from within a `body`.
   virtual Status Write(const std::function<Status(StoreWriter&)>& body) = 0;
   virtual Status Read(const std::function<Status(StoreReader&)>& body) = 0;
 };

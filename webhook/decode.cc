@@ -18,7 +18,8 @@ constexpr std::size_t kJsonDepthMax = 32;
 constexpr Duration kFutureMax = std::chrono::minutes(5);
 constexpr Timestamp kNoTimeBefore = std::chrono::sys_days(std::chrono::year(2000) / 1 / 1);
 
-/// Topics whose property list is a check-in that Director reads. Source: NanoMDM and MicroMDM webhooks.
+/// Topics whose property list is a check-in that Director reads. Source: NanoMDM and MicroMDM
+/// webhooks.
 constexpr std::string_view kTopicAuthenticate = "mdm.Authenticate";
 constexpr std::string_view kTopicTokenUpdate = "mdm.TokenUpdate";
 constexpr std::string_view kTopicCheckOut = "mdm.CheckOut";
@@ -91,7 +92,8 @@ Result<MdmEvent> DecodeDeviceEvent(const Json& json, std::string_view topic, Mdm
   const char* key = topic == kTopicConnect ? "acknowledge_event" : "checkin_event";
   const auto found = json.find(key);
   if (found == json.end() || !found->is_object()) {
-    return Fail(InvalidField(key, fmt::format("missing for topic {}", Printable(topic, kTopicSizeMaxBytes))));
+    return Fail(InvalidField(
+        key, fmt::format("missing for topic {}", Printable(topic, kTopicSizeMaxBytes))));
   }
   Result<std::string> raw = RawPayload(*found);
   if (!raw) return Fail(raw.error());

@@ -40,6 +40,7 @@ CREATE TABLE enrollments (
   pushed_at INTEGER,
   push_unregistered INTEGER NOT NULL CHECK (push_unregistered IN (0, 1)),
   wants_wake INTEGER NOT NULL CHECK (wants_wake IN (0, 1)),
+  report_wanted_at INTEGER,  -- an operator wants a ProfileList newer than this
   due_at INTEGER NOT NULL,   -- when to decide again
   lease_until INTEGER,       -- a worker holds the claim until then
   version INTEGER NOT NULL   -- grows with everything that makes an earlier decision stale
@@ -98,7 +99,7 @@ CREATE TABLE items (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX items_state ON items (payload_identifier, state, presence);
-CREATE INDEX items_waiting ON items (state_since) WHERE state <> 'verified';
+CREATE INDEX items_waiting ON items (state_since) WHERE state NOT IN ('verified', 'blocked');
 
 CREATE TABLE intents (
   enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,

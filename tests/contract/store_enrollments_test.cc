@@ -28,6 +28,7 @@ Enrollment MakeFullEnrollment() {
   e.pushed_at = At(-20);
   e.push_unregistered = true;
   e.wants_wake = true;
+  e.report_wanted_at = FromUnixMs(1234567);
   return e;
 }
 

@@ -1,5 +1,3 @@
-#include "reconciler/plan.h"
-
 #include <rapidcheck.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 
 #include "base/random.h"
 #include "reconciler/observe.h"
+#include "reconciler/plan.h"
 #include "tests/support/check_plan.h"
 
 namespace director {
@@ -25,9 +24,10 @@ const std::vector<std::string> kRevisions = {"A", "B"};
 
 /// A moment around now: near ones as likely as far ones.
 rc::Gen<Timestamp> AnyTime() {
-  return rc::gen::map(rc::gen::element<std::int64_t>(0, 1, 5, 29, 30, 60, 119, 120, 300, 599, 600, 900, 901,
-                                                     3600, 5 * 3600, 7 * 3600, 86400, 90000),
-                      [](std::int64_t before) { return kNow - seconds(before); });
+  return rc::gen::map(
+      rc::gen::element<std::int64_t>(0, 1, 5, 29, 30, 60, 119, 120, 300, 599, 600, 900, 901, 3600,
+                                     5 * 3600, 7 * 3600, 86400, 90000),
+      [](std::int64_t before) { return kNow - seconds(before); });
 }
 
 Enrollment AnyEnrollment() {
@@ -95,9 +95,9 @@ ErrorClass AnyErrorClass() {
 Intent AnyIntent(int number) {
   Intent intent;
   intent.command_uuid = CommandUuid(fmt::format("c{}", number));
-  intent.request_type = std::string(
-      *rc::gen::element(request_type::kInstallProfile, request_type::kRemoveProfile,
-                        request_type::kProfileList, request_type::kDeviceInformation));
+  intent.request_type =
+      std::string(*rc::gen::element(request_type::kInstallProfile, request_type::kRemoveProfile,
+                                    request_type::kProfileList, request_type::kDeviceInformation));
   if (intent.request_type == request_type::kInstallProfile) {
     intent.payload_uuid = PayloadUuid(*rc::gen::elementOf(kRevisions));
   }
@@ -106,10 +106,10 @@ Intent AnyIntent(int number) {
     intent.payload_identifier = PayloadIdentifier(*rc::gen::elementOf(kIdentifiers));
   }
   intent.epoch = *rc::gen::inRange(1, 3);
-  intent.state = *rc::gen::element(
-      IntentState::kJournaled, IntentState::kSent, IntentState::kUnknown, IntentState::kNotNow,
-      IntentState::kAcknowledged, IntentState::kFailed, IntentState::kNotSent, IntentState::kRefused,
-      IntentState::kLost);
+  intent.state =
+      *rc::gen::element(IntentState::kJournaled, IntentState::kSent, IntentState::kUnknown,
+                        IntentState::kNotNow, IntentState::kAcknowledged, IntentState::kFailed,
+                        IntentState::kNotSent, IntentState::kRefused, IntentState::kLost);
   intent.journaled_at = *AnyTime();
   if (*rc::gen::arbitrary<bool>()) intent.answered_at = *AnyTime();
   intent.not_now_count = *rc::gen::inRange(0, 6);
@@ -124,7 +124,8 @@ ItemRecord AnyRecord(const std::string& identifier) {
   ItemRecord item;
   item.payload_identifier = PayloadIdentifier(identifier);
   item.presence = *rc::gen::element(Presence::kPresent, Presence::kAbsent);
-  if (item.presence == Presence::kPresent) item.payload_uuid = PayloadUuid(*rc::gen::elementOf(kRevisions));
+  if (item.presence == Presence::kPresent)
+    item.payload_uuid = PayloadUuid(*rc::gen::elementOf(kRevisions));
   item.epoch = *rc::gen::inRange(1, 3);
   item.state = *rc::gen::elementOf(AllItemStates());
   item.reason = "As it was.";
@@ -138,7 +139,8 @@ ItemRecord AnyRecord(const std::string& identifier) {
     return item;
   }
   item.attempts = *rc::gen::inRange(0, 5);
-  if (*rc::gen::arbitrary<bool>()) item.next_attempt_at = kNow + seconds(*rc::gen::element(-60, 0, 1, 3600));
+  if (*rc::gen::arbitrary<bool>())
+    item.next_attempt_at = kNow + seconds(*rc::gen::element(-60, 0, 1, 3600));
   item.parked = *rc::gen::inRange(0, 4) == 0;
   item.parked_build = *rc::gen::element<std::string>("", "22A");
   item.last_error = "No.";
@@ -202,7 +204,8 @@ TEST_CASE("nothing is removed from unknown or missing input") {
   });
 }
 
-/// A device that does what it is told, sleeps, and says NotNow now and then, with an MDM server that keeps a queue.
+/// A device that does what it is told, sleeps, and says NotNow now and then, with an MDM server
+/// that keeps a queue.
 class ModelDevice {
  public:
   ModelDevice(std::map<std::string, std::string> profiles, SeededRandom& random)
@@ -221,7 +224,8 @@ class ModelDevice {
   /// One decision, verified and stored.
   Plan Decide(Timestamp now) {
     const Plan plan = Reconcile(world_, settings_, now);
-    const std::string broken = test::Joined(test::PlanChecker(world_, settings_, now, plan).Check());
+    const std::string broken =
+        test::Joined(test::PlanChecker(world_, settings_, now, plan).Check());
     if (!broken.empty()) RC_LOG() << broken << test::DescribePlanInFull(plan);
     RC_ASSERT(broken.empty());
     world_ = test::CommitPlan(world_, plan, now);
@@ -297,17 +301,20 @@ bool HasConverged(const Plan& plan) {
                      [](const ItemRecord& item) { return item.state == ItemState::kVerified; });
 }
 
-TEST_CASE("an honest device that sleeps, loses events and says NotNow converges and is left alone") {
+TEST_CASE(
+    "an honest device that sleeps, loses events and says NotNow converges and is left alone") {
   ForAll("convergence", [] {
     std::map<std::string, std::string> there = {{"stranger", "S"}};
     for (const std::string& identifier : kIdentifiers) {
-      if (*rc::gen::arbitrary<bool>()) there[identifier] = *rc::gen::element<std::string>("A", "B", "X");
+      if (*rc::gen::arbitrary<bool>())
+        there[identifier] = *rc::gen::element<std::string>("A", "B", "X");
     }
     // Not RapidCheck's own choices: it would shrink towards a device whose every word is lost.
     SeededRandom random(*rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>()));
     ModelDevice device(there, random);
     for (const std::string& identifier : kIdentifiers) {
-      DesiredAssignment a = AnyAssignment(static_cast<std::int64_t>(device.world().assignments.size()) + 1);
+      DesiredAssignment a =
+          AnyAssignment(static_cast<std::int64_t>(device.world().assignments.size()) + 1);
       a.payload_identifier = PayloadIdentifier(identifier);
       a.adopt = a.presence == Presence::kAbsent;
       device.world().assignments.push_back(a);
@@ -319,7 +326,8 @@ TEST_CASE("an honest device that sleeps, loses events and says NotNow converges 
     int rounds = 0;
     while (!HasConverged(plan)) {
       RC_ASSERT(++rounds < 200);
-      // Sometimes it polls when it is pushed or by itself, else time passes until the decision is due.
+      // Sometimes it polls when it is pushed or by itself, else time passes until the decision is
+      // due.
       if (plan.push || random.Below(3) == 0) {
         now = device.Poll(now + seconds(random.Below(60) + 1));
       } else {

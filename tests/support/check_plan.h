@@ -2,17 +2,22 @@
 
 // One decision as three strings: the world, the time, the expected plan.
 //
-// World, one thing a line; times are offsets from the time of the decision, such as -10s or +5m; `_` stands for a space in texts:
-//   enrollment seen=-10s enrolled epoch=2 ask_first build=22A1 product=Mac15,3 info=none pushed=-5m pushes=2 unregistered
+// World, one thing a line; times are offsets from the time of the decision, such as -10s or +5m;
+// `_` stands for a space in texts:
+//   enrollment seen=-10s enrolled epoch=2 ask_first build=22A1 product=Mac15,3 info=none pushed=-5m
+//   pushes=2 unregistered
 //              report_wanted=-1m user
-//   want com.example.wifi A all by=ci            want com.example.wifi absent device=SERIAL adopt known=A,B
-//   report -5m asked=-6m epoch=1 com.example.wifi=A com.example.mdm=M!mdm com.example.dm=D!ddm
-//   intent InstallProfile com.example.wifi A sent -1m answered=-30s class=transient error=No_route. not_now=2@-10m epoch=1
-//   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1
+//   want com.example.wifi A all by=ci            want com.example.wifi absent device=SERIAL adopt
+//   known=A,B report -5m asked=-6m epoch=1 com.example.wifi=A com.example.mdm=M!mdm
+//   com.example.dm=D!ddm intent InstallProfile com.example.wifi A sent -1m answered=-30s
+//   class=transient error=No_route. not_now=2@-10m epoch=1 item com.example.wifi A acknowledged
+//   attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1
 //   upstream down=+5m problem=connection_refused
-// Intents are named c1, c2, ... in their order. DeviceInformation is an hour old unless `info` says otherwise.
+// Intents are named c1, c2, ... in their order. DeviceInformation is an hour old unless `info` says
+// otherwise.
 //
-// Plan: a line of commands and `push` (or `nothing`), then a line for each item with its state, then `closed c1 lost` lines.
+// Plan: a line of commands and `push` (or `nothing`), then a line for each item with its state,
+// then `closed c1 lost` lines.
 
 #include <fmt/core.h>
 
@@ -21,8 +26,8 @@
 #include <optional>
 #include <set>
 #include <sstream>
-#include <string>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -339,8 +344,8 @@ inline std::string DescribePlan(const Plan& plan) {
     text += fmt::format("{} {}\n", item.payload_identifier.value(), ItemStateName(item.state));
   }
   for (const ClosedIntent& closed : plan.closed) {
-    text += fmt::format("closed {} {}\n", closed.command_uuid.value(),
-                        IntentStateName(closed.state));
+    text +=
+        fmt::format("closed {} {}\n", closed.command_uuid.value(), IntentStateName(closed.state));
   }
   return text;
 }
@@ -358,7 +363,8 @@ inline std::string DescribePlanInFull(const Plan& plan) {
   return text + FormatTime(plan.due_at) + (plan.wants_wake ? " wants wake" : "");
 }
 
-/// The world right after the plan is stored: its commands journaled, its records kept, its closed intents gone.
+/// The world right after the plan is stored: its commands journaled, its records kept, its closed
+/// intents gone.
 inline Snapshot CommitPlan(Snapshot snapshot, const Plan& plan, Timestamp now) {
   std::erase_if(snapshot.intents, [&](const Intent& intent) {
     return std::any_of(plan.closed.begin(), plan.closed.end(), [&](const ClosedIntent& closed) {
@@ -407,7 +413,9 @@ class PlanChecker {
     if (!kept) broken_.push_back(what);
   }
 
-  static bool IsChange(const PlannedCommand& command) { return !command.payload_identifier.empty(); }
+  static bool IsChange(const PlannedCommand& command) {
+    return !command.payload_identifier.empty();
+  }
 
   bool StaysOpen(const Intent& intent) const {
     return IsOpen(intent.state) &&
@@ -441,9 +449,9 @@ class PlanChecker {
   void CheckCommand(const PlannedCommand& command) {
     const std::string name = DescribeCommand(command);
     const Enrollment& enrollment = snapshot_.enrollment;
-    const bool token_update_lost =
-        enrollment.status == EnrollmentStatus::kAuthenticated && !IsChange(command) &&
-        enrollment.last_seen_at + settings_.token_update_wait <= now_;
+    const bool token_update_lost = enrollment.status == EnrollmentStatus::kAuthenticated &&
+                                   !IsChange(command) &&
+                                   enrollment.last_seen_at + settings_.token_update_wait <= now_;
     Must(enrollment.status == EnrollmentStatus::kEnrolled || token_update_lost,
          name + " to one that is not enrolled");
     Must(!snapshot_.upstream_retry_at || *snapshot_.upstream_retry_at <= now_,
@@ -472,7 +480,8 @@ class PlanChecker {
     Must(!reported.empty(), name + " of what no report shows");
     if (snapshot_.profile_list) {
       const ProfileListReport& report = *snapshot_.profile_list;
-      const Timestamp seen_at = std::max(report.reported_at, report.asked_at.value_or(report.reported_at));
+      const Timestamp seen_at =
+          std::max(report.reported_at, report.asked_at.value_or(report.reported_at));
       Must(now_ <= seen_at + settings_.removal_evidence_age_max, name + " on stale evidence");
     }
     bool adopted = false;
@@ -480,10 +489,12 @@ class PlanChecker {
     for (const DesiredAssignment& a : deciding) {
       Must(a.presence == Presence::kAbsent, name + " of what is assigned as present");
       adopted = adopted || a.adopt;
-      for (const PayloadUuid& uuid : a.known_payload_uuids) known.insert(ToUpperAscii(uuid.value()));
+      for (const PayloadUuid& uuid : a.known_payload_uuids)
+        known.insert(ToUpperAscii(uuid.value()));
     }
     for (const ReportedProfile& profile : reported) {
-      Must(adopted || known.contains(ToUpperAscii(profile.payload_uuid)), name + " of a stranger's");
+      Must(adopted || known.contains(ToUpperAscii(profile.payload_uuid)),
+           name + " of a stranger's");
     }
   }
 
@@ -538,7 +549,8 @@ class PlanChecker {
     for (const ItemRecord& item : plan_.items) {
       const std::string& name = item.payload_identifier.value();
       recorded.push_back(item.payload_identifier);
-      Must(item.reason.size() > 1 && item.reason.back() == '.', name + " has no sentence: " + item.reason);
+      Must(item.reason.size() > 1 && item.reason.back() == '.',
+           name + " has no sentence: " + item.reason);
       Must(item.state_since > Timestamp() && item.state_since <= now_, name + " since when?");
       Must(item.epoch == snapshot_.enrollment.epoch, name + " is of another epoch");
       if (item.state == ItemState::kVerified) CheckVerified(item);
@@ -557,7 +569,8 @@ class PlanChecker {
     if (item.presence == Presence::kAbsent) return Must(reported.empty(), name + " is still there");
     Must(std::any_of(reported.begin(), reported.end(),
                      [&](const ReportedProfile& profile) {
-                       return EqualsIgnoreCaseAscii(profile.payload_uuid, item.payload_uuid.value());
+                       return EqualsIgnoreCaseAscii(profile.payload_uuid,
+                                                    item.payload_uuid.value());
                      }),
          name + " is not what was reported");
   }
@@ -571,7 +584,8 @@ class PlanChecker {
     }
   }
 
-  /// The same moment, decided again: the same; after the commit: nothing more, and no earlier due time.
+  /// The same moment, decided again: the same; after the commit: nothing more, and no earlier due
+  /// time.
   void CheckAgain() {
     Must(DescribePlanInFull(Reconcile(snapshot_, settings_, now_)) == DescribePlanInFull(plan_),
          "the same world was decided in two ways");
@@ -617,9 +631,10 @@ inline std::string Trimmed(const std::string& text) {
   return trimmed;
 }
 
-/// Three strings: the world, the time, the expected plan. Returns the plan for what is not in the notation.
-inline Plan CheckPlan(const std::string& world, const std::string& time, const std::string& expected,
-                      const Settings& settings = {}) {
+/// Three strings: the world, the time, the expected plan. Returns the plan for what is not in the
+/// notation.
+inline Plan CheckPlan(const std::string& world, const std::string& time,
+                      const std::string& expected, const Settings& settings = {}) {
   INFO(world);
   const Timestamp now = MustParseTime(time);
   const Plan plan = DecideChecked(ReadWorld(world, now), now, settings);

@@ -68,7 +68,8 @@ TEST_CASE("secrets are compared whole") {
 }
 
 TEST_CASE("errors name their kind for the log") {
-  CHECK(ErrorForLog(MakeError(ErrorKind::kUnknownOutcome, "no answer")) == "unknown_outcome: no answer");
+  CHECK(ErrorForLog(MakeError(ErrorKind::kUnknownOutcome, "no answer")) ==
+        "unknown_outcome: no answer");
   CHECK(ErrorForLog({ErrorKind::kRejected, "refused", "field", "HTTP 400"}) ==
         "rejected: refused (HTTP 400)");
   CHECK(InvalidField("name", "empty").field == "name");
@@ -102,13 +103,15 @@ TEST_CASE("log lines in logfmt quote what has to be quoted") {
 }
 
 TEST_CASE("log lines in JSON are one object") {
-  CHECK(Line(LogFormat::kJson, {{"count", std::int64_t{3}}, {"name", R"(say "hi"\)"}}) ==
-        R"({"time":"T","level":"warning","message":"it happened","count":"3","name":"say \"hi\"\\"})");
+  CHECK(
+      Line(LogFormat::kJson, {{"count", std::int64_t{3}}, {"name", R"(say "hi"\)"}}) ==
+      R"({"time":"T","level":"warning","message":"it happened","count":"3","name":"say \"hi\"\\"})");
 }
 
 TEST_CASE("no value breaks a log line, and none is long") {
   for (const LogFormat format : {LogFormat::kLogfmt, LogFormat::kJson}) {
-    const std::string line = Line(format, {{"error", "a\nlevel=error\x1B[0m\xFF\x7F" + std::string(5000, 'x')}});
+    const std::string line =
+        Line(format, {{"error", "a\nlevel=error\x1B[0m\xFF\x7F" + std::string(5000, 'x')}});
     CHECK(line.find('\n') == std::string::npos);
     CHECK(line.find('\x1B') == std::string::npos);
     CHECK(line.find("a?level=error?[0m??x") != std::string::npos);

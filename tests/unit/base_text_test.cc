@@ -1,9 +1,8 @@
-#include "base/text.h"
-
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
 #include "tests/support/catch.h"
 
 namespace director {
@@ -12,9 +11,14 @@ namespace {
 using std::string_literals::operator""s;
 
 TEST_CASE("base64 of RFC 4648") {
-  const std::vector<std::pair<std::string, std::string>> pairs = {
-      {"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-      {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}, {"\xFB\xFF\x00"s, "+/8A"}};
+  const std::vector<std::pair<std::string, std::string>> pairs = {{"", ""},
+                                                                  {"f", "Zg=="},
+                                                                  {"fo", "Zm8="},
+                                                                  {"foo", "Zm9v"},
+                                                                  {"foob", "Zm9vYg=="},
+                                                                  {"fooba", "Zm9vYmE="},
+                                                                  {"foobar", "Zm9vYmFy"},
+                                                                  {"\xFB\xFF\x00"s, "+/8A"}};
   for (const auto& [bytes, text] : pairs) {
     CHECK(EncodeBase64(bytes) == text);
     REQUIRE(DecodeBase64(text));
@@ -29,8 +33,8 @@ TEST_CASE("base64 may be wrapped and unpadded") {
 }
 
 TEST_CASE("what is not base64 is refused") {
-  for (const std::string& text : {"Z"s, "Zm9vY"s, "Zg="s, "Zg==="s, "Zg==Zg=="s, "Z=g="s, "="s, "===="s, "Zm9v-"s,
-                                 "Zm9_"s, "Zm9v\0"s, "Zm9\x80"s}) {
+  for (const std::string& text : {"Z"s, "Zm9vY"s, "Zg="s, "Zg==="s, "Zg==Zg=="s, "Z=g="s, "="s,
+                                  "===="s, "Zm9v-"s, "Zm9_"s, "Zm9v\0"s, "Zm9\x80"s}) {
     INFO(text);
     const Result<std::string> bytes = DecodeBase64(text);
     REQUIRE_FALSE(bytes);
@@ -39,15 +43,15 @@ TEST_CASE("what is not base64 is refused") {
 }
 
 TEST_CASE("UTF-8 is well-formed or not") {
-  for (const std::string& text : {""s, "plain"s, "\0"s, "\x7F"s, "\xC2\x80"s, "\xDF\xBF"s, "\xE0\xA0\x80"s,
-                                 "\xED\x9F\xBF"s, "\xEE\x80\x80"s, "\xEF\xBF\xBF"s, "\xF0\x90\x80\x80"s,
-                                 "\xF4\x8F\xBF\xBF"s}) {
+  for (const std::string& text :
+       {""s, "plain"s, "\0"s, "\x7F"s, "\xC2\x80"s, "\xDF\xBF"s, "\xE0\xA0\x80"s, "\xED\x9F\xBF"s,
+        "\xEE\x80\x80"s, "\xEF\xBF\xBF"s, "\xF0\x90\x80\x80"s, "\xF4\x8F\xBF\xBF"s}) {
     CHECK(IsValidUtf8(text));
   }
   for (const std::string& text :
-       {"\x80"s, "\xBF"s, "\xC0\x80"s, "\xC1\xBF"s, "\xC2"s, "\xC2\x20"s, "\xE0\x9F\xBF"s, "\xE2\x82"s,
-        "\xED\xA0\x80"s, "\xED\xBF\xBF"s, "\xF0\x8F\xBF\xBF"s, "\xF4\x90\x80\x80"s, "\xF5\x80\x80\x80"s,
-        "\xFF"s, "a\xF0\x9F\x98"s}) {
+       {"\x80"s, "\xBF"s, "\xC0\x80"s, "\xC1\xBF"s, "\xC2"s, "\xC2\x20"s, "\xE0\x9F\xBF"s,
+        "\xE2\x82"s, "\xED\xA0\x80"s, "\xED\xBF\xBF"s, "\xF0\x8F\xBF\xBF"s, "\xF4\x90\x80\x80"s,
+        "\xF5\x80\x80\x80"s, "\xFF"s, "a\xF0\x9F\x98"s}) {
     CHECK_FALSE(IsValidUtf8(text));
   }
 }

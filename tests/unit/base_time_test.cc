@@ -1,5 +1,4 @@
 #include "base/time.h"
-
 #include "tests/support/catch.h"
 
 namespace director {
@@ -24,13 +23,29 @@ TEST_CASE("RFC 3339 is parsed with any offset and fraction") {
 }
 
 TEST_CASE("anything else is no time") {
-  for (const std::string text :
-       {"", "now", "2026-11-22", "2026-11-22T00:08Z", "2026-11-22T00:08:42", "2026-11-22 00:08:42Z",
-        "2026-13-22T00:08:42Z", "2026-02-29T00:00:00Z", "2026-00-10T00:00:00Z", "2026-11-00T00:00:00Z",
-        "2026-11-22T24:00:00Z", "2026-11-22T00:60:00Z", "2026-11-22T00:00:61Z", "2026-11-22T00:08:42.Z",
-        "2026-11-22T00:08:42.0123456789Z", "2026-11-22T00:08:42Z ", " 2026-11-22T00:08:42Z",
-        "2026-11-22T00:08:42+1:00", "2026-11-22T00:08:42+24:00", "2026-11-22T00:08:42+01:60",
-        "-026-11-22T00:08:42Z", "2026-11-22T00:08:42+0100", "2O26-11-22T00:08:42Z"}) {
+  for (const std::string text : {"",
+                                 "now",
+                                 "2026-11-22",
+                                 "2026-11-22T00:08Z",
+                                 "2026-11-22T00:08:42",
+                                 "2026-11-22 00:08:42Z",
+                                 "2026-13-22T00:08:42Z",
+                                 "2026-02-29T00:00:00Z",
+                                 "2026-00-10T00:00:00Z",
+                                 "2026-11-00T00:00:00Z",
+                                 "2026-11-22T24:00:00Z",
+                                 "2026-11-22T00:60:00Z",
+                                 "2026-11-22T00:00:61Z",
+                                 "2026-11-22T00:08:42.Z",
+                                 "2026-11-22T00:08:42.0123456789Z",
+                                 "2026-11-22T00:08:42Z ",
+                                 " 2026-11-22T00:08:42Z",
+                                 "2026-11-22T00:08:42+1:00",
+                                 "2026-11-22T00:08:42+24:00",
+                                 "2026-11-22T00:08:42+01:60",
+                                 "-026-11-22T00:08:42Z",
+                                 "2026-11-22T00:08:42+0100",
+                                 "2O26-11-22T00:08:42Z"}) {
     INFO(text);
     const Result<Timestamp> at = ParseTime(text);
     REQUIRE_FALSE(at);
@@ -45,7 +60,8 @@ TEST_CASE("times are rendered in UTC with seconds") {
 }
 
 TEST_CASE("times far from today survive") {
-  for (const std::string text : {"0001-01-01T00:00:00Z", "1600-02-29T12:00:00Z", "9999-12-31T23:59:59Z"}) {
+  for (const std::string text :
+       {"0001-01-01T00:00:00Z", "1600-02-29T12:00:00Z", "9999-12-31T23:59:59Z"}) {
     const Result<Timestamp> at = ParseTime(text);
     REQUIRE(at);
     CHECK(FormatTime(*at) == text);
@@ -73,8 +89,8 @@ TEST_CASE("durations are parsed with one unit") {
   CHECK(*ParseDuration("7d") == hours(168));
   CHECK(*ParseDuration("0s") == seconds(0));
   CHECK(ParseDuration("3653d"));
-  for (const std::string text : {"", "5", "m", "-5m", "+5m", " 5m", "5 m", "5m ", "1h30m", "1.5h", "5M",
-                                 "3654d", "99999999999999999999s", "9223372036854775807d"}) {
+  for (const std::string text : {"", "5", "m", "-5m", "+5m", " 5m", "5 m", "5m ", "1h30m", "1.5h",
+                                 "5M", "3654d", "99999999999999999999s", "9223372036854775807d"}) {
     INFO(text);
     const Result<Duration> duration = ParseDuration(text);
     REQUIRE_FALSE(duration);

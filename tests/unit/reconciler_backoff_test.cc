@@ -1,8 +1,7 @@
-#include "reconciler/backoff.h"
-
 #include <set>
 #include <string>
 
+#include "reconciler/backoff.h"
 #include "tests/support/catch.h"
 
 namespace director {

@@ -1,6 +1,5 @@
-#include "reconciler/observe.h"
-
 #include "mdm/command.h"
+#include "reconciler/observe.h"
 #include "tests/support/catch.h"
 
 namespace director {
@@ -160,7 +159,8 @@ TEST_CASE("TokenUpdate before its Authenticate") {
   CHECK_FALSE(late.enrollment.ask_first);
 }
 
-TEST_CASE("an Authenticate of a known enrollment begins an epoch and asks first: it may be a renewal") {
+TEST_CASE(
+    "an Authenticate of a known enrollment begins an epoch and asks first: it may be a renewal") {
   Enrollment known = Known();
   known.awaiting_configuration = true;
   known.device_information_at = kNow - hours(2);
@@ -205,7 +205,8 @@ TEST_CASE("AwaitingConfiguration that is absent is not false") {
   CHECK(See(known, TokenUpdateEvent{false, {}}).enrollment.awaiting_configuration == false);
 }
 
-TEST_CASE("a TokenUpdate revives pushes and says nothing new about an enrollment that is complete") {
+TEST_CASE(
+    "a TokenUpdate revives pushes and says nothing new about an enrollment that is complete") {
   Enrollment known = Known();
   known.push_unregistered = true;
   const Observation token = See(known, TokenUpdateEvent{});
@@ -231,7 +232,8 @@ TEST_CASE("CheckOut ends an enrollment") {
                                           Answer(CommandStatus::kAcknowledged)};
     for (const EventBody& word : words) {
       INFO(EventName(word));
-      for (const Timestamp at : {kNow - seconds(1), kNow - hours(100), kNow - hours(100) + seconds(1)}) {
+      for (const Timestamp at :
+           {kNow - seconds(1), kNow - hours(100), kNow - hours(100) + seconds(1)}) {
         CHECK(See(out.enrollment, word, at).enrollment.status == EnrollmentStatus::kCheckedOut);
       }
     }
@@ -251,7 +253,8 @@ TEST_CASE("CheckOut ends an enrollment") {
   SECTION("a device that goes on polling is enrolled: both got lost") {
     CHECK(See(out.enrollment, IdleEvent{}, kNow + seconds(2)).enrollment.status ==
           EnrollmentStatus::kCheckedOut);
-    const Observation polls = Observe(out.enrollment, {}, Event(IdleEvent{}, kNow + minutes(2)), kNow + minutes(2));
+    const Observation polls =
+        Observe(out.enrollment, {}, Event(IdleEvent{}, kNow + minutes(2)), kNow + minutes(2));
     CHECK(polls.enrollment.status == EnrollmentStatus::kEnrolled);
     CHECK(polls.enrollment.epoch == 2);
     CHECK(polls.enrollment.ask_first);
@@ -276,9 +279,10 @@ TEST_CASE("another serial number quarantines, once, and everything in flight is 
   CHECK(seen.enrollment.serial_number == "C02A");
   CHECK(seen.enrollment.epoch == 1);
   CHECK(seen.due);
-  CHECK(seen.enrollment.quarantine_reason ==
-        "the UDID belonged to serial number C02A and came with C02B at 2026-11-22T12:00:00Z. Nothing "
-        "is sent until an operator releases it.");
+  CHECK(
+      seen.enrollment.quarantine_reason ==
+      "the UDID belonged to serial number C02A and came with C02B at 2026-11-22T12:00:00Z. Nothing "
+      "is sent until an operator releases it.");
   CHECK(seen.happenings.size() == 1);
   CHECK(See(seen.enrollment, Authenticate("C02C"), kNow + seconds(1)).happenings.empty());
   const std::vector<EventBody> words = {Authenticate("C02A"), TokenUpdateEvent{}, CheckOutEvent{},
@@ -357,8 +361,9 @@ TEST_CASE("an answer closes the intent with its time") {
 
 TEST_CASE("an error is classed and told in Apple's words") {
   ResultEvent result = Answer(CommandStatus::kError);
-  result.error_chain = {{4001, "MCInstallationErrorDomain", "", "The profile could not be installed"},
-                        {4009, "MCInstallationErrorDomain", "Das Gerät ist gesperrt", ""}};
+  result.error_chain = {
+      {4001, "MCInstallationErrorDomain", "", "The profile could not be installed"},
+      {4009, "MCInstallationErrorDomain", "Das Gerät ist gesperrt", ""}};
   const Observation seen = See(Recent(), result, kNow, Sent());
   REQUIRE(seen.intent);
   CHECK(seen.intent->state == IntentState::kFailed);
@@ -388,9 +393,12 @@ TEST_CASE("NotNow is counted once for each time it is said") {
   CHECK(first.intent->not_now_count == 1);
   CHECK(first.intent->not_now_at == kNow - seconds(2));
   CHECK_FALSE(first.intent->answered_at);
-  CHECK_FALSE(See(Recent(), Answer(CommandStatus::kNotNow), kNow - seconds(2), first.intent).intent);
-  CHECK_FALSE(See(Recent(), Answer(CommandStatus::kNotNow), kNow - seconds(3), first.intent).intent);
-  CHECK(See(Recent(), Answer(CommandStatus::kNotNow), kNow, first.intent).intent->not_now_count == 2);
+  CHECK_FALSE(
+      See(Recent(), Answer(CommandStatus::kNotNow), kNow - seconds(2), first.intent).intent);
+  CHECK_FALSE(
+      See(Recent(), Answer(CommandStatus::kNotNow), kNow - seconds(3), first.intent).intent);
+  CHECK(See(Recent(), Answer(CommandStatus::kNotNow), kNow, first.intent).intent->not_now_count ==
+        2);
   CHECK(See(Recent(), Answer(CommandStatus::kAcknowledged), kNow, first.intent).intent->state ==
         IntentState::kAcknowledged);
 }
@@ -398,8 +406,9 @@ TEST_CASE("NotNow is counted once for each time it is said") {
 TEST_CASE("a second answer changes nothing") {
   Intent done = Sent();
   done.state = IntentState::kAcknowledged;
-  for (const CommandStatus status : {CommandStatus::kNotNow, CommandStatus::kError,
-                                     CommandStatus::kAcknowledged, CommandStatus::kCommandFormatError}) {
+  for (const CommandStatus status :
+       {CommandStatus::kNotNow, CommandStatus::kError, CommandStatus::kAcknowledged,
+        CommandStatus::kCommandFormatError}) {
     const Observation seen = See(Recent(), Answer(status), kNow, done);
     CHECK_FALSE(seen.intent);
     CHECK_FALSE(seen.due);
@@ -441,7 +450,8 @@ TEST_CASE("a list in an answer that is no success is no report") {
 TEST_CASE("answers from before the last Authenticate prove nothing") {
   Enrollment again = Recent();
   again.authenticated_at = kNow - seconds(10);
-  const Observation seen = See(again, ListOf("wifi"), kNow - seconds(11), Sent(request_type::kProfileList));
+  const Observation seen =
+      See(again, ListOf("wifi"), kNow - seconds(11), Sent(request_type::kProfileList));
   CHECK_FALSE(seen.report);
   CHECK_FALSE(seen.intent);
 }

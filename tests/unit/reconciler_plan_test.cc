@@ -1,5 +1,4 @@
 #include "reconciler/plan.h"
-
 #include "tests/support/check_plan.h"
 
 namespace director {
@@ -393,9 +392,10 @@ TEST_CASE("acknowledged but never reported: three tries, then parked") {
       ItemOf(CheckPlan(world("0"), kNoon, "nothing\nwifi backing_off"), "wifi");
   CHECK(first.attempts == 1);
   CHECK_FALSE(first.acknowledged_at);
-  CHECK(first.reason.starts_with("Attempt 1 failed at 2026-11-22T11:59:50Z: The device acknowledged "
-                                 "the command, but its report of 2026-11-22T11:59:50Z says "
-                                 "otherwise. Next attempt at 2026-11-22T12:0"));
+  CHECK(
+      first.reason.starts_with("Attempt 1 failed at 2026-11-22T11:59:50Z: The device acknowledged "
+                               "the command, but its report of 2026-11-22T11:59:50Z says "
+                               "otherwise. Next attempt at 2026-11-22T12:0"));
   CheckPlan(world("1"), kNoon, "nothing\nwifi backing_off");
   CheckPlan(world("2"), kNoon, "nothing\nwifi parked");
 }
@@ -424,11 +424,12 @@ TEST_CASE("an item is sent a bounded number of times a day") {
         "Sent 12 times since 2026-11-21T13:00:00Z, the most in one day; next attempt at "
         "2026-11-22T13:00:00Z.");
   CHECK(plan.due_at == kNow + std::chrono::hours(1));
-  const Plan next_day = CheckPlan(R"(
+  const Plan next_day =
+      CheckPlan(R"(
     want wifi A all
     report -1s
     item wifi A pending sends=12@-24h)",
-                                  kNoon, "InstallProfile wifi A; ProfileList; push\nwifi in_flight");
+                kNoon, "InstallProfile wifi A; ProfileList; push\nwifi in_flight");
   CHECK(ItemOf(next_day, "wifi").sends == 1);
   // A new revision does not reset the count.
   CheckPlan("want wifi B all\nreport -1s\nitem wifi A pending sends=12@-23h", kNoon,
@@ -436,8 +437,8 @@ TEST_CASE("an item is sent a bounded number of times a day") {
 }
 
 TEST_CASE("what shall be absent is removed only when it is ours or adopted by name") {
-  const Plan stranger = CheckPlan("want wifi absent all\nreport -1s wifi=X", kNoon,
-                                  "nothing\nwifi blocked");
+  const Plan stranger =
+      CheckPlan("want wifi absent all\nreport -1s wifi=X", kNoon, "nothing\nwifi blocked");
   CHECK(ItemOf(stranger, "wifi").reason ==
         "The device has this profile with PayloadUUID X, which Director never sent. It is removed "
         "only when the assignment says adopt.");
@@ -448,8 +449,8 @@ TEST_CASE("what shall be absent is removed only when it is ours or adopted by na
         "The device reported the profile at 2026-11-22T11:59:59Z; it is removed because it is "
         "assigned to device C02A by ops as absent.");
   CheckPlan("want wifi absent all adopt\nreport -1s wifi=X", kNoon, removed);
-  const Plan gone = CheckPlan("want wifi absent all\nreport -1s vpn=X", kNoon,
-                              "nothing\nwifi verified");
+  const Plan gone =
+      CheckPlan("want wifi absent all\nreport -1s vpn=X", kNoon, "nothing\nwifi verified");
   CHECK(ItemOf(gone, "wifi").reason ==
         "The device reported at 2026-11-22T11:59:59Z that it does not have it.");
 }
@@ -478,15 +479,18 @@ TEST_CASE("nothing is removed without a fresh report") {
               "ProfileList; push\nwifi pending");
   }
   SECTION("too old") {
-    CheckPlan(want + "report -15m wifi=A", kNoon, "RemoveProfile wifi; ProfileList; push\nwifi in_flight");
-    const Plan plan = CheckPlan(want + "report -16m wifi=A", kNoon, "ProfileList; push\nwifi pending");
+    CheckPlan(want + "report -15m wifi=A", kNoon,
+              "RemoveProfile wifi; ProfileList; push\nwifi in_flight");
+    const Plan plan =
+        CheckPlan(want + "report -16m wifi=A", kNoon, "ProfileList; push\nwifi pending");
     CHECK(ItemOf(plan, "wifi").reason ==
           "The device is asked again before the removal: its last report is of "
           "2026-11-22T11:44:00Z.");
   }
   SECTION("too old and being asked") {
-    CheckPlan(want + "report -16m wifi=A\nintent ProfileList sent -5s\nenrollment pushed=-5s pushes=1",
-              kNoon, "nothing\nwifi pending");
+    CheckPlan(
+        want + "report -16m wifi=A\nintent ProfileList sent -5s\nenrollment pushed=-5s pushes=1",
+        kNoon, "nothing\nwifi pending");
   }
   SECTION("an MDM server whose clock is late does not prevent it for ever") {
     CheckPlan(want + "report -30m asked=-2m wifi=A", kNoon,
@@ -595,7 +599,9 @@ TEST_CASE("what nobody assigns any more is neither removed nor remembered") {
             "nothing");
 }
 
-TEST_CASE("a command without an answer is lost once the device has spoken long after it and fallen silent") {
+TEST_CASE(
+    "a command without an answer is lost once the device has spoken long after it and fallen "
+    "silent") {
   const auto world = [](const std::string& seen) {
     return "enrollment seen=" + seen + R"( pushed=-1m
     want wifi A all
@@ -605,8 +611,8 @@ TEST_CASE("a command without an answer is lost once the device has spoken long a
     intent ProfileList sent -20m)";
   };
   CheckPlan(world("-11m"), kNoon, "nothing\nwifi in_flight");
-  const Plan lost =
-      CheckPlan(world("-1m"), kNoon, "ProfileList; push\nwifi pending\nclosed c1 lost\nclosed c2 lost");
+  const Plan lost = CheckPlan(world("-1m"), kNoon,
+                              "ProfileList; push\nwifi pending\nclosed c1 lost\nclosed c2 lost");
   CHECK(lost.closed[0].reason == "InstallProfile got no answer; it is taken as lost.");
   CHECK(ItemOf(lost, "wifi").settled_at == kNow);
 }
@@ -631,7 +637,8 @@ TEST_CASE("a command of unknown outcome is looked into, never blindly repeated")
   const Plan plan = CheckPlan(world + "report -5m", kNoon, "push\nwifi in_flight");
   CHECK(ItemOf(plan, "wifi").reason ==
         "InstallProfile may have been queued at 2026-11-22T11:59:30Z; the answer is awaited.");
-  CheckPlan(world + "report -5s asked=-30s wifi=A", kNoon, "nothing\nwifi verified\nclosed c1 acknowledged");
+  CheckPlan(world + "report -5s asked=-30s wifi=A", kNoon,
+            "nothing\nwifi verified\nclosed c1 acknowledged");
   CheckPlan(world + "report -5s asked=-29s", kNoon, "nothing\nwifi pending\nclosed c1 lost");
   CheckPlan(R"(
     want wifi A all
@@ -680,9 +687,10 @@ TEST_CASE("while the MDM server is out of reach nothing is sent and everything s
         "The device did not report the profile at 2026-11-22T11:59:00Z: it is installed. The MDM "
         "server cannot be reached (connection refused); it is tried again at "
         "2026-11-22T12:05:00Z.");
-  CHECK(plan.notes == std::vector<std::string>{
-                          "The MDM server cannot be reached (connection refused); it is tried again "
-                          "at 2026-11-22T12:05:00Z."});
+  CHECK(plan.notes ==
+        std::vector<std::string>{
+            "The MDM server cannot be reached (connection refused); it is tried again "
+            "at 2026-11-22T12:05:00Z."});
   CHECK(plan.due_at <= kNow + std::chrono::minutes(5));
   CheckPlan("upstream down=-0s\nreport -7h", kNoon, "ProfileList; push");
 }
@@ -710,13 +718,15 @@ TEST_CASE("what the MDM server refuses is tried three times") {
     intent InstallProfile wifi A refused -5s answered=-5s error=no_such_device
     item wifi A in_flight attempts=)";
   const Plan plan = CheckPlan(world + "0", kNoon, "nothing\nwifi backing_off\nclosed c1 refused");
-  CHECK(ItemOf(plan, "wifi").reason.starts_with(
-      "Attempt 1 failed at 2026-11-22T11:59:55Z: no such device. Next attempt at "));
+  CHECK(ItemOf(plan, "wifi")
+            .reason.starts_with(
+                "Attempt 1 failed at 2026-11-22T11:59:55Z: no such device. Next attempt at "));
   CheckPlan(world + "2", kNoon, "nothing\nwifi parked\nclosed c1 refused");
 }
 
 TEST_CASE("a question that failed is held back, then asked again") {
-  const Plan plan = CheckPlan("intent ProfileList failed -6m answered=-5m error=Locked.", kNoon, "nothing");
+  const Plan plan =
+      CheckPlan("intent ProfileList failed -6m answered=-5m error=Locked.", kNoon, "nothing");
   CHECK(plan.notes ==
         std::vector<std::string>{
             "ProfileList failed at 2026-11-22T11:55:00Z: Locked. It is asked again later."});
@@ -728,10 +738,13 @@ TEST_CASE("a question that failed is held back, then asked again") {
   CHECK(not_sent.due_at == kNow + std::chrono::seconds(50));
   CheckPlan("intent ProfileList not_sent -60s answered=-60s error=Down.", kNoon,
             "ProfileList; push\nclosed c1 not_sent");
-  CheckPlan("intent DeviceInformation failed -6m answered=-5m error=Locked.\nenrollment info=none\nreport -1s",
-            kNoon, "nothing");
+  CheckPlan(
+      "intent DeviceInformation failed -6m answered=-5m error=Locked.\nenrollment "
+      "info=none\nreport -1s",
+      kNoon, "nothing");
   // The time of an answer may be missing; that must not hold it back for ever.
-  CheckPlan("intent ProfileList refused -20m error=No.", kNoon, "ProfileList; push\nclosed c1 refused");
+  CheckPlan("intent ProfileList refused -20m error=No.", kNoon,
+            "ProfileList; push\nclosed c1 refused");
 }
 
 TEST_CASE("an answer that brought no report is not asked for again at once") {
@@ -740,8 +753,9 @@ TEST_CASE("an answer that brought no report is not asked for again at once") {
             "ProfileList; push\nclosed c1 acknowledged");
   CheckPlan("report -5s asked=-10s\nintent ProfileList acknowledged -10s answered=-5s", kNoon,
             "nothing\nclosed c1 acknowledged");
-  CheckPlan("report -5s\nenrollment info=none\nintent DeviceInformation acknowledged -10s answered=-5s",
-            kNoon, "nothing");
+  CheckPlan(
+      "report -5s\nenrollment info=none\nintent DeviceInformation acknowledged -10s answered=-5s",
+      kNoon, "nothing");
 }
 
 TEST_CASE("a lone question is asked at most once a minute, whatever the clocks say") {
@@ -757,7 +771,8 @@ TEST_CASE("a lone question is asked at most once a minute, whatever the clocks s
     report -11m asked=-60s wifi=A
     item wifi A pending settled=-5m)",
             kNoon, "ProfileList; push\nwifi pending");
-  const Plan wanted = CheckPlan("enrollment report_wanted=-1s\nreport -2s asked=-3s", kNoon, "nothing");
+  const Plan wanted =
+      CheckPlan("enrollment report_wanted=-1s\nreport -2s asked=-3s", kNoon, "nothing");
   CHECK(wanted.due_at == kNow + std::chrono::seconds(57));
 }
 
@@ -775,8 +790,9 @@ TEST_CASE("facts ride along while the device is awake; user channels have none")
   CheckPlan("enrollment info=-30h\nreport -1s", kNoon, "DeviceInformation; push");
   CheckPlan("enrollment info=-10h\nreport -1s", kNoon, "nothing");
   CheckPlan("enrollment info=none seen=-5m\nreport -1m", kNoon, "nothing");
-  CheckPlan("enrollment info=none\nreport -1s\nintent DeviceInformation sent -5s\nenrollment pushed=-5s",
-            kNoon, "nothing");
+  CheckPlan(
+      "enrollment info=none\nreport -1s\nintent DeviceInformation sent -5s\nenrollment pushed=-5s",
+      kNoon, "nothing");
   CheckPlan("enrollment info=none user\nwant wifi A all\nreport -1s", kNoon,
             "InstallProfile wifi A; ProfileList; push\nwifi in_flight");
 }
@@ -797,16 +813,17 @@ TEST_CASE("pushes to a silent device back off from minutes to a day and never st
 }
 
 TEST_CASE("the time of the next push is kept although the push is only now") {
-  const Plan plan = CheckPlan("enrollment seen=-40h\nwant wifi A all", kNoon,
-                              "ProfileList; push\nwifi pending");
+  const Plan plan =
+      CheckPlan("enrollment seen=-40h\nwant wifi A all", kNoon, "ProfileList; push\nwifi pending");
   CHECK(plan.due_at <= kNow + std::chrono::minutes(12));
 }
 
 TEST_CASE("a dead push token stops pushes, not questions") {
   const Plan plan = CheckPlan("enrollment seen=-40h unregistered\nwant wifi A all", kNoon,
                               "ProfileList\nwifi pending");
-  CHECK(plan.notes == std::vector<std::string>{"Apple says that the push token is dead; pushes stop "
-                                               "until the next TokenUpdate."});
+  CHECK(plan.notes ==
+        std::vector<std::string>{"Apple says that the push token is dead; pushes stop "
+                                 "until the next TokenUpdate."});
   CHECK(ItemOf(plan, "wifi").reason.ends_with("It cannot be pushed until its next TokenUpdate."));
 }
 
@@ -825,23 +842,25 @@ TEST_CASE("an enrollment that takes no commands says why") {
         "Quarantined: two devices share it.");
 }
 
-TEST_CASE("an enrollment whose TokenUpdate never came is asked all the same, and sent nothing else") {
+TEST_CASE(
+    "an enrollment whose TokenUpdate never came is asked all the same, and sent nothing else") {
   const std::string rest = "\nwant wifi A all\nreport -1h vpn=X";
-  const Plan waits = CheckPlan("enrollment authenticated seen=-599s" + rest, kNoon,
-                               "nothing\nwifi blocked");
+  const Plan waits =
+      CheckPlan("enrollment authenticated seen=-599s" + rest, kNoon, "nothing\nwifi blocked");
   CHECK(waits.due_at == kNow + std::chrono::seconds(1));
   const Plan asks = CheckPlan("enrollment authenticated seen=-10m" + rest, kNoon,
                               "ProfileList; push\nwifi pending");
-  CHECK(asks.notes == std::vector<std::string>{
-                          "TokenUpdate never came; the device is asked all the same."});
+  CHECK(asks.notes ==
+        std::vector<std::string>{"TokenUpdate never came; the device is asked all the same."});
 }
 
 TEST_CASE("the nouns of devices") {
   const auto noun = [](const std::string& product) {
     Enrollment enrollment;
     enrollment.product_name = product;
-    const Plan plan = CheckPlan("enrollment product=" + product + "\nwant wifi A all\nreport -1s wifi=A",
-                                kNoon, "nothing\nwifi verified");
+    const Plan plan =
+        CheckPlan("enrollment product=" + product + "\nwant wifi A all\nreport -1s wifi=A", kNoon,
+                  "nothing\nwifi verified");
     const std::string reason = ItemOf(plan, "wifi").reason;
     return reason.substr(0, reason.find(" reported"));
   };

@@ -1,10 +1,9 @@
-#include "webhook/decode.h"
-
 #include <fmt/core.h>
 
 #include "base/digest.h"
 #include "base/text.h"
 #include "tests/support/catch.h"
+#include "webhook/decode.h"
 
 namespace director {
 namespace {
@@ -13,7 +12,8 @@ const Timestamp kReceivedAt = *ParseTime("2026-11-22T00:10:00Z");
 
 std::string Plist(const std::string& entries) {
   return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST "
-         "1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n<plist version=\"1.0\"><dict>" +
+         "1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n<plist "
+         "version=\"1.0\"><dict>" +
          entries + "</dict></plist>";
 }
 
@@ -23,10 +23,11 @@ std::string Key(const std::string& key, const std::string& text) {
 
 /// A body whose event object has `fields` besides raw_payload.
 std::string Body(const std::string& topic, const std::string& object, const std::string& fields,
-                 const std::string& raw, const std::string& top = R"("event_id":"111beb9b3fb8021e",)"
-                                                                  R"("created_at":"2026-11-22T00:08:42.844666864Z",)") {
-  return fmt::format(R"({{"topic":"{}",{}"{}":{{{}"raw_payload":"{}"}}}})", topic, top, object, fields,
-                     EncodeBase64(raw));
+                 const std::string& raw,
+                 const std::string& top = R"("event_id":"111beb9b3fb8021e",)"
+                                          R"("created_at":"2026-11-22T00:08:42.844666864Z",)") {
+  return fmt::format(R"({{"topic":"{}",{}"{}":{{{}"raw_payload":"{}"}}}})", topic, top, object,
+                     fields, EncodeBase64(raw));
 }
 
 Result<MdmEvent> Decode(const std::string& body) {
@@ -95,12 +96,13 @@ TEST_CASE("NanoMDM: CheckOut, Idle, results") {
       MustDecode(Body("mdm.CheckOut", "checkin_event", kNanoIds,
                       Plist(Key("MessageType", "CheckOut") + Key("UDID", "UD1"))))
           .body));
-  CHECK(std::holds_alternative<IdleEvent>(
-      MustDecode(Body("mdm.Connect", "acknowledge_event", kNanoIds + R"("status":"Idle",)", kIdleRaw))
-          .body));
-  const MdmEvent not_now = MustDecode(
-      Body("mdm.Connect", "acknowledge_event", kNanoIds + R"("status":"NotNow","command_uuid":"c1",)",
-           Plist(Key("UDID", "UD1") + Key("Status", "NotNow") + Key("CommandUUID", "c1"))));
+  CHECK(
+      std::holds_alternative<IdleEvent>(MustDecode(Body("mdm.Connect", "acknowledge_event",
+                                                        kNanoIds + R"("status":"Idle",)", kIdleRaw))
+                                            .body));
+  const MdmEvent not_now = MustDecode(Body(
+      "mdm.Connect", "acknowledge_event", kNanoIds + R"("status":"NotNow","command_uuid":"c1",)",
+      Plist(Key("UDID", "UD1") + Key("Status", "NotNow") + Key("CommandUUID", "c1"))));
   CHECK(std::get<ResultEvent>(not_now.body).status == CommandStatus::kNotNow);
   CHECK(std::get<ResultEvent>(not_now.body).command_uuid.value() == "c1");
 }
@@ -116,14 +118,15 @@ TEST_CASE("MicroMDM: no ids, null url_params, the user only in the payload") {
       MustDecode(Body("mdm.TokenUpdate", "checkin_event", R"("udid":"MV1","url_params":null,)",
                       Plist(Key("MessageType", "TokenUpdate") + Key("UDID", "MV1"))))
           .body));
-  const MdmEvent user = MustDecode(
-      Body("mdm.Connect", "acknowledge_event", R"("udid":"MV1","status":"Acknowledged","command_uuid":"r1",)",
-           Plist(Key("UDID", "MV1") + Key("UserID", "USR1") + Key("Status", "Acknowledged") +
-                 Key("CommandUUID", "r1"))));
+  const MdmEvent user =
+      MustDecode(Body("mdm.Connect", "acknowledge_event",
+                      R"("udid":"MV1","status":"Acknowledged","command_uuid":"r1",)",
+                      Plist(Key("UDID", "MV1") + Key("UserID", "USR1") +
+                            Key("Status", "Acknowledged") + Key("CommandUUID", "r1"))));
   CHECK(user.channel.enrollment_id.value() == "MV1:USR1");
-  const MdmEvent byod = MustDecode(Body("mdm.Connect", "acknowledge_event",
-                                        R"("enrollment_id":"EIV1","status":"Idle",)",
-                                        Plist(Key("EnrollmentID", "EIV1") + Key("Status", "Idle"))));
+  const MdmEvent byod = MustDecode(
+      Body("mdm.Connect", "acknowledge_event", R"("enrollment_id":"EIV1","status":"Idle",)",
+           Plist(Key("EnrollmentID", "EIV1") + Key("Status", "Idle"))));
   CHECK(byod.channel.enrollment_id.value() == "EIV1");
 }
 
@@ -136,7 +139,8 @@ TEST_CASE("a device that says both UDID and EnrollmentID goes by its UDID") {
 
 TEST_CASE("topics that Director does not know are no error") {
   for (const std::string topic : {"dep.SyncDevices", "dep.ErrorEvent", "something", "mdm.Future"}) {
-    const MdmEvent event = MustDecode(R"({"topic":")" + topic + R"(","created_at":"2026-11-22T00:08:42Z"})");
+    const MdmEvent event =
+        MustDecode(R"({"topic":")" + topic + R"(","created_at":"2026-11-22T00:08:42Z"})");
     CHECK(event.channel.enrollment_id.empty());
     CHECK(std::get<OtherEvent>(event.body).topic == topic);
   }
@@ -156,7 +160,8 @@ TEST_CASE("topics are made printable and short") {
 
 TEST_CASE("created_at that cannot be used becomes the time of receipt") {
   const auto at = [](const std::string& value) {
-    return MustDecode(Body("mdm.Connect", "acknowledge_event", kNanoIds, kIdleRaw, value)).created_at;
+    return MustDecode(Body("mdm.Connect", "acknowledge_event", kNanoIds, kIdleRaw, value))
+        .created_at;
   };
   CHECK(at("") == kReceivedAt);
   CHECK(at(R"("created_at":null,)") == kReceivedAt);
@@ -200,19 +205,22 @@ TEST_CASE("bad bodies are refused with the field that is wrong") {
   CHECK(field(R"({"topic":"mdm.CheckOut","acknowledge_event":{}})") == "checkin_event");
   CHECK(field(R"({"topic":"mdm.Connect","acknowledge_event":{}})") == "raw_payload");
   CHECK(field(R"({"topic":"mdm.Connect","acknowledge_event":{"raw_payload":7}})") == "raw_payload");
-  CHECK(field(R"({"topic":"mdm.Connect","acknowledge_event":{"raw_payload":"*"}})") == "raw_payload");
+  CHECK(field(R"({"topic":"mdm.Connect","acknowledge_event":{"raw_payload":"*"}})") ==
+        "raw_payload");
   const auto connect = [](const std::string& raw) {
     return Body("mdm.Connect", "acknowledge_event", kNanoIds, raw);
   };
   CHECK(field(connect("no plist")) == "raw_payload");
   CHECK(field(connect("")) == "raw_payload");
-  CHECK(field(connect("<?xml version=\"1.0\"?><plist version=\"1.0\"><array/></plist>")) == "raw_payload");
+  CHECK(field(connect("<?xml version=\"1.0\"?><plist version=\"1.0\"><array/></plist>")) ==
+        "raw_payload");
   CHECK(field(connect(Plist(Key("Status", "Idle")))) == "UDID");
   CHECK(field(connect(Plist(Key("UDID", "UD1")))) == "Status");
-  CHECK(field(connect(Plist(Key("UDID", "UD1") + Key("Status", "Perhaps") + Key("CommandUUID", "c")))) ==
-        "Status");
+  CHECK(field(connect(Plist(Key("UDID", "UD1") + Key("Status", "Perhaps") +
+                            Key("CommandUUID", "c")))) == "Status");
   CHECK(field(connect(Plist(Key("UDID", "UD1") + Key("Status", "Error")))) == "CommandUUID");
-  CHECK(field(Body("mdm.CheckOut", "checkin_event", kNanoIds, Plist(Key("UDID", "UD1")))) == "MessageType");
+  CHECK(field(Body("mdm.CheckOut", "checkin_event", kNanoIds, Plist(Key("UDID", "UD1")))) ==
+        "MessageType");
 }
 
 TEST_CASE("nesting as deep as allowed is read") {

@@ -1,0 +1,364 @@
+// What the Upstream port promises, against the stand-in always and against real servers when
+// DIRECTOR_NANOMDM_URL or DIRECTOR_MICROMDM_URL name one (with _KEY: its API key, and _AUTHORITY: a
+// PEM file with certificate and key of the CA that it trusts for devices). `./dev e2e` sets them.
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "mdm/command.h"
+#include "simulator/mdm_server.h"
+#include "simulator/transport.h"
+#include "tests/support/catch.h"
+#include "upstream/make_upstream.h"
+
+namespace director {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(15);
+constexpr const char* kWrongKey = "not the key";
+
+std::string Environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? "" : value;
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// An MDM server under test, the client for it, and how its devices reach it.
+struct Subject {
+  std::string name;
+  UpstreamKind kind = UpstreamKind::kNanoMdm;
+  std::string url;
+  std::string key;
+  std::string authority_file;  ///< empty: devices sign nothing
+  /// What becomes of a command for an id that never enrolled.
+  EnqueueOutcome unknown_id = EnqueueOutcome::kQueued;
+  std::shared_ptr<MdmServer> stand_in;
+};
+
+const Clock& SystemTime() {
+  static const SystemClock clock;
+  return clock;
+}
+
+Subject StandIn(const std::string& name, CoreStore store, EnqueueOutcome unknown_id) {
+  MdmServerSettings settings;
+  settings.api_key = Secret("contract");
+  settings.faults.store = store;
+  settings.faults.push = CorePush::kNoCertificate;
+  Result<std::unique_ptr<MdmServer>> server = MdmServer::Start(settings, SystemTime());
+  REQUIRE(server);
+  Subject subject;
+  subject.name = name;
+  subject.url = (*server)->url();
+  subject.key = "contract";
+  subject.unknown_id = unknown_id;
+  subject.stand_in = std::move(*server);
+  return subject;
+}
+
+void AddReal(const std::string& prefix, UpstreamKind kind, std::vector<Subject>& subjects) {
+  Subject subject;
+  subject.name = "real " + std::string(UpstreamKindName(kind));
+  subject.kind = kind;
+  subject.url = Environment(prefix + "_URL");
+  subject.key = Environment(prefix + "_KEY");
+  subject.authority_file = Environment(prefix + "_AUTHORITY");
+  if (!subject.url.empty()) subjects.push_back(std::move(subject));
+}
+
+const std::vector<Subject>& Subjects() {
+  static const std::vector<Subject> subjects = [] {
+    std::vector<Subject> all;
+    all.push_back(StandIn("stand-in", CoreStore::kKeyValue, EnqueueOutcome::kQueued));
+    all.push_back(StandIn("stand-in with SQL", CoreStore::kSql, EnqueueOutcome::kUnavailable));
+    AddReal("DIRECTOR_NANOMDM", UpstreamKind::kNanoMdm, all);
+    AddReal("DIRECTOR_MICROMDM", UpstreamKind::kMicroMdm, all);
+    return all;
+  }();
+  return subjects;
+}
+
+std::unique_ptr<Upstream> ClientFor(const Subject& subject, const std::string& key) {
+  UpstreamSettings settings;
+  settings.name = UpstreamName("contract");
+  settings.kind = subject.kind;
+  settings.endpoint.url = subject.url;
+  settings.endpoint.password = Secret(key);
+  Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(settings);
+  REQUIRE(upstream);
+  return std::move(*upstream);
+}
+
+std::unique_ptr<Upstream> ClientFor(const Subject& subject) {
+  return ClientFor(subject, subject.key);
+}
+
+std::unique_ptr<DeviceTransport> DevicesOf(const Subject& subject) {
+  HttpTransportSettings settings;
+  settings.endpoint.url = subject.url;
+  settings.now = SystemTime().Now();
+  if (subject.kind == UpstreamKind::kMicroMdm) settings.protocol = DeviceProtocol::kMicroMdm;
+  if (!subject.authority_file.empty()) {
+    const std::string pem = ReadFile(subject.authority_file);
+    settings.authority = PemIdentity{pem, pem};
+  }
+  Result<std::unique_ptr<DeviceTransport>> transport = MakeHttpTransport(settings);
+  REQUIRE(transport);
+  return std::move(*transport);
+}
+
+CommandUuid FreshUuid() {
+  SystemRandom random;
+  return CommandUuid(MakeUuid(random));
+}
+
+/// Real servers remember every device, so each test makes new ones.
+VirtualDevice FreshDevice() {
+  SystemRandom random;
+  return VirtualDevice(MakeDeviceFacts(DeviceKind::kMac, random.Next(), 0), {}, random.Next());
+}
+
+EnqueueRequest AskForProfiles(std::vector<EnrollmentId> targets) {
+  EnqueueRequest request;
+  request.command_uuid = FreshUuid();
+  request.request_type = request_type::kProfileList;
+  request.command = EncodeCommand(ProfileListCommand(), request.command_uuid);
+  request.targets = std::move(targets);
+  return request;
+}
+
+/// Runs whole sessions and remembers which commands the device was given.
+class DeviceRun {
+ public:
+  explicit DeviceRun(const Subject& subject)
+      : transport_(DevicesOf(subject)), device_(FreshDevice()) {}
+
+  EnrollmentId id() const { return device_.enrollment_id(); }
+
+  /// Authenticate, TokenUpdate and what follows.
+  void Enroll() {
+    RunSession();
+    REQUIRE(device_.state() == EnrollmentState::kEnrolled);
+  }
+
+  /// True when the device was given the command within the patience. MicroMDM queues a moment after
+  /// it has answered, so one session may come too early.
+  bool Receives(const CommandUuid& command_uuid) {
+    const auto give_up_at = std::chrono::steady_clock::now() + kPatience;
+    while (received_.count(command_uuid) == 0) {
+      if (std::chrono::steady_clock::now() > give_up_at) return false;
+      RunSession();
+    }
+    return true;
+  }
+
+  std::size_t received_count() const { return received_.size(); }
+
+  void RunSession() {
+    std::optional<DeviceMessage> message = device_.BeginSession(SystemTime().Now());
+    while (message) {
+      const DeviceReply reply = transport_->Send(device_.facts(), *message);
+      REQUIRE(reply.status == 200);
+      if (const Result<ReceivedCommand> command = DecodeCommand(reply.body)) {
+        received_.insert(command->command_uuid);
+      }
+      message = device_.HandleReply(reply, SystemTime().Now());
+    }
+  }
+
+ private:
+  const std::unique_ptr<DeviceTransport> transport_;
+  VirtualDevice device_;
+  std::set<CommandUuid> received_;
+};
+
+std::vector<EnqueueOutcome> Outcomes(const std::vector<EnqueueTargetResult>& results) {
+  std::vector<EnqueueOutcome> outcomes;
+  for (const EnqueueTargetResult& result : results) outcomes.push_back(result.outcome);
+  return outcomes;
+}
+
+TEST_CASE("a server says its version, and nobody is no server") {
+  for (const Subject& subject : Subjects()) {
+    DYNAMIC_SECTION(subject.name) {
+      const Result<std::string> version = ClientFor(subject)->Probe();
+      REQUIRE(version);
+      CHECK_FALSE(version->empty());
+      Subject gone = subject;
+      gone.url = "http://127.0.0.1:1";
+      const Result<std::string> nothing = ClientFor(gone)->Probe();
+      REQUIRE_FALSE(nothing);
+      CHECK(nothing.error().kind == ErrorKind::kUnavailable);
+    }
+  }
+}
+
+TEST_CASE("one enqueued command reaches its device once and nobody else") {
+  for (const Subject& subject : Subjects()) {
+    DYNAMIC_SECTION(subject.name) {
+      DeviceRun device(subject);
+      DeviceRun other(subject);
+      device.Enroll();
+      other.Enroll();
+      const EnqueueRequest request = AskForProfiles({device.id()});
+      const auto results = ClientFor(subject)->Enqueue(request);
+      REQUIRE(results.size() == 1);
+      CHECK(results[0].enrollment_id == device.id());
+      CHECK(results[0].outcome == EnqueueOutcome::kQueued);
+      CHECK(results[0].detail.empty());
+      REQUIRE(device.Receives(request.command_uuid));
+      device.RunSession();
+      CHECK(device.received_count() == 1);
+      other.RunSession();
+      CHECK(other.received_count() == 0);
+    }
+  }
+}
+
+TEST_CASE("several ids in one request all get the command, in as many as the server takes") {
+  for (const Subject& subject : Subjects()) {
+    DYNAMIC_SECTION(subject.name) {
+      const auto upstream = ClientFor(subject);
+      const std::size_t count = std::min<std::size_t>(upstream->limits().targets_max, 3);
+      std::vector<std::unique_ptr<DeviceRun>> devices;
+      std::vector<EnrollmentId> ids;
+      for (std::size_t i = 0; i < count; ++i) {
+        devices.push_back(std::make_unique<DeviceRun>(subject));
+        devices.back()->Enroll();
+        ids.push_back(devices.back()->id());
+      }
+      const EnqueueRequest request = AskForProfiles(ids);
+      const auto results = upstream->Enqueue(request);
+      REQUIRE(results.size() == count);
+      for (std::size_t i = 0; i < count; ++i) {
+        CHECK(results[i].enrollment_id == ids[i]);
+        CHECK(results[i].outcome == EnqueueOutcome::kQueued);
+        CHECK(devices[i]->Receives(request.command_uuid));
+      }
+    }
+  }
+}
+
+TEST_CASE("commands for one device that are enqueued one after the other all arrive") {
+  for (const Subject& subject : Subjects()) {
+    DYNAMIC_SECTION(subject.name) {
+      DeviceRun device(subject);
+      device.Enroll();
+      const auto upstream = ClientFor(subject);
+      std::vector<CommandUuid> uuids;
+      for (int i = 0; i < 5; ++i) {
+        const EnqueueRequest request = AskForProfiles({device.id()});
+        CHECK(Outcomes(upstream->Enqueue(request)) == std::vector{EnqueueOutcome::kQueued});
+        uuids.push_back(request.command_uuid);
+      }
+      for (const CommandUuid& uuid : uuids) CHECK(device.Receives(uuid));
+      CHECK(device.received_count() == uuids.size());
+    }
+  }
+}
+
+TEST_CASE("the same CommandUUID again is queued already, not an error") {
+  for (const Subject& subject : Subjects()) {
+    DYNAMIC_SECTION(subject.name) {
+      DeviceRun device(subject);
+      device.Enroll();
+      const auto upstream = ClientFor(subject);
+      const EnqueueRequest request = AskForProfiles({device.id()});
+      CHECK(Outcomes(upstream->Enqueue(request)) == std::vector{EnqueueOutcome::kQueued});
+      CHECK(Outcomes(upstream->Enqueue(request)) == std::vector{EnqueueOutcome::kQueued});
+      CHECK(device.Receives(request.command_uuid));
+    }
+  }
+}
+
+TEST_CASE("a wrong key is refused for good and queues nothing") {
+  for (const Subject& subject : Subjects()) {
+    DYNAMIC_SECTION(subject.name) {
+      DeviceRun device(subject);
+      device.Enroll();
+      const EnqueueRequest refused = AskForProfiles({device.id()});
+      const auto stranger = ClientFor(subject, kWrongKey);
+      const auto results = stranger->Enqueue(refused);
+      REQUIRE(results.size() == 1);
+      CHECK(results[0].outcome == EnqueueOutcome::kRejected);
+      CHECK(results[0].detail.find("credentials") != std::string::npos);
+      CHECK(results[0].detail.find(kWrongKey) == std::string::npos);
+      const auto pushed = stranger->Push({device.id()});
+      REQUIRE(pushed.size() == 1);
+      CHECK(pushed[0].outcome == PushOutcome::kFailed);
+      // The one behind it arrives and the refused one did not come first.
+      const EnqueueRequest accepted = AskForProfiles({device.id()});
+      CHECK(Outcomes(ClientFor(subject)->Enqueue(accepted)) ==
+            std::vector{EnqueueOutcome::kQueued});
+      CHECK(device.Receives(accepted.command_uuid));
+      CHECK(device.received_count() == 1);
+    }
+  }
+}
+
+TEST_CASE("an id that never enrolled") {
+  for (const Subject& subject : Subjects()) {
+    DYNAMIC_SECTION(subject.name) {
+      const EnrollmentId nobody = FreshDevice().enrollment_id();
+      const auto results = ClientFor(subject)->Enqueue(AskForProfiles({nobody}));
+      CHECK(Outcomes(results) == std::vector{subject.unknown_id});
+    }
+  }
+}
+
+TEST_CASE("what is no command is refused for good and not quoted") {
+  for (const Subject& subject : Subjects()) {
+    DYNAMIC_SECTION(subject.name) {
+      DeviceRun device(subject);
+      device.Enroll();
+      EnqueueRequest request = AskForProfiles({device.id()});
+      for (const char* const bad : {"<?xml version=\"1.0\"?><plist><dict><key>Private</key>",
+                                    "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict>"
+                                    "<key>Private</key><string>x</string></dict></plist>"}) {
+        request.command = bad;
+        const auto results = ClientFor(subject)->Enqueue(request);
+        REQUIRE(results.size() == 1);
+        CHECK(results[0].outcome == EnqueueOutcome::kRejected);
+        CHECK_FALSE(results[0].detail.empty());
+        CHECK(results[0].detail.find("Private") == std::string::npos);
+      }
+      device.RunSession();
+      CHECK(device.received_count() == 0);
+    }
+  }
+}
+
+TEST_CASE("a push without a push certificate fails and takes no command with it") {
+  for (const Subject& subject : Subjects()) {
+    DYNAMIC_SECTION(subject.name) {
+      DeviceRun device(subject);
+      device.Enroll();
+      const auto upstream = ClientFor(subject);
+      const EnqueueRequest request = AskForProfiles({device.id()});
+      CHECK(Outcomes(upstream->Enqueue(request)) == std::vector{EnqueueOutcome::kQueued});
+      const auto pushed = upstream->Push({device.id()});
+      REQUIRE(pushed.size() == 1);
+      CHECK(pushed[0].enrollment_id == device.id());
+      CHECK(pushed[0].outcome == PushOutcome::kFailed);
+      CHECK_FALSE(pushed[0].detail.empty());
+      CHECK(device.Receives(request.command_uuid));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace director
