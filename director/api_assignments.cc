@@ -17,6 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr std::size_t kDevicesPerRequestMax = 10'000;
+constexpr std::size_t kPayloadIdentifierSizeMaxBytes = 255;  // as ParseProfile has it
 
 /// What a POST asks for, before the store is looked at.
 struct AssignmentRequest {
@@ -85,6 +86,11 @@ AssignmentRequest ReadRequest(JsonBody& body, Timestamp now) {
   }
   if (common.presence == Presence::kPresent && common.adopt) {
     body.Problem("adopt", "has a meaning only when the profile shall be absent");
+  }
+  const std::string& identifier = common.payload_identifier.value();
+  if (identifier.size() > kPayloadIdentifierSizeMaxBytes ||
+      Printable(identifier, 1024) != identifier) {
+    body.Problem("payload_identifier", "must be at most 255 printable bytes");
   }
   ReadTarget(body, request);
   body.RefuseUnknownKeys();

@@ -28,6 +28,7 @@ Result<std::vector<std::string>> ReadFiles(const HttpServerRequest& request, std
   Result<JsonBody> body = JsonBody::Parse(request.body);
   if (!body) return Fail(body.error());
   source = body->OptionalString("source", source);
+  problems = body->problems();
   std::vector<std::string> files;
   const auto list = body->json().find("profiles");
   if (list == body->json().end() || !list->is_array() || list->empty() ||
@@ -77,7 +78,8 @@ std::vector<Profile> ParseAll(const std::vector<std::string>& files, std::vector
     const std::string place = files.size() == 1 ? "" : fmt::format("profiles[{}].", i);
     Result<Profile> profile = ParseUploadedProfile(files[i]);
     if (!profile) {
-      problems.push_back(InvalidField(place + profile.error().field, profile.error().message));
+      problems.push_back(profile.error());
+      problems.back().field = place + profile.error().field;
       continue;
     }
     const auto [twin, is_first] = first.emplace(profile->payload_identifier, i);
@@ -115,7 +117,11 @@ HttpServerResponse Api::PostProfiles(const HttpServerRequest& request) {
   std::vector<Profile> profiles;
   if (problems.empty()) profiles = ParseAll(*files, problems);
   if (!problems.empty()) {
-    return ProblemResponse(400, "nothing was stored: the request has problems", problems);
+    const bool refused = std::all_of(problems.begin(), problems.end(), [](const Error& problem) {
+      return problem.kind == ErrorKind::kRejected;
+    });
+    return ProblemResponse(refused ? 422 : 400, "nothing was stored: the request has problems",
+                           problems);
   }
   Json stored = Json::array();
   bool any_new = false;

@@ -65,7 +65,7 @@ HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
   for (const auto& [name, member] : deps_.upstreams.all()) {
     const std::optional<Timestamp> retry_at = member->health.retry_at(now);
     servers.push_back({{"name", name.value()},
-                       {"reachable", !retry_at.has_value()},
+                       {"reachable", member->health.answers()},
                        {"retry_at", TimeJson(retry_at)},
                        {"problem", member->health.problem()}});
   }

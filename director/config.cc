@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "director/files.h"
+#include "reconciler/observe.h"
 
 namespace director {
 namespace {
@@ -178,6 +179,10 @@ void ReadSettings(Reader& reader, Settings& settings) {
   settings.not_now_push_delay_min = reader.Time("not_now_push_delay_min");
   settings.lost_after = reader.Time("lost_after");
   settings.not_now_lost_after = reader.Time("not_now_lost_after");
+  if (settings.answer_time_max >= kPollWriteInterval) {
+    reader.Problem("answer_time_max",
+                   "must be less than 1m, the step in which polls are written down");
+  }
   if (settings.retry_delay_max < settings.retry_delay_min) {
     reader.Problem("retry_delay_max", "is less than retry_delay_min");
   }
@@ -274,13 +279,17 @@ std::string Join(const std::vector<std::string>& lines) {
 /// Reads one YAML mapping of scalars into `options`; `allowed` says which scope may stand there.
 void ReadMapping(const YAML::Node& node, std::optional<Scope> allowed, const std::string& prefix,
                  RawOptions& options, std::vector<std::string>& problems) {
+  int lists = 0;
   for (const auto& entry : node) {
     if (!entry.first.IsScalar()) {
       problems.push_back(prefix + "a key is not a plain word");
       continue;
     }
     const std::string key = entry.first.as<std::string>();
-    if (!allowed && key == kUpstreamsKey) continue;
+    if (!allowed && key == kUpstreamsKey) {
+      if (++lists == 2) problems.push_back(key + ": stands twice");
+      continue;
+    }
     const OptionSpec* option = FindOption(key);
     if (option == nullptr || (allowed && option->scope != *allowed)) {
       problems.push_back(fmt::format("{}{}: unknown key", prefix, Printable(key, 64)));

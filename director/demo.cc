@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -186,6 +187,7 @@ class Demo {
   Result<std::size_t> CountVerified();
   void RememberReasons(const std::string& state);
   Status NameStuckDevices();
+  bool WaitForFleet(const std::function<bool(const std::vector<FleetDevice>&)>& done) const;
   void ShowProgress(const std::string& what, std::size_t verified, bool done) const;
 
   const DemoOptions options_;
@@ -347,6 +349,15 @@ Status Demo::Converge(const std::string& what) {
   return NameStuckDevices();
 }
 
+/// Waits for the fleet; false when the time is over or somebody stops the demo.
+bool Demo::WaitForFleet(const std::function<bool(const std::vector<FleetDevice>&)>& done) const {
+  const Timestamp end = clock_.Now() + timeout_;
+  while (!fleet_->WaitUntil(done, kLookInterval)) {
+    if (clock_.Now() >= end || WaitForStopSignal(Duration::zero())) return false;
+  }
+  return true;
+}
+
 /// Some users delete a profile; the demo goes on when each Mac has noticed, reported and got it
 /// back.
 Status Demo::ShowDrift() {
@@ -359,13 +370,12 @@ Status Demo::ShowDrift() {
     deleted.emplace_back(device.enrollment_id, item);
     fmt::print("  {} loses {}\n", device.facts.serial_number, item.value());
   }
-  const bool gone = fleet_->WaitUntil(
-      [&](const std::vector<FleetDevice>& devices) { return !AllBack(devices, deleted); },
-      std::chrono::seconds(10));
-  if (!gone) return Fail(ErrorKind::kUnavailable, "no profile was deleted within 10 s");
-  const bool back = fleet_->WaitUntil(
-      [&](const std::vector<FleetDevice>& devices) { return AllBack(devices, deleted); }, timeout_);
-  if (!back) return NameStuckDevices();
+  if (!WaitForFleet([&](const auto& devices) { return !AllBack(devices, deleted); })) {
+    return Fail(ErrorKind::kUnavailable, "no profile was deleted");
+  }
+  if (!WaitForFleet([&](const auto& devices) { return AllBack(devices, deleted); })) {
+    return NameStuckDevices();
+  }
   if (Status done = Converge("Repair "); !done) return done;
   reasons_["drift"] = {{"enrollment_id", deleted.front().first.value()},
                        {"payload_identifier", deleted.front().second.value()}};

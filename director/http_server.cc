@@ -4,8 +4,10 @@
 #include <httplib.h>
 
 #include <algorithm>
-#include <array>
+#include <charconv>
+#include <cstdint>
 #include <exception>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
@@ -142,6 +144,8 @@ class Server final : public HttpServer {
     server_->Post(".*", with_body);
     server_->Put(".*", with_body);
     server_->Delete(".*", with_body);
+    server_->Patch(".*", with_body);
+    server_->Options(".*", without_body);
     server_->set_error_handler([](const httplib::Request&, httplib::Response& response) {
       if (response.body.empty()) {
         Write(ProblemResponse(response.status,
@@ -181,8 +185,17 @@ class Server final : public HttpServer {
       return Write(ProblemResponse(405, MakeError(ErrorKind::kInvalid, "method not allowed")),
                    response);
     }
+    if (request.is_multipart_form_data()) {
+      response.set_header("Connection", "close");
+      return Write(ProblemResponse(
+                       415, MakeError(ErrorKind::kInvalid,
+                                      "forms are not read; send the bytes themselves as the body")),
+                   response);
+    }
     HttpServerRequest own = ToOwn(request, std::move(lookup.values));
-    if (reader != nullptr && !ReadBody(*reader, lookup.route->body_size_max_bytes, own.body)) {
+    if (reader != nullptr && HasBody(request) &&
+        (DeclaredSize(request) > lookup.route->body_size_max_bytes ||
+         !ReadBody(*reader, lookup.route->body_size_max_bytes, own.body))) {
       response.set_header("Connection", "close");
       return Write(ProblemResponse(413, MakeError(ErrorKind::kInvalid,
                                                   fmt::format("the body is larger than {} bytes",
@@ -201,6 +214,20 @@ class Server final : public HttpServer {
     for (const auto& [name, value] : request.headers)
       own.headers.emplace(ToLowerAscii(name), value);
     return own;
+  }
+
+  /// Without a length there is no body (RFC 9112, 6.3); the library would wait for one until its
+  /// time-out.
+  static bool HasBody(const httplib::Request& request) {
+    return request.has_header("Content-Length") || request.has_header("Transfer-Encoding");
+  }
+
+  /// 0 when it is not told.
+  static std::uint64_t DeclaredSize(const httplib::Request& request) {
+    const std::string text = request.get_header_value("Content-Length");
+    std::uint64_t size = 0;
+    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), size);
+    return ec == std::errc::result_out_of_range ? std::numeric_limits<std::uint64_t>::max() : size;
   }
 
   static bool ReadBody(const httplib::ContentReader& reader, std::size_t size_max_bytes,

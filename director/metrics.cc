@@ -102,7 +102,7 @@ Result<std::string> Metrics::Render(Timestamp now) {
   AddCounters(sources_, page);
   for (const auto& [name, member] : sources_.upstreams.all()) {
     page.Gauge("director_mdm_server_reachable", "1 when the MDM server answers",
-               member->health.retry_at(now) ? 0 : 1, {{"upstream", name.value()}});
+               member->health.answers() ? 1 : 0, {{"upstream", name.value()}});
   }
   if (sources_.signing != nullptr) {
     page.Gauge("director_signing_certificate_expires_at_seconds",

@@ -75,7 +75,7 @@ void Runner::Work() {
       const std::lock_guard lock(mutex_);
       if (stopping_) return;
     }
-    const Result<std::size_t> claimed = Step();
+    const Result<std::size_t> claimed = StepGuarded();
     if (!claimed) {
       Log(LogLevel::kError, "reconcile step failed",
           {{log_key::kError, ErrorForLog(claimed.error())}});
@@ -84,6 +84,16 @@ void Runner::Work() {
     } else if (*claimed == 0) {
       WaitForDue();
     }
+  }
+}
+
+/// A broken invariant outside of a decision costs one step; the leases of its claims run out by
+/// themselves.
+Result<std::size_t> Runner::StepGuarded() {
+  try {
+    return Step();
+  } catch (const InvariantViolation& violation) {
+    return Fail(ErrorKind::kCorrupt, violation.what());
   }
 }
 

@@ -49,6 +49,7 @@ class Runner {
 
  private:
   void Work();
+  Result<std::size_t> StepGuarded();
   /// Waits until notified, something is due, or at most a second.
   void WaitForDue();
   Result<std::vector<Claim>> ClaimSome(Timestamp now);

@@ -43,7 +43,10 @@ Result<Secret> SecretSource::Get() const {
   const auto changed_at = std::filesystem::last_write_time(state_->path, error);
   if (!error && state_->value && changed_at == state_->read_at) return *state_->value;
   Result<std::string> text = ReadSmallFile(state_->path, 64 * 1024);
-  if (text && !text->empty() && text->back() == '\n') text->pop_back();
+  if (text && text->ends_with('\n')) {
+    text->pop_back();
+    if (text->ends_with('\r')) text->pop_back();
+  }
   if (text && !text->empty()) {
     state_->value = Secret(*text);
     state_->read_at = changed_at;

@@ -26,6 +26,11 @@ void UpstreamHealth::RecordFailure(Timestamp now, std::string detail) {
   problem_ = std::move(detail);
 }
 
+bool UpstreamHealth::answers() const {
+  const std::lock_guard lock(mutex_);
+  return failures_ == 0;
+}
+
 std::optional<Timestamp> UpstreamHealth::retry_at(Timestamp now) const {
   const std::lock_guard lock(mutex_);
   if (failures_ == 0 || retry_at_ <= now) return std::nullopt;

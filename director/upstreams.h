@@ -17,6 +17,8 @@ class UpstreamHealth {
  public:
   void RecordSuccess();
   void RecordFailure(Timestamp now, std::string detail);
+  /// False after a failure until the next success.
+  bool answers() const;
   /// Set while the server is left alone.
   std::optional<Timestamp> retry_at(Timestamp now) const;
   std::string problem() const;

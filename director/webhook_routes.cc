@@ -35,8 +35,11 @@ bool CheckSecretPath(const WebhookAuth& auth, const HttpServerRequest& request) 
          ConstantTimeEquals(given->second, wanted->Reveal());
 }
 
-/// Every configured proof is demanded.
+/// Every configured proof is demanded; without any, only the explicit word lets a sender in.
 bool IsAuthentic(const WebhookAuth& auth, const HttpServerRequest& request) {
+  const bool any =
+      auth.hmac_key.is_set() || auth.basic_password.is_set() || auth.secret_path.is_set();
+  if (!any && !auth.unauthenticated) return false;
   return CheckSecretPath(auth, request) && CheckBasic(auth, request) && CheckHmac(auth, request);
 }
 

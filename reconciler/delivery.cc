@@ -12,6 +12,7 @@ namespace director {
 namespace {
 
 constexpr Duration kDay = std::chrono::hours(24);
+constexpr int kUnknownQuestionsMax = 2;
 
 /// What delivery has to know about one enrollment at one moment.
 struct Delivery {
@@ -33,6 +34,19 @@ struct Delivery {
       return intent.request_type == request_type;
     });
     return found == staying.end() ? nullptr : &*found;
+  }
+  /// The ProfileList that is waited for. One that was perhaps never queued is not relied on: asking
+  /// once more is harmless, and after a crash nobody waits until it counts as lost.
+  const Intent* FindReportQuestion() const {
+    const Intent* unknown = nullptr;
+    int unknown_count = 0;
+    for (const Intent& intent : staying) {
+      if (intent.request_type != request_type::kProfileList) continue;
+      if (intent.state != IntentState::kUnknown) return &intent;
+      unknown = &intent;
+      ++unknown_count;
+    }
+    return unknown_count >= kUnknownQuestionsMax ? unknown : nullptr;
   }
   int OpenChanges() const {
     return static_cast<int>(std::count_if(staying.begin(), staying.end(), [](const Intent& intent) {
@@ -126,7 +140,7 @@ void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, 
                                      "The facts about the device are missing or a day old."));
   }
   if (!WantsReport(delivery, items, plan)) return;
-  const Intent* outstanding = delivery.Find(request_type::kProfileList);
+  const Intent* outstanding = delivery.FindReportQuestion();
   if (outstanding == nullptr && !HasChanges(plan) && AskAgainAt(delivery) > delivery.now) {
     plan.due_at = std::min(plan.due_at, AskAgainAt(delivery));
     return;
@@ -186,7 +200,7 @@ void DecidePush(const Delivery& delivery, Plan& plan) {
 
 std::string DescribeSleep(const Delivery& delivery, const Plan& plan) {
   const Enrollment& enrollment = delivery.enrollment();
-  const Intent* question = delivery.Find(request_type::kProfileList);
+  const Intent* question = delivery.FindReportQuestion();
   std::string waits = "It is asked again later;";
   if (question == nullptr ? !plan.commands.empty() : IsOpen(question->state)) {
     const Timestamp since = question == nullptr ? delivery.now : question->journaled_at;

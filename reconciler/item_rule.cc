@@ -217,25 +217,40 @@ void DecidePresent(const Context& context, ItemWork& work) {
              fmt::format("{} is asked what it has before anything is sent.", context.noun));
 }
 
-bool IsOurs(const ReportedProfile& reported, const DesiredItem& desired) {
-  return desired.adopt ||
-         std::any_of(desired.known_payload_uuids.begin(), desired.known_payload_uuids.end(),
+bool WasSentByUs(const ReportedProfile& reported, const DesiredItem& desired) {
+  return std::any_of(desired.known_payload_uuids.begin(), desired.known_payload_uuids.end(),
                      [&](const PayloadUuid& known) {
                        return EqualsIgnoreCaseAscii(known.value(), reported.payload_uuid);
                      });
 }
 
+/// True when the report tells which profile is the enrollment profile. An encrypted one hides its
+/// payloads. On user channels it is never listed.
+bool ShowsEnrollmentProfile(const Context& context) {
+  const auto& profiles = context.snapshot.profile_list->profiles;
+  return IsUserChannel(context.snapshot.enrollment.channel.type) ||
+         std::any_of(profiles.begin(), profiles.end(),
+                     [](const ReportedProfile& profile) { return profile.has_mdm_payload; });
+}
+
 /// Why one reported profile may not be removed; empty when it may.
-std::string RemovalForbidden(const ReportedProfile& reported, const DesiredItem& desired) {
+std::string RemovalForbidden(const Context& context, const ReportedProfile& reported,
+                             const DesiredItem& desired) {
   if (reported.has_mdm_payload) return "This is the enrollment profile; it is never removed.";
   if (reported.is_declarative) {
     return "Declarative management owns the profile on this device; commands cannot remove it.";
   }
-  if (!IsOurs(reported, desired)) {
+  if (WasSentByUs(reported, desired)) return {};
+  if (!desired.adopt) {
     return fmt::format(
         "The device has this profile with PayloadUUID {}, which Director never sent. It is removed "
         "only when the assignment says adopt.",
         reported.payload_uuid);
+  }
+  if (!ShowsEnrollmentProfile(context)) {
+    return "The device's report does not tell which profile is the enrollment profile; nothing "
+           "that "
+           "Director did not send is removed.";
   }
   return {};
 }
@@ -245,7 +260,7 @@ std::string RemovalForbidden(const ReportedProfile& reported, const DesiredItem&
 std::string AnyRemovalForbidden(const Context& context, const DesiredItem& desired) {
   for (const ReportedProfile& profile : context.snapshot.profile_list->profiles) {
     if (profile.payload_identifier != desired.payload_identifier) continue;
-    if (std::string why = RemovalForbidden(profile, desired); !why.empty()) return why;
+    if (std::string why = RemovalForbidden(context, profile, desired); !why.empty()) return why;
   }
   return {};
 }

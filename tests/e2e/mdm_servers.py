@@ -47,12 +47,23 @@ class MdmServer:
         self._processes.forget(self._process)
         self._process.stop()
 
+    def repair_queues(self):
+        """Undoes damage that the server did to itself. Returns the enrollment ids concerned."""
+        return []
+
 
 class NanoMdm(MdmServer):
     """With filekv, the storage that it has by default."""
 
     kind = "nanomdm"
     protocol = "nanomdm"
+
+    _FIRST = ".queuekey.queue.first"
+    _LAST = ".queuekey.queue.last"
+
+    @property
+    def _storage(self):
+        return self.folder / "nanomdm-storage"
 
     def make_authority(self, director):
         """Before the first start."""
@@ -70,10 +81,24 @@ class NanoMdm(MdmServer):
         return {"mdm_kind": self.kind, "mdm_url": self.url, "mdm_api_key": self.api_key,
                 "webhook_hmac_key": self.webhook_secret}
 
+    def repair_queues(self):
+        """A queue with an end and no beginning takes commands and never hands one out.
+
+        filekv gets there by itself when a device answers the only command of its queue at the
+        moment in which the next one is enqueued. No call of the API mends it, only a new
+        enrollment, or whoever may write to the storage.
+        """
+        repaired = []
+        for last in self._storage.glob(f"queue/*/*/*{self._LAST}"):
+            if not last.with_name(last.name.replace(self._LAST, self._FIRST)).exists():
+                last.unlink(missing_ok=True)
+                repaired.append(last.name.replace(self._LAST, ""))
+        return repaired
+
     def _arguments(self):
         return [self._binary, "-listen", f"127.0.0.1:{self._port}", "-api", self.api_key,
                 "-ca", self.folder / "ca.pem", "-storage", "filekv",
-                "-storage-dsn", self.folder / "nanomdm-storage",
+                "-storage-dsn", self._storage,
                 "-webhook-url", f"http://127.0.0.1:{self._director_port}/webhook/nanomdm",
                 "-webhook-hmac-key", self.webhook_secret]
 

@@ -264,6 +264,10 @@ class ModelDevice {
     if (intent.request_type == request_type::kRemoveProfile) profiles_.erase(identifier);
     if (intent.request_type == request_type::kProfileList) {
       result.profile_list.emplace();
+      ReportedProfile enrollment;
+      enrollment.payload_identifier = PayloadIdentifier("enrollment-profile");
+      enrollment.has_mdm_payload = true;
+      result.profile_list->push_back(enrollment);
       for (const auto& [name, uuid] : profiles_) {
         ReportedProfile profile;
         profile.payload_identifier = PayloadIdentifier(name);

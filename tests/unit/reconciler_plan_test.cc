@@ -449,6 +449,8 @@ TEST_CASE("what shall be absent is removed only when it is ours or adopted by na
         "The device reported the profile at 2026-11-22T11:59:59Z; it is removed because it is "
         "assigned to device C02A by ops as absent.");
   CheckPlan("want wifi absent all adopt\nreport -1s wifi=X", kNoon, removed);
+  CheckPlan("want wifi absent all adopt\nreport -1s hidden wifi=X", kNoon, "nothing\nwifi blocked");
+  CheckPlan("want wifi absent all known=A\nreport -1s hidden wifi=A", kNoon, removed);
   const Plan gone =
       CheckPlan("want wifi absent all\nreport -1s vpn=X", kNoon, "nothing\nwifi verified");
   CHECK(ItemOf(gone, "wifi").reason ==
@@ -870,6 +872,15 @@ TEST_CASE("the nouns of devices") {
   CHECK(noun("Watch6,1") == "The Apple Watch");
   CHECK(noun("RealityDevice14,1") == "The Vision Pro");
   CHECK(noun("Toaster1,1") == "The device");
+}
+
+TEST_CASE("a question that was perhaps never queued is asked once more, not for ever") {
+  const std::string world = "want wifi A all\nreport -7h wifi=A\n";
+  CheckPlan(world + "intent ProfileList unknown -1m", kNoon, "ProfileList; push\nwifi verified");
+  CheckPlan(world + "intent ProfileList unknown -2m\nintent ProfileList sent -1m", kNoon,
+            "push\nwifi verified");
+  CheckPlan(world + "intent ProfileList unknown -2m\nintent ProfileList unknown -1m", kNoon,
+            "push\nwifi verified");
 }
 
 }  // namespace

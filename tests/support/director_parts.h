@@ -1,0 +1,178 @@
+#pragma once
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "mdm/plist.h"
+#include "signing/device_identity.h"
+#include "store/sqlite_store.h"
+#include "store/store.h"
+#include "tests/support/catch.h"
+
+/// What the tests of the service share: a folder, profiles, a store that can fail.
+namespace director::director_test {
+
+inline constexpr auto kPatience = std::chrono::seconds(60);
+
+inline Timestamp At(std::int64_t seconds) { return FromUnixMs(1'800'000'000'000 + seconds * 1000); }
+
+/// A folder that disappears with the test.
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "director-service-XXXXXX").string();
+    REQUIRE(mkdtemp(pattern.data()) != nullptr);
+    path_ = pattern;
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  std::string Path(const std::string& name) const { return (path_ / name).string(); }
+
+  /// Writes a file and returns its path. Each write of a file gets a later modification time than
+  /// the one before, however fast they follow each other.
+  std::string Write(const std::string& name, std::string_view bytes) {
+    const std::string path = Path(name);
+    {
+      std::ofstream out(path, std::ios::binary | std::ios::trunc);
+      out << bytes;
+      REQUIRE(out.flush());
+    }
+    std::filesystem::last_write_time(
+        path, std::filesystem::file_time_type::clock::now() + std::chrono::seconds(++writes_));
+    return path;
+  }
+
+ private:
+  std::filesystem::path path_;
+  int writes_ = 0;
+};
+
+/// A small valid profile; `organization` makes another revision of it.
+inline PlistDict MakeProfileDict(const std::string& identifier,
+                                 const std::string& organization = "Example") {
+  PlistDict payload;
+  payload.Set("PayloadType", "com.apple.screensaver");
+  payload.Set("PayloadVersion", PlistInteger::FromSigned(1));
+  payload.Set("PayloadIdentifier", identifier + ".payload");
+  payload.Set("PayloadUUID", "22222222-0000-4000-8000-000000000002");
+  PlistArray content;
+  content.push_back(payload);
+  PlistDict root;
+  root.Set("PayloadType", "Configuration");
+  root.Set("PayloadVersion", PlistInteger::FromSigned(1));
+  root.Set("PayloadIdentifier", identifier);
+  root.Set("PayloadUUID", "11111111-0000-4000-8000-000000000001");
+  root.Set("PayloadDisplayName", "Profile " + identifier);
+  root.Set("PayloadOrganization", organization);
+  root.Set("PayloadContent", content);
+  return root;
+}
+
+inline std::string MakeMobileconfig(const std::string& identifier,
+                                    const std::string& organization = "Example") {
+  return EncodePlistXml(MakeProfileDict(identifier, organization));
+}
+
+/// A PEM certificate with its key, as one file of a signing identity.
+inline std::string MakePem(const std::string& name, Timestamp now, int days = 30) {
+  const Result<PemIdentity> identity = MakeAuthority(name, now, days);
+  REQUIRE(identity);
+  return identity->certificate_pem + identity->key_pem;
+}
+
+inline std::unique_ptr<Store> OpenStore(const std::string& path = ":memory:") {
+  auto opened = OpenSqliteStore(path);
+  REQUIRE(opened);
+  return std::move(*opened);
+}
+
+/// A real store that can be told to be out of reach.
+class FaultyStore final : public Store {
+ public:
+  explicit FaultyStore(std::unique_ptr<Store> inner) : inner_(std::move(inner)) {}
+
+  Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    if (is_down_) return Fail(ErrorKind::kUnavailable, "the database is out of reach");
+    ++writes_;
+    return inner_->Write(body);
+  }
+  Status Read(const std::function<Status(StoreReader&)>& body) override {
+    if (is_down_) return Fail(ErrorKind::kUnavailable, "the database is out of reach");
+    return inner_->Read(body);
+  }
+
+  void SetDown() { is_down_ = true; }
+  void SetUp() { is_down_ = false; }
+  int writes() const { return writes_; }
+
+ private:
+  std::unique_ptr<Store> inner_;
+  std::atomic<bool> is_down_{false};
+  std::atomic<int> writes_{0};
+};
+
+/// Reads one value; the test fails when it cannot be read.
+template <typename Body>
+auto ReadFrom(Store& store, const Body& body) {
+  using Value = typename std::invoke_result_t<Body, StoreReader&>::value_type;
+  Value value{};
+  const Status done = store.Read([&](StoreReader& reader) -> Status {
+    auto result = body(reader);
+    if (!result) return Fail(result.error());
+    value = std::move(*result);
+    return {};
+  });
+  INFO((done ? std::string() : ErrorForLog(done.error())));
+  REQUIRE(done);
+  return value;
+}
+
+inline void WriteTo(Store& store, const std::function<Status(StoreWriter&)>& body) {
+  const Status done = store.Write(body);
+  INFO((done ? std::string() : ErrorForLog(done.error())));
+  REQUIRE(done);
+}
+
+inline Snapshot SnapshotOf(Store& store, const EnrollmentId& id) {
+  return ReadFrom(store, [&](StoreReader& reader) { return reader.LoadSnapshot(id); });
+}
+
+inline std::vector<EnrollmentRow> ListAll(Store& store) {
+  return ReadFrom(store,
+                  [](StoreReader& reader) { return reader.ListEnrollments({}, {"", 1000}); });
+}
+
+inline std::vector<DeadLetter> DeadLettersOf(Store& store) {
+  return ReadFrom(store, [](StoreReader& reader) { return reader.ListDeadLetters({"", 1000}); });
+}
+
+/// Asks again and again; false when `done` never says yes within `kPatience`.
+inline bool WaitFor(const std::function<bool()>& done) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
+}  // namespace director::director_test

@@ -1,0 +1,249 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "director/executor.h"
+#include "director/ingest.h"
+#include "director/payloads.h"
+#include "director/profile_upload.h"
+#include "director/runner.h"
+#include "director/upstreams.h"
+#include "mdm/command.h"
+#include "simulator/device.h"
+#include "simulator/mdm_core.h"
+#include "store/store.h"
+#include "tests/support/catch.h"
+#include "tests/support/director_parts.h"
+#include "upstream/http_client.h"
+#include "upstream/nanomdm.h"
+
+namespace director::director_test {
+
+inline const UpstreamName kServer("nanomdm");
+
+/// The wire between the real NanoMDM client and the stand-in's core, without sockets; it can be cut.
+class CoreWire final : public HttpClient {
+ public:
+  enum class Fault {
+    kNone,
+    kDown,        ///< connection refused
+    kLoseAnswers  ///< enqueue requests arrive, their answers do not
+  };
+
+  explicit CoreWire(MdmCore& core) : core_(core) {}
+
+  Result<HttpResponse> Send(const HttpRequest& request) override {
+    if (fault == Fault::kDown) return Fail(ErrorKind::kUnavailable, "connection refused");
+    if (request.path == "/version") return ToResponse(core_.Version());
+    const std::string rest = request.path.substr(request.path.find('/', 1) + 1);
+    const std::string action = rest.substr(0, rest.find('/'));
+    const std::size_t query = rest.find('?');
+    const std::string ids = Decode(rest.substr(action.size() + 1, query - action.size() - 1));
+    if (action == "push") {
+      pushed.push_back(ids);
+      return ToResponse(core_.Push(ids));
+    }
+    EnqueueCall call{ids, query == std::string::npos ? "" : "1", request.body};
+    const CoreAnswer answer = core_.Enqueue(call);
+    enqueued.push_back(call);
+    if (fault == Fault::kLoseAnswers) return Fail(ErrorKind::kUnknownOutcome, "connection closed");
+    return ToResponse(answer);
+  }
+
+  Fault fault = Fault::kNone;
+  std::vector<EnqueueCall> enqueued;
+  std::vector<std::string> pushed;
+
+ private:
+  static HttpResponse ToResponse(const CoreAnswer& answer) {
+    return {answer.status, answer.content_type, answer.body};
+  }
+  static std::string Decode(const std::string& text) {
+    std::string decoded;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const bool escaped = text[i] == '%' && i + 2 < text.size();
+      decoded.push_back(escaped ? static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16))
+                                : text[i]);
+      if (escaped) i += 2;
+    }
+    return decoded;
+  }
+
+  MdmCore& core_;
+};
+
+/// Director's loop with the real store, NanoMDM client and decision, a stand-in server and virtual
+/// Macs, on one thread and in virtual time: nothing happens unless a test says so.
+class World {
+ public:
+  explicit World(std::size_t macs = 1, std::unique_ptr<Store> opened = OpenStore())
+      : store(std::move(opened)) {
+    auto client = std::make_unique<CoreWire>(core);
+    wire = client.get();
+    NanoMdmSettings server;
+    server.name = kServer;
+    server.api_path = "/v1";
+    upstreams.Add(MakeNanoMdm(server, std::move(client)));
+    for (std::size_t i = 0; i < macs; ++i) AddMac(i);
+    Restart();
+  }
+
+  void AddMac(std::size_t index, DeviceBehaviour behaviour = {}) {
+    devices.emplace_back(MakeDeviceFacts(DeviceKind::kMac, 7, index), std::move(behaviour), index);
+  }
+  EnrollmentId id(std::size_t index) const { return devices.at(index).enrollment_id(); }
+
+  /// A crash and a new start: what was in memory is gone, the store and the MDM server stay.
+  void Restart() {
+    runner.reset();
+    payloads = std::make_unique<Payloads>(*store, nullptr);
+    executor = std::make_unique<Executor>(*store, upstreams, *payloads, clock, random);
+    runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, settings);
+    WriteTo(*store, [&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
+  }
+
+  /// Uploads a revision and assigns it to all.
+  PayloadUuid Assign(const std::string& identifier, const std::string& organization = "Example") {
+    const Result<Profile> profile =
+        ParseUploadedProfile(MakeMobileconfig(identifier, organization));
+    REQUIRE(profile);
+    Revision revision;
+    revision.payload_uuid = profile->payload_uuid;
+    revision.payload_identifier = profile->payload_identifier;
+    revision.source = "test";
+    revision.created_at = clock.Now();
+    revision.mobileconfig = profile->mobileconfig;
+    revision.size_bytes = static_cast<std::int64_t>(revision.mobileconfig.size());
+    Assignment assignment;
+    assignment.payload_identifier = revision.payload_identifier;
+    assignment.payload_uuid = revision.payload_uuid;
+    assignment.source = "test";
+    assignment.assigned_at = clock.Now();
+    WriteTo(*store, [&](StoreWriter& writer) -> Status {
+      if (Result<bool> saved = writer.SaveRevision(revision); !saved) return Fail(saved.error());
+      const auto id = writer.SaveAssignment(assignment, clock.Now());
+      if (!id) return Fail(id.error());
+      return {};
+    });
+    return revision.payload_uuid;
+  }
+
+  /// One session of a device: it polls, answers everything that it gets, and goes quiet.
+  void Session(std::size_t index) {
+    VirtualDevice& device = devices.at(index);
+    std::optional<DeviceMessage> message = device.BeginSession(clock.Now());
+    while (message) {
+      clock.Advance(std::chrono::milliseconds(50));
+      DeviceRequest request;
+      request.content_type = std::string(
+          message->kind == MessageKind::kCheckin ? kCheckinContentType : kConnectContentType);
+      request.body = message->body;
+      const CoreAnswer answer = core.HandleDevice(request, clock.Now());
+      message = device.HandleReply({answer.status, answer.body}, clock.Now());
+    }
+  }
+
+  /// Each Mac has one session: with the first one it enrolls.
+  void SessionOfEach() {
+    for (std::size_t i = 0; i < devices.size(); ++i) Session(i);
+  }
+
+  /// Runs the loop until nothing is due now.
+  void Settle() {
+    for (int steps = 0;; ++steps) {
+      REQUIRE(steps < 10'000);  // a loop that feeds itself
+      const Result<std::size_t> claimed = runner->Step();
+      INFO((claimed ? std::string() : ErrorForLog(claimed.error())));
+      REQUIRE(claimed);
+      if (*claimed == 0) return;
+    }
+  }
+
+  /// Lets virtual time pass: pushed devices wake, due enrollments are decided.
+  void Run(Duration duration) {
+    const Timestamp end = clock.Now() + duration;
+    while (clock.Now() <= end) {
+      Settle();
+      if (WakePushed()) continue;
+      std::optional<Timestamp> next;
+      WriteTo(*store, [&](StoreWriter& writer) -> Status {
+        const auto found = writer.NextDueAt(clock.Now());
+        if (!found) return Fail(found.error());
+        next = *found;
+        return {};
+      });
+      if (!next || *next > end) break;
+      clock.Set(std::max(*next, clock.Now() + Duration(1)));
+    }
+    clock.Set(std::max(clock.Now(), end));
+  }
+
+  bool WakePushed() {
+    const std::set<EnrollmentId> pushed = std::exchange(pushed_, {});
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      if (pushed.contains(id(i))) Session(i);
+    }
+    return !pushed.empty();
+  }
+
+  ItemRecord Item(std::size_t index, const std::string& identifier) {
+    for (const ItemRecord& item : SnapshotOf(*store, id(index)).items) {
+      if (item.payload_identifier.value() == identifier) return item;
+    }
+    FAIL("no item " << identifier << " on device " << index);
+    return {};
+  }
+  bool IsVerified(std::size_t index, const std::string& identifier) {
+    const ItemRecord item = Item(index, identifier);
+    if (item.state == ItemState::kVerified) return true;
+    UNSCOPED_INFO("device " << index << ": " << ItemStateName(item.state) << ": " << item.reason);
+    return false;
+  }
+  bool HasProfile(std::size_t index, const std::string& identifier) const {
+    return devices.at(index).FindProfile(PayloadIdentifier(identifier)) != nullptr;
+  }
+
+  /// The commands of a type that reached the server, in order.
+  std::vector<EnqueueCall> Enqueued(std::string_view request_type) const {
+    std::vector<EnqueueCall> found;
+    for (const EnqueueCall& call : wire->enqueued) {
+      const Result<ReceivedCommand> command = DecodeCommand(call.body);
+      if (command && command->request_type == request_type) found.push_back(call);
+    }
+    return found;
+  }
+
+  ManualClock clock{At(0)};
+  SeededRandom random{1};
+  Settings settings;
+  std::unique_ptr<Store> store;
+  bool drop_webhooks = false;
+  MdmCore core{CoreFaults(),
+               CoreSinks{[this](const std::string& body) { Receive(body); },
+                         [this](const EnrollmentId& pushed) { pushed_.insert(pushed); }},
+               1};
+  CoreWire* wire = nullptr;
+  Upstreams upstreams;
+  std::unique_ptr<Payloads> payloads;
+  std::unique_ptr<Executor> executor;
+  std::unique_ptr<Runner> runner;
+  std::vector<VirtualDevice> devices;
+
+ private:
+  void Receive(const std::string& body) {
+    if (drop_webhooks) return;
+    REQUIRE(RecordIncoming(*store, {DecodeIncoming(body, kServer, clock.Now())}));
+  }
+
+  std::set<EnrollmentId> pushed_;
+};
+
+}  // namespace director::director_test

@@ -1,0 +1,227 @@
+// What comes in by webhook is on disk or refused, and no single event takes others with it.
+#include "director/ingest.h"
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/catch.h"
+#include "tests/support/director_parts.h"
+#include "tests/support/director_world.h"
+
+namespace director {
+namespace {
+
+using director_test::At;
+using director_test::DeadLettersOf;
+using director_test::FaultyStore;
+using director_test::kServer;
+using director_test::ListAll;
+using director_test::OpenStore;
+using director_test::SnapshotOf;
+using director_test::World;
+
+MdmEvent MakeEvent(const std::string& id, EventBody body, std::int64_t second = 0) {
+  MdmEvent event;
+  event.upstream = kServer;
+  event.created_at = At(second);
+  event.channel.enrollment_id = EnrollmentId(id);
+  event.channel.device_id = EnrollmentId(id);
+  event.channel.udid = id;
+  event.body = std::move(body);
+  return event;
+}
+
+Incoming Enrolled(const std::string& id, std::int64_t second = 0) {
+  return {At(second), MakeEvent(id, TokenUpdateEvent{}, second)};
+}
+
+/// An event that no store takes: it belongs to no device.
+Incoming Refused(const std::string& id) {
+  MdmEvent event = MakeEvent(id, TokenUpdateEvent{});
+  event.channel.device_id = EnrollmentId();
+  return {At(0), event};
+}
+
+Incoming Answer(const std::string& id, const CommandUuid& command_uuid, CommandStatus status,
+                std::int64_t second) {
+  ResultEvent result;
+  result.command_uuid = command_uuid;
+  result.status = status;
+  return {At(second), MakeEvent(id, result, second)};
+}
+
+TEST_CASE("an event that the store refuses becomes a dead letter and the others are recorded") {
+  const auto store = OpenStore();
+  REQUIRE(RecordIncoming(*store, {Enrolled("A"), Refused("BAD"), Enrolled("B")}));
+  CHECK(ListAll(*store).size() == 2);
+  const std::vector<DeadLetter> letters = DeadLettersOf(*store);
+  REQUIRE(letters.size() == 1);
+  CHECK(letters[0].reason.find("BAD") != std::string::npos);
+  CHECK(letters[0].reason.find("TokenUpdate") != std::string::npos);
+  CHECK(letters[0].upstream == kServer);
+}
+
+TEST_CASE("what cannot be decoded is kept with its reason and a bounded part of its body") {
+  const auto store = OpenStore();
+  const std::string huge(3 * kDeadLetterBodyMaxBytes, '{');
+  for (const std::string& body : {std::string("no json"), std::string(), std::string("{}"), huge}) {
+    REQUIRE(RecordIncoming(*store, {DecodeIncoming(body, kServer, At(0))}));
+  }
+  const std::vector<DeadLetter> letters = DeadLettersOf(*store);
+  REQUIRE(letters.size() == 4);
+  CHECK(letters[0].body.size() == kDeadLetterBodyMaxBytes);
+  CHECK(letters[0].size_bytes == static_cast<std::int64_t>(huge.size()));
+  CHECK(letters[3].body == "no json");
+  for (const DeadLetter& letter : letters) CHECK_FALSE(letter.reason.empty());
+}
+
+TEST_CASE("nothing is recorded and nothing is given up while the store is out of reach") {
+  FaultyStore store(OpenStore());
+  store.SetDown();
+  const Status failed = RecordIncoming(store, {Enrolled("A"), Enrolled("B")});
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().kind == ErrorKind::kUnavailable);
+  store.SetUp();
+  CHECK(ListAll(store).empty());
+  CHECK(DeadLettersOf(store).empty());
+}
+
+TEST_CASE("many threads share commits and every accepted event is on disk") {
+  FaultyStore store(OpenStore());
+  std::atomic<int> notified{0};
+  std::atomic<int> refused{0};
+  constexpr int kThreads = 16;
+  constexpr int kEach = 40;
+  {
+    Ingest ingest(store, [&] { ++notified; });
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        for (int i = 0; i < kEach; ++i) {
+          const std::string id = "D" + std::to_string(thread) + "-" + std::to_string(i);
+          if (!ingest.Accept(Enrolled(id))) ++refused;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(ingest.QueueDepth() == 0);
+  }
+  CHECK(refused == 0);
+  CHECK(ListAll(store).size() == kThreads * kEach);
+  CHECK(notified > 0);
+  CHECK(store.writes() < kThreads * kEach);
+}
+
+TEST_CASE("a failing store is told to every sender that waits") {
+  FaultyStore store(OpenStore());
+  Ingest ingest(store, [] {});
+  store.SetDown();
+  const Status failed = ingest.Accept(Enrolled("A"));
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().kind == ErrorKind::kUnavailable);
+  store.SetUp();
+  CHECK(ingest.Accept(Enrolled("A")));
+  CHECK(ListAll(store).size() == 1);
+}
+
+/// A store whose writes wait until they may go on.
+class HeldStore final : public Store {
+ public:
+  explicit HeldStore(std::shared_future<void> may_go) : may_go_(std::move(may_go)) {}
+  Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    may_go_.wait();
+    return inner_->Write(body);
+  }
+  Status Read(const std::function<Status(StoreReader&)>& body) override {
+    return inner_->Read(body);
+  }
+
+ private:
+  std::unique_ptr<Store> inner_ = OpenStore();
+  std::shared_future<void> may_go_;
+};
+
+TEST_CASE("the queue is bounded: one more sender is told to come again") {
+  std::promise<void> go;
+  HeldStore store(go.get_future().share());
+  std::atomic<std::size_t> accepted{0};
+  std::atomic<std::size_t> refused{0};
+  {
+    Ingest ingest(store, [] {});
+    std::vector<std::thread> senders;
+    // One batch may be out of the queue and in the store's hands.
+    const std::size_t count = Ingest::kQueueMax + Ingest::kBatchMax + 50;
+    for (std::size_t i = 0; i < count; ++i) {
+      senders.emplace_back([&, i] {
+        const Status done = ingest.Accept(Enrolled("D" + std::to_string(i)));
+        ++(done ? accepted : refused);
+      });
+    }
+    CHECK(director_test::WaitFor([&] { return refused >= 50; }));
+    CHECK(ingest.QueueDepth() == Ingest::kQueueMax);
+    go.set_value();
+    for (std::thread& sender : senders) sender.join();
+    CHECK(accepted + refused == count);
+  }
+  CHECK(director_test::ReadFrom(store, [](StoreReader& reader) {
+          return reader.CountFleet(At(0));
+        }).enrollments[EnrollmentStatus::kEnrolled] == static_cast<std::int64_t>(accepted));
+}
+
+TEST_CASE("the answer to an unknown command harms nothing") {
+  const auto store = OpenStore();
+  REQUIRE(RecordIncoming(*store, {Enrolled("A")}));
+  REQUIRE(RecordIncoming(
+      *store, {Answer("A", CommandUuid("of-somebody-else"), CommandStatus::kAcknowledged, 1)}));
+  CHECK(DeadLettersOf(*store).empty());
+  CHECK(SnapshotOf(*store, EnrollmentId("A")).intents.empty());
+}
+
+TEST_CASE("an answer counts only for the enrollment that was asked") {
+  World world(2);
+  world.Assign("com.example.wifi");
+  world.Session(0);
+  world.Settle();
+  const Snapshot before = SnapshotOf(*world.store, world.id(0));
+  REQUIRE_FALSE(before.intents.empty());
+  const CommandUuid uuid = before.intents.front().command_uuid;
+  REQUIRE(RecordIncoming(*world.store, {Answer("OTHER", uuid, CommandStatus::kAcknowledged, 60)}));
+  CHECK(SnapshotOf(*world.store, world.id(0)).intents.front().state == IntentState::kSent);
+  REQUIRE(RecordIncoming(*world.store,
+                         {Answer(world.id(0).value(), uuid, CommandStatus::kAcknowledged, 60)}));
+  CHECK(SnapshotOf(*world.store, world.id(0)).intents.front().state == IntentState::kAcknowledged);
+}
+
+TEST_CASE("doubled events, in one batch or one by one, lead to the same state") {
+  const std::vector<Incoming> story = {Enrolled("A", 0), Enrolled("A", 0), Enrolled("A", 1)};
+  const auto together = OpenStore();
+  REQUIRE(RecordIncoming(*together, story));
+  const auto alone = OpenStore();
+  for (const Incoming& incoming : story) REQUIRE(RecordIncoming(*alone, {incoming}));
+  const auto once = OpenStore();
+  REQUIRE(RecordIncoming(*once, {Enrolled("A", 0)}));
+  REQUIRE(RecordIncoming(*once, {Enrolled("A", 1)}));
+  const Enrollment expected = SnapshotOf(*once, EnrollmentId("A")).enrollment;
+  CHECK(SnapshotOf(*together, EnrollmentId("A")).enrollment == expected);
+  CHECK(SnapshotOf(*alone, EnrollmentId("A")).enrollment == expected);
+}
+
+TEST_CASE("with every webhook doubled the fleet converges to the same state") {
+  World world(3);
+  CoreFaults faults;
+  faults.duplicate_webhook = 1;
+  world.core.SetFaults(faults);
+  world.Assign("com.example.wifi");
+  world.SessionOfEach();
+  world.Run(std::chrono::minutes(5));
+  for (std::size_t i = 0; i < 3; ++i) CHECK(world.IsVerified(i, "com.example.wifi"));
+  CHECK(world.Enqueued("InstallProfile").size() == 1);
+}
+
+}  // namespace
+}  // namespace director
