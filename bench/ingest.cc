@@ -162,7 +162,7 @@ Result<std::vector<Line>> IngestBench(const Options& options) {
   for (const Status& done : {measure("Acknowledged", *commits, commit_floor, 1.0),
                              measure("ProfileList unchanged", *commits, commit_floor, 0.5),
                              measure("ProfileList changed", *commits, commit_floor, 0.3),
-                             measure("Idle", *plain, "plain HTTP 200s/s", 0.5)}) {
+                             measure("Idle", *plain, "plain HTTP 200s/s", 0.3)}) {
     if (!done) return Fail(done.error());
   }
   return lines;

@@ -62,7 +62,11 @@ Result<double> PostRate(int port, const std::string& path, const std::vector<std
     request.body = bodies[index];
     request.content_type = "application/json";
     const Result<HttpResponse> response = clients[thread]->Send(request);
-    if (!response || response->status != 200) ++refused;
+    if (response && response->status == 200) return true;
+    if (refused++ == 0) {
+      fmt::print(stderr, "first failure: {}\n",
+                 response ? response->body : ErrorForLog(response.error()));
+    }
     return true;
   });
   if (refused > 0)

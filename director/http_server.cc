@@ -23,6 +23,7 @@ namespace {
 constexpr std::size_t kPathSegmentsMax = 16;
 constexpr int kReadTimeoutSeconds = 15;
 constexpr int kKeepAliveSeconds = 5;
+constexpr std::size_t kRequestsPerConnectionMax = 10'000;
 
 std::vector<std::string_view> Split(std::string_view path) {
   std::vector<std::string_view> segments;
@@ -132,7 +133,14 @@ class Server final : public HttpServer {
     server_->set_read_timeout(kReadTimeoutSeconds);
     server_->set_write_timeout(kReadTimeoutSeconds);
     server_->set_keep_alive_timeout(kKeepAliveSeconds);
+    server_->set_keep_alive_max_count(kRequestsPerConnectionMax);
     server_->set_tcp_nodelay(true);
+    // The library's default is SO_REUSEPORT: a second server on the same port would share its
+    // requests without a word.
+    server_->set_socket_options([](socket_t socket_fd) {
+      const int on = 1;
+      setsockopt(socket_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    });
     const auto with_body = [this](const httplib::Request& request, httplib::Response& response,
                                   const httplib::ContentReader& reader) {
       Answer(request, response, &reader);

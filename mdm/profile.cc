@@ -46,15 +46,15 @@ Status CheckPayloadVersion(const PlistDict& root) {
 }
 
 Result<PayloadIdentifier> ReadIdentifier(const PlistDict& root) {
-  static const std::string kField = "PayloadIdentifier";
-  auto text = OptionalString(root, kField, kField);
+  static const std::string field = "PayloadIdentifier";
+  auto text = OptionalString(root, field, field);
   if (!text) return Fail(text.error());
-  if (text->empty()) return Fail(InvalidField(kField, "PayloadIdentifier is missing or empty"));
+  if (text->empty()) return Fail(InvalidField(field, "PayloadIdentifier is missing or empty"));
   if (text->size() > kIdentifierSizeMaxBytes) {
-    return Fail(InvalidField(kField, "PayloadIdentifier is longer than 255 bytes"));
+    return Fail(InvalidField(field, "PayloadIdentifier is longer than 255 bytes"));
   }
   if (HasControlCharacter(*text)) {
-    return Fail(InvalidField(kField, "PayloadIdentifier holds control characters"));
+    return Fail(InvalidField(field, "PayloadIdentifier holds control characters"));
   }
   return PayloadIdentifier(std::move(*text));
 }

@@ -12,7 +12,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Read by the command line and not by the service's settings.
 CLIENT_VARIABLES = {"DIRECTOR_CONFIG", "DIRECTOR_URL", "DIRECTOR_TOKEN", "DIRECTOR_TOKEN_FILE"}
-OPTION = re.compile(r'\{"(\w+)", "([^"]*)", "((?:[^"\\]|\\.)*)"(?:,\s*Scope::(\w+))?(?:,\s*(true|false))?\}')
+OPTION = re.compile(r'\{"(\w+)",\s*"([^"]*)",\s*"((?:[^"\\]|\\.)*)"(?:,\s*Scope::(\w+))?(?:,\s*(true|false))?\}')
 
 
 def settings():

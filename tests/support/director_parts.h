@@ -157,8 +157,9 @@ inline Snapshot SnapshotOf(Store& store, const EnrollmentId& id) {
 }
 
 inline std::vector<EnrollmentRow> ListAll(Store& store) {
-  return ReadFrom(store,
-                  [](StoreReader& reader) { return reader.ListEnrollments({}, {"", 1000}); });
+  return ReadFrom(store, [](StoreReader& reader) {
+    return reader.ListEnrollments({}, {"", 1000});
+  });
 }
 
 inline std::vector<DeadLetter> DeadLettersOf(Store& store) {

@@ -144,8 +144,8 @@ inline void Enroll(Store& store, const VirtualDevice& device, Timestamp at) {
       WebhookBody(device, device.MakeAuthenticate(), "mdm.Authenticate", at);
   const std::string token_update =
       WebhookBody(device, device.MakeTokenUpdate(), "mdm.TokenUpdate", at);
-  REQUIRE(RecordIncoming(store, {DecodeIncoming(authenticate, server, at),
-                                 DecodeIncoming(token_update, server, at)}));
+  REQUIRE(RecordIncoming(
+      store, {DecodeIncoming(authenticate, server, at), DecodeIncoming(token_update, server, at)}));
 }
 
 }  // namespace director::director_test

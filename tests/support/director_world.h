@@ -29,7 +29,8 @@ namespace director::director_test {
 
 inline const UpstreamName kServer("nanomdm");
 
-/// The wire between the real NanoMDM client and the stand-in's core, without sockets; it can be cut.
+/// The wire between the real NanoMDM client and the stand-in's core, without sockets; it can be
+/// cut.
 class CoreWire final : public HttpClient {
  public:
   enum class Fault {

@@ -99,7 +99,8 @@ TEST_CASE("an older list of revisions can be filtered by identifier") {
   CHECK(service.Get("/profiles?payload_identifier=none").json["profiles"].empty());
 }
 
-TEST_CASE("profiles that cannot be used are refused by name, and nothing of the request is stored") {
+TEST_CASE(
+    "profiles that cannot be used are refused by name, and nothing of the request is stored") {
   Service service;
   PlistDict root = MakeProfileDict("com.example.x");
   root.Erase("PayloadIdentifier");
@@ -139,8 +140,9 @@ TEST_CASE("profiles that cannot be used are refused by name, and nothing of the 
       for (int j = 0; j < 10; ++j) bomb += fmt::format("&a{};", i - 1);
       bomb += "\">";
     }
-    bomb += "]><plist version=\"1.0\"><dict><key>PayloadIdentifier</key><string>&a11;</string>"
-            "</dict></plist>";
+    bomb +=
+        "]><plist version=\"1.0\"><dict><key>PayloadIdentifier</key><string>&a11;</string>"
+        "</dict></plist>";
     CHECK(PostFile(service, bomb).status == 400);
   }
   CHECK(Stored(service) == 0);

@@ -1,10 +1,9 @@
-#include "director/config.h"
-
 #include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "director/config.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 
@@ -96,17 +95,28 @@ TEST_CASE("all problems are told at once") {
 
 TEST_CASE("values of the wrong type or out of range are refused by name") {
   const std::vector<std::pair<std::string, std::string>> bad = {
-      {"listen", "127.0.0.1"},         {"listen", "127.0.0.1:"},
-      {"listen", ":80"},               {"listen", "127.0.0.1:70000"},
-      {"listen", "127.0.0.1:-1"},      {"listen", "127.0.0.1:80x"},
-      {"workers", "0"},                {"workers", "65"},
-      {"workers", "2.5"},              {"workers", ""},
-      {"http_threads", "1"},           {"http_threads", "99999999999999999999"},
-      {"awake_window", "0s"},          {"awake_window", "-1m"},
-      {"awake_window", "5"},           {"commands_per_session_max", "0"},
-      {"log_level", "INFO"},           {"database", ""},
-      {"database", "postgres://x"},    {"mdm_name", "No Name"},
-      {"mdm_name", "a/b"},             {"mdm_url", ""},
+      {"listen", "127.0.0.1"},
+      {"listen", "127.0.0.1:"},
+      {"listen", ":80"},
+      {"listen", "127.0.0.1:70000"},
+      {"listen", "127.0.0.1:-1"},
+      {"listen", "127.0.0.1:80x"},
+      {"workers", "0"},
+      {"workers", "65"},
+      {"workers", "2.5"},
+      {"workers", ""},
+      {"http_threads", "1"},
+      {"http_threads", "99999999999999999999"},
+      {"awake_window", "0s"},
+      {"awake_window", "-1m"},
+      {"awake_window", "5"},
+      {"commands_per_session_max", "0"},
+      {"log_level", "INFO"},
+      {"database", ""},
+      {"database", "postgres://x"},
+      {"mdm_name", "No Name"},
+      {"mdm_name", "a/b"},
+      {"mdm_url", ""},
       {"webhook_unauthenticated", "1"}};
   for (const auto& [key, value] : bad) {
     RawOptions options = Enough();

@@ -1,6 +1,4 @@
 // What comes in by webhook is on disk or refused, and no single event takes others with it.
-#include "director/ingest.h"
-
 #include <algorithm>
 #include <atomic>
 #include <future>
@@ -9,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "director/ingest.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 #include "tests/support/director_world.h"

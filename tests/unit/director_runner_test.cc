@@ -1,13 +1,12 @@
 // The loop from a due enrollment to a verified item: real store, NanoMDM client and decision, a
 // stand-in server, virtual Macs, virtual time.
-#include "director/runner.h"
-
 #include <algorithm>
 #include <chrono>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
+#include "director/runner.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 #include "tests/support/director_world.h"

@@ -1,8 +1,7 @@
-#include "director/secret_source.h"
-
 #include <filesystem>
 #include <string>
 
+#include "director/secret_source.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 

@@ -1,0 +1,284 @@
+// Batches, outcomes and the rule of one writer per enrollment, with a server that can be told how
+// to answer.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "director/executor.h"
+#include "director/runner.h"
+#include "tests/support/catch.h"
+#include "tests/support/director_parts.h"
+#include "tests/support/director_world.h"
+
+namespace director {
+namespace {
+
+using director_test::At;
+using director_test::kServer;
+using director_test::OpenStore;
+using director_test::SnapshotOf;
+using director_test::WriteTo;
+
+/// A complete MDM server in memory: it keeps what it is given and notices two calls that name one
+/// enrollment at the same time.
+class FakeUpstream final : public Upstream {
+ public:
+  const UpstreamName& name() const override { return kServer; }
+  UpstreamLimits limits() const override { return {50, false}; }
+
+  std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
+    std::vector<EnqueueTargetResult> results;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const EnrollmentId& id : request.targets) {
+        if (!under_way_.insert(id).second) ++overlaps_;
+      }
+    }
+    if (linger_) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const std::lock_guard lock(mutex_);
+    const bool refuse = std::any_of(request.targets.begin(), request.targets.end(),
+                                    [&](const auto& id) { return refused_.contains(id); });
+    for (const EnrollmentId& id : request.targets) {
+      under_way_.erase(id);
+      const EnqueueOutcome outcome = refuse ? EnqueueOutcome::kUnavailable : answer_;
+      results.push_back(
+          {id, outcome, outcome == EnqueueOutcome::kQueued ? "" : "the server's words"});
+      if (outcome == EnqueueOutcome::kQueued) queues_[id].push_back(request.request_type);
+    }
+    return results;
+  }
+  std::vector<PushTargetResult> Push(const std::vector<EnrollmentId>& targets) override {
+    std::vector<PushTargetResult> results;
+    const std::lock_guard lock(mutex_);
+    for (const EnrollmentId& id : targets) {
+      results.push_back(
+          {id, dead_.contains(id) ? PushOutcome::kUnregistered : PushOutcome::kSent, ""});
+    }
+    return results;
+  }
+  Result<std::string> Probe() override {
+    if (!is_there_) return Fail(ErrorKind::kUnavailable, "connection refused");
+    return std::string("1.0");
+  }
+
+  std::mutex mutex_;
+  bool linger_ = false;
+  bool is_there_ = true;
+  EnqueueOutcome answer_ = EnqueueOutcome::kQueued;
+  std::set<EnrollmentId> refused_;
+  std::set<EnrollmentId> dead_;
+  std::set<EnrollmentId> under_way_;
+  int overlaps_ = 0;
+  std::map<EnrollmentId, std::vector<std::string>> queues_;
+};
+
+Enrollment MakeEnrollment(const std::string& id, Timestamp now) {
+  Enrollment enrollment;
+  enrollment.channel.enrollment_id = EnrollmentId(id);
+  enrollment.channel.device_id = EnrollmentId(id);
+  enrollment.channel.udid = id;
+  enrollment.upstream = kServer;
+  enrollment.status = EnrollmentStatus::kEnrolled;
+  enrollment.first_seen_at = now;
+  enrollment.last_seen_at = now;
+  return enrollment;
+}
+
+struct Fixture {
+  Fixture() {
+    auto owned = std::make_unique<FakeUpstream>();
+    server = owned.get();
+    upstreams.Add(std::move(owned));
+  }
+  void AddDevices(int count) {
+    std::vector<Enrollment> devices;
+    for (int i = 0; i < count; ++i) {
+      devices.push_back(MakeEnrollment("D" + std::to_string(i), clock.Now()));
+    }
+    WriteTo(*store, [&](StoreWriter& writer) { return writer.SaveEnrollments(devices); });
+  }
+  void Settle() {
+    for (int steps = 0;; ++steps) {
+      REQUIRE(steps < 1000);
+      const Result<std::size_t> claimed = runner.Step();
+      REQUIRE(claimed);
+      if (*claimed == 0) return;
+    }
+  }
+
+  ManualClock clock{At(0)};
+  SystemRandom random;
+  std::unique_ptr<Store> store = OpenStore();
+  Upstreams upstreams;
+  FakeUpstream* server = nullptr;
+  Payloads payloads{*store, nullptr};
+  Executor executor{*store, upstreams, payloads, clock, random};
+  Runner runner{*store, upstreams, executor, clock, Settings()};
+};
+
+PlanCommit MakeCommit(const std::string& id, std::vector<PlannedCommand> commands) {
+  PlanCommit commit;
+  commit.claim.enrollment_id = EnrollmentId(id);
+  commit.claim.upstream = kServer;
+  commit.plan.commands = std::move(commands);
+  return commit;
+}
+
+PlannedCommand Install(const std::string& identifier, const std::string& uuid) {
+  return {"InstallProfile", PayloadIdentifier(identifier), PayloadUuid(uuid), "wanted"};
+}
+const PlannedCommand kList{"ProfileList", {}, {}, "asked"};
+
+TEST_CASE("the same command shares one CommandUUID, different revisions never do") {
+  Fixture world;
+  std::vector<PlanCommit> commits;
+  for (int i = 0; i < 60; ++i) {
+    commits.push_back(
+        MakeCommit("D" + std::to_string(i), {Install("a", i % 2 == 0 ? "U1" : "U2"), kList}));
+  }
+  const std::vector<CommandBatch> batches = world.executor.MakeBatches(commits);
+  std::set<CommandUuid> uuids;
+  bool lists_began = false;
+  for (const CommandBatch& batch : batches) {
+    CHECK(uuids.insert(batch.command_uuid).second);
+    CHECK(batch.targets.size() <= 50);
+    lists_began = lists_began || batch.command == kList;
+    CHECK((batch.command == kList) == lists_began);
+  }
+  CHECK(batches.size() == 4);  // 30 + 30 installs, 50 + 10 lists
+  for (const PlanCommit& commit : commits) {
+    REQUIRE(commit.commands.size() == 2);
+    for (const JournaledCommand& command : commit.commands)
+      CHECK(uuids.contains(command.command_uuid));
+  }
+}
+
+TEST_CASE("four workers never have two requests under way that name one enrollment") {
+  Fixture world;
+  world.AddDevices(150);
+  world.server->linger_ = true;
+  world.runner.Start(4);
+  std::atomic<bool> stop{false};
+  std::thread restless([&] {
+    for (int round = 0; !stop; ++round) {
+      std::vector<EnrollmentId> ids;
+      for (int i = round % 3; i < 150; i += 3) ids.emplace_back("D" + std::to_string(i));
+      world.clock.Advance(std::chrono::minutes(2));
+      const Status done = world.store->Write(
+          [&](StoreWriter& writer) { return writer.MarkDue(ids, world.clock.Now()); });
+      if (!done) stop = true;
+      world.runner.Notify();
+    }
+  });
+  const auto served = [&] {
+    const std::lock_guard lock(world.server->mutex_);
+    return world.server->queues_.size() == 150;
+  };
+  CHECK(director_test::WaitFor(served));
+  CHECK_FALSE(stop);
+  stop = true;
+  restless.join();
+  world.runner.Stop();
+  CHECK(world.server->overlaps_ == 0);
+}
+
+TEST_CASE("a request refused as a whole is halved until only the bad one is left") {
+  Fixture world;
+  world.AddDevices(40);
+  world.server->refused_ = {EnrollmentId("D7")};
+  world.Settle();
+  for (int i = 0; i < 40; ++i) {
+    const EnrollmentId id("D" + std::to_string(i));
+    INFO(id.value());
+    CHECK(world.server->queues_.contains(id) == (i != 7));
+    for (const Intent& intent : SnapshotOf(*world.store, id).intents) {
+      CHECK((intent.state == IntentState::kSent) == (i != 7));
+    }
+  }
+  CHECK(world.executor.counters().commands_queued > 0);
+  CHECK(world.executor.counters().commands_failed > 0);
+  CHECK_FALSE(world.upstreams.Find(kServer)->health.retry_at(world.clock.Now()));
+}
+
+TEST_CASE(
+    "an answer that nobody got leaves the command open, and the server is left alone when it is "
+    "gone") {
+  Fixture world;
+  world.AddDevices(3);
+  world.server->answer_ = EnqueueOutcome::kUnknown;
+  world.server->is_there_ = false;
+  const Result<std::size_t> claimed = world.runner.Step();
+  REQUIRE(claimed);
+  CHECK(*claimed == 3);
+  std::set<IntentState> states;
+  for (const Intent& intent : SnapshotOf(*world.store, EnrollmentId("D0")).intents) {
+    states.insert(intent.state);
+  }
+  CHECK(states.contains(IntentState::kUnknown));
+  CHECK(world.upstreams.Find(kServer)->health.retry_at(world.clock.Now()));
+}
+
+TEST_CASE("a dead push token is remembered and the others are pushed") {
+  Fixture world;
+  world.AddDevices(3);
+  world.server->dead_ = {EnrollmentId("D1")};
+  world.Settle();
+  CHECK(SnapshotOf(*world.store, EnrollmentId("D1")).enrollment.push_unregistered);
+  CHECK_FALSE(SnapshotOf(*world.store, EnrollmentId("D0")).enrollment.push_unregistered);
+  CHECK(world.executor.counters().pushes_sent == 2);
+  CHECK(world.executor.counters().pushes_failed == 1);
+}
+
+/// Says that one enrollment's row cannot be read back.
+class OneCorrupt final : public Store {
+ public:
+  Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    return inner_->Write(body);
+  }
+  Status Read(const std::function<Status(StoreReader&)>& body) override {
+    // The loop reads one enrollment a call, in the order of the claims: the first one is the bad
+    // one.
+    if (std::exchange(is_next_, false)) return Fail(ErrorKind::kCorrupt, "a row cannot be read");
+    return inner_->Read(body);
+  }
+  bool is_next_ = false;
+
+ private:
+  std::unique_ptr<Store> inner_ = OpenStore();
+};
+
+TEST_CASE("an enrollment that cannot be read is set aside for an hour and the others go on") {
+  Fixture world;
+  auto owned = std::make_unique<OneCorrupt>();
+  OneCorrupt& store = *owned;
+  world.store = std::move(owned);
+  Payloads payloads(store, nullptr);
+  Executor executor(store, world.upstreams, payloads, world.clock, world.random);
+  Runner runner(store, world.upstreams, executor, world.clock, Settings());
+  world.AddDevices(5);
+  store.is_next_ = true;
+  const Result<std::size_t> claimed = runner.Step();
+  REQUIRE(claimed);
+  CHECK(*claimed == 5);
+  CHECK(world.server->queues_.size() == 4);
+  CHECK_FALSE(world.server->queues_.contains(EnrollmentId("D0")));
+  for (const EnrollmentRow& row : director_test::ListAll(store)) {
+    if (row.enrollment.channel.enrollment_id.value() != "D0") continue;
+    CHECK(row.due_at == world.clock.Now() + std::chrono::hours(1));
+  }
+  world.clock.Advance(std::chrono::hours(1));
+  REQUIRE(runner.Step());
+  CHECK(world.server->queues_.contains(EnrollmentId("D0")));
+}
+
+}  // namespace
+}  // namespace director
