@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
@@ -95,6 +97,14 @@ class FakeServer {
     return requests_;
   }
 
+  /// The requests once there are `count` of them, or after five seconds: a client that gave up
+  /// waiting may be ahead of this server on a busy machine.
+  std::vector<SeenRequest> WaitForRequests(std::size_t count) const {
+    std::unique_lock lock(mutex_);
+    arrived_.wait_for(lock, std::chrono::seconds(5), [&] { return requests_.size() >= count; });
+    return requests_;
+  }
+
   int ConnectionCount() const {
     const std::lock_guard lock(mutex_);
     return connection_count_;
@@ -142,6 +152,7 @@ class FakeServer {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);
     }
+    arrived_.notify_all();
     const FakeReply reply = handler_(request);
     std::string_view rest = reply.bytes;
     while (!rest.empty()) {
@@ -181,6 +192,7 @@ class FakeServer {
   int wake_ = -1;
   int port_ = 0;
   mutable std::mutex mutex_;
+  mutable std::condition_variable arrived_;
   std::vector<SeenRequest> requests_;
   int connection_count_ = 0;
   std::thread thread_;

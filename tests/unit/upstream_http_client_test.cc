@@ -114,7 +114,7 @@ TEST_CASE("HttpClient says kUnknownOutcome when the answer is missing or not who
       FakeReply{"this is not HTTP\r\n\r\n", FakeReply::Then::kClose});
   FakeServer server(InTurn({reply}));
   CHECK(KindOfFailure(server.Url(), Put("/", "x")) == ErrorKind::kUnknownOutcome);
-  CHECK(server.Requests().size() == 1);  // never repeated by itself
+  CHECK(server.WaitForRequests(1).size() == 1);  // never repeated by itself
 }
 
 TEST_CASE("HttpClient gives up a silent server after the time-out") {

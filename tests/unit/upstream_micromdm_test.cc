@@ -20,8 +20,8 @@ std::unique_ptr<Upstream> UpstreamAt(const std::string& url) {
   settings.kind = UpstreamKind::kMicroMdm;
   settings.endpoint.url = url;
   settings.endpoint.password = Secret("key");
-  settings.enqueue_timeout = std::chrono::milliseconds(300);
-  settings.push_timeout = std::chrono::milliseconds(300);
+  settings.enqueue_timeout = std::chrono::milliseconds(800);
+  settings.push_timeout = std::chrono::milliseconds(800);
   auto upstream = MakeUpstream(settings);
   REQUIRE(upstream.has_value());
   return std::move(*upstream);
@@ -104,7 +104,7 @@ TEST_CASE("MicroMDM enqueue: answers that decide at once") {
     CHECK(result.outcome == row.outcome);
     CHECK_FALSE(result.detail.empty());
     CHECK(result.detail.find("secret") == std::string::npos);
-    CHECK(server.Requests().size() == 1);
+    CHECK(server.WaitForRequests(1).size() == 1);
   }
 }
 

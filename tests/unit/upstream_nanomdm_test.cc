@@ -22,8 +22,8 @@ std::unique_ptr<Upstream> UpstreamAt(const std::string& url,
   settings.kind = kind;
   settings.endpoint.url = url;
   settings.endpoint.password = Secret("key");
-  settings.enqueue_timeout = std::chrono::milliseconds(300);
-  settings.push_timeout = std::chrono::milliseconds(300);
+  settings.enqueue_timeout = std::chrono::milliseconds(800);
+  settings.push_timeout = std::chrono::milliseconds(800);
   auto upstream = MakeUpstream(settings);
   REQUIRE(upstream.has_value());
   return std::move(*upstream);
@@ -66,7 +66,7 @@ void CheckRows(const std::vector<Row>& rows, const std::vector<std::string>& ids
       INFO(result.detail);
       CHECK(result.outcome == row.outcome);
     }
-    CHECK(server.Requests().size() == row.request_count);
+    CHECK(server.WaitForRequests(row.request_count).size() == row.request_count);
   }
 }
 
@@ -261,14 +261,14 @@ TEST_CASE("NanoMDM takes 50 user channels in one path and refuses a path that is
   for (const auto& result : upstream->Enqueue(RequestFor(users))) {
     CHECK(result.outcome == EnqueueOutcome::kQueued);
   }
-  CHECK(server.Requests().size() == 1);
+  CHECK(server.WaitForRequests(1).size() == 1);
 
   const auto long_ids = ManyIds(50, ":" + std::string(60, 'u'));
   for (const auto& result : upstream->Enqueue(RequestFor(long_ids))) {
     CHECK(result.outcome == EnqueueOutcome::kUnavailable);
     CHECK(result.detail.find("too long") != std::string::npos);
   }
-  CHECK(server.Requests().size() == 1);
+  CHECK(server.WaitForRequests(1).size() == 1);
 }
 
 TEST_CASE("NanoMDM clamps the configured number of targets") {
@@ -344,7 +344,7 @@ TEST_CASE("NanoMDM push: anything but an answer is kFailed, once") {
     CHECK(result.outcome == PushOutcome::kFailed);
     CHECK_FALSE(result.detail.empty());
   }
-  CHECK(server.Requests().size() == 1);
+  CHECK(server.WaitForRequests(1).size() == 1);
 }
 
 TEST_CASE("NanoMDM push splits a long list and keeps its order") {
