@@ -13,6 +13,8 @@ using Duration = std::chrono::milliseconds;
 /// UTC, millisecond resolution.
 using Timestamp = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
+inline constexpr Duration kDay = std::chrono::hours(24);
+
 /// Milliseconds since 1970-01-01T00:00:00Z, the form in the database.
 std::int64_t ToUnixMs(Timestamp at);
 Timestamp FromUnixMs(std::int64_t unix_ms);

@@ -13,6 +13,8 @@
 
 namespace director::bench {
 
+inline constexpr std::size_t kProfiles = 20;  ///< that each device has
+
 struct Options {
   std::size_t devices = 20'000;
   double seconds = 3;  ///< for each timed part
@@ -58,6 +60,9 @@ Result<double> PostRate(int port, const std::string& path, const std::vector<std
 std::string WebhookBody(const std::string& topic, const std::string& udid,
                         const std::string& plist);
 std::string UdidOf(std::size_t index);
+
+/// Stores `kProfiles` revisions of 4 KiB; returns their payload_uuids.
+Result<std::vector<PayloadUuid>> SeedRevisions(Store& store, Timestamp now);
 
 Result<std::vector<Line>> IngestBench(const Options& options);
 Result<std::vector<Line>> DecisionBench(const Options& options);

@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t kConnections = 16;
 constexpr std::size_t kBodiesMax = 60'000;
-constexpr std::size_t kProfiles = 20;
 
 PlistDict Identity(std::size_t device) {
   PlistDict message;

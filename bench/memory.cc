@@ -14,7 +14,6 @@
 namespace director::bench {
 namespace {
 
-constexpr std::size_t kProfiles = 10;
 constexpr double kLimitMiB = 150;
 
 /// Highest resident memory of this process so far.
@@ -60,18 +59,15 @@ Incoming Enrolled(std::size_t device, Timestamp now) {
 }
 
 Status AssignProfiles(Store& store, Timestamp now) {
+  const auto payload_uuids = SeedRevisions(store, now);
+  if (!payload_uuids) return Fail(payload_uuids.error());
   return store.Write([&](StoreWriter& writer) -> Status {
-    for (std::size_t i = 0; i < kProfiles; ++i) {
-      Revision revision;
-      revision.payload_uuid = PayloadUuid(fmt::format("BBBBBBBB-0000-8000-8000-{:012X}", i));
-      revision.payload_identifier = PayloadIdentifier(fmt::format("com.example.profile{}", i));
-      revision.source = "bench";
-      revision.created_at = now;
-      revision.mobileconfig = std::string(4096, 'x');
-      if (const auto saved = writer.SaveRevision(revision); !saved) return Fail(saved.error());
+    for (const PayloadUuid& payload_uuid : *payload_uuids) {
+      const Result<Revision> revision = writer.LoadRevision(payload_uuid);
+      if (!revision) return Fail(revision.error());
       Assignment assignment;
-      assignment.payload_identifier = revision.payload_identifier;
-      assignment.payload_uuid = revision.payload_uuid;
+      assignment.payload_identifier = revision->payload_identifier;
+      assignment.payload_uuid = payload_uuid;
       assignment.source = "bench";
       assignment.assigned_at = now;
       if (const auto saved = writer.SaveAssignment(assignment, now); !saved)

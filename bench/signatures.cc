@@ -9,7 +9,6 @@
 
 namespace director::bench {
 namespace {
-constexpr std::size_t kProfiles = 20;
 
 Result<Config> SigningConfig(const Scratch& scratch, Timestamp now) {
   const auto authority = MakeAuthority("Bench CA", now, 1);
@@ -23,23 +22,6 @@ Result<Config> SigningConfig(const Scratch& scratch, Timestamp now) {
   return config;
 }
 
-Status SeedRevisions(Store& store, Timestamp now) {
-  return store.Write([&](StoreWriter& writer) -> Status {
-    for (std::size_t i = 0; i < kProfiles; ++i) {
-      Revision revision;
-      revision.payload_uuid = PayloadUuid(fmt::format("BBBBBBBB-0000-8000-8000-{:012X}", i));
-      revision.payload_identifier = PayloadIdentifier(fmt::format("com.example.profile{}", i));
-      revision.source = "bench";
-      revision.created_at = now;
-      revision.mobileconfig = std::string(4096, 'x');
-      revision.size_bytes = 4096;
-      if (const Result<bool> saved = writer.SaveRevision(revision); !saved)
-        return Fail(saved.error());
-    }
-    return {};
-  });
-}
-
 }  // namespace
 
 /// As many payloads as a fleet takes, and how many signatures that costs.
@@ -50,14 +32,14 @@ Result<std::vector<Line>> SignatureBench(const Options& options) {
   if (!config) return Fail(config.error());
   auto store = OpenSqliteStore(":memory:");
   if (!store) return Fail(store.error());
-  if (Status seeded = SeedRevisions(**store, clock.Now()); !seeded) return Fail(seeded.error());
+  const auto payload_uuids = SeedRevisions(**store, clock.Now());
+  if (!payload_uuids) return Fail(payload_uuids.error());
   auto identity = SigningIdentity::Load(*config, clock);
   if (!identity) return Fail(identity.error());
   Payloads payloads(**store, identity->get());
   for (std::size_t device = 0; device < options.devices; ++device) {
-    for (std::size_t i = 0; i < kProfiles; ++i) {
-      const auto payload =
-          payloads.Get(PayloadUuid(fmt::format("BBBBBBBB-0000-8000-8000-{:012X}", i)));
+    for (const PayloadUuid& payload_uuid : *payload_uuids) {
+      const auto payload = payloads.Get(payload_uuid);
       if (!payload) return Fail(payload.error());
     }
   }

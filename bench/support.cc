@@ -79,6 +79,26 @@ std::string UdidOf(std::size_t index) {
   return fmt::format("AAAAAAAA-0000-4000-8000-{:012X}", index);
 }
 
+Result<std::vector<PayloadUuid>> SeedRevisions(Store& store, Timestamp now) {
+  std::vector<PayloadUuid> payload_uuids;
+  const Status written = store.Write([&](StoreWriter& writer) -> Status {
+    for (std::size_t i = 0; i < kProfiles; ++i) {
+      Revision revision;
+      revision.payload_uuid = PayloadUuid(fmt::format("BBBBBBBB-0000-8000-8000-{:012X}", i));
+      revision.payload_identifier = PayloadIdentifier(fmt::format("com.example.profile{}", i));
+      revision.source = "bench";
+      revision.created_at = now;
+      revision.mobileconfig = std::string(4096, 'x');
+      revision.size_bytes = 4096;
+      if (const auto saved = writer.SaveRevision(revision); !saved) return Fail(saved.error());
+      payload_uuids.push_back(revision.payload_uuid);
+    }
+    return {};
+  });
+  if (!written) return Fail(written.error());
+  return payload_uuids;
+}
+
 std::string WebhookBody(const std::string& topic, const std::string& udid,
                         const std::string& plist) {
   const char* event = topic == "mdm.Connect" ? "acknowledge_event" : "checkin_event";

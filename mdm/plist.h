@@ -16,6 +16,8 @@ class PlistValue;
 
 /// An integer of a property list: -2^63 .. 2^64-1, as Apple's parsers accept.
 struct PlistInteger {
+  static constexpr std::uint64_t kNegativeMagnitudeMax = std::uint64_t{1} << 63;
+
   bool negative = false;
   std::uint64_t magnitude = 0;
 

@@ -10,7 +10,6 @@
 namespace director {
 namespace {
 
-constexpr std::uint64_t kInt64MinMagnitude = std::uint64_t{1} << 63;
 constexpr std::size_t kKeyShownMaxBytes = 80;
 
 /// Pointers to the entries, sorted bytewise by key.
@@ -90,8 +89,8 @@ PlistInteger PlistInteger::FromSigned(std::int64_t value) {
 }
 
 std::int64_t PlistInteger::ToSigned(std::int64_t fallback) const {
-  if (magnitude > kInt64MinMagnitude) return fallback;
-  if (magnitude == kInt64MinMagnitude) {
+  if (magnitude > kNegativeMagnitudeMax) return fallback;
+  if (magnitude == kNegativeMagnitudeMax) {
     return negative ? std::numeric_limits<std::int64_t>::min() : fallback;
   }
   const auto value = static_cast<std::int64_t>(magnitude);

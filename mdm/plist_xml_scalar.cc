@@ -13,7 +13,6 @@ namespace director {
 namespace {
 
 constexpr std::size_t kReferenceMaxBytes = 12;  // "#x0000010FFFF" and the names are shorter
-constexpr std::uint64_t kInt64MinMagnitude = std::uint64_t{1} << 63;
 
 constexpr std::array<std::pair<std::string_view, PlistScalarType>, 7> kScalarNames = {{
     {"string", PlistScalarType::kString},
@@ -60,7 +59,7 @@ Result<PlistValue> ParseInteger(std::string_view text) {
     digits.remove_prefix(2);
   }
   const auto magnitude = ParseAll<std::uint64_t>(digits, base);
-  if (!magnitude || (is_negative && *magnitude > kInt64MinMagnitude)) {
+  if (!magnitude || (is_negative && *magnitude > PlistInteger::kNegativeMagnitudeMax)) {
     return Fail(ErrorKind::kInvalid, "not an integer, or beyond its range");
   }
   return PlistValue(PlistInteger{is_negative && *magnitude != 0, *magnitude});

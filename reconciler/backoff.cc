@@ -8,7 +8,6 @@
 namespace director {
 namespace {
 
-constexpr Duration kDay = std::chrono::hours(24);
 constexpr int kUnknownSecondFactor = 60;
 
 /// first * factor^(steps), never above `most`, without overflow.

@@ -11,7 +11,6 @@
 namespace director {
 namespace {
 
-constexpr Duration kDay = std::chrono::hours(24);
 constexpr int kUnknownQuestionsMax = 2;
 
 /// What delivery has to know about one enrollment at one moment.

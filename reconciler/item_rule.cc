@@ -11,8 +11,6 @@
 namespace director {
 namespace {
 
-constexpr Duration kDay = std::chrono::hours(24);
-
 struct Context {
   const Snapshot& snapshot;
   const Settings& settings;

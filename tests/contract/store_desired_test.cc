@@ -2,7 +2,7 @@
 
 #include "tests/contract/store_fixture.h"
 
-namespace director {
+namespace director::store_desired_test {
 namespace {
 
 using namespace store_test;
@@ -325,4 +325,4 @@ TEST_CASE("a retry forgets attempts, back-off and parking, and nothing else") {
   CHECK(missing.error().kind == ErrorKind::kNotFound);
 }
 
-}  // namespace director
+}  // namespace director::store_desired_test

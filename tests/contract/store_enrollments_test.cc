@@ -1,6 +1,6 @@
 #include "tests/contract/store_fixture.h"
 
-namespace director {
+namespace director::store_enrollments_test {
 namespace {
 
 using namespace store_test;
@@ -254,4 +254,4 @@ TEST_CASE("the fleet is counted") {
   CHECK(counts.oldest_waiting->reason == "because");
 }
 
-}  // namespace director
+}  // namespace director::store_enrollments_test

@@ -2,7 +2,7 @@
 
 #include "tests/contract/store_fixture.h"
 
-namespace director {
+namespace director::store_events_test {
 namespace {
 
 using namespace store_test;
@@ -282,4 +282,4 @@ TEST_CASE("intents and reports of an unknown enrollment are refused") {
   CHECK(report.error().kind == ErrorKind::kInvalid);
 }
 
-}  // namespace director
+}  // namespace director::store_events_test

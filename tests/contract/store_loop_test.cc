@@ -1,6 +1,6 @@
 #include "tests/contract/store_fixture.h"
 
-namespace director {
+namespace director::store_loop_test {
 namespace {
 
 using namespace store_test;
@@ -401,4 +401,4 @@ TEST_CASE("pruning keeps the newest dead letters within their bound") {
   CHECK(newest.at(0).reason == std::to_string(kDeadLettersMax + 4));
 }
 
-}  // namespace director
+}  // namespace director::store_loop_test

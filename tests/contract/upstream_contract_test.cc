@@ -21,7 +21,7 @@
 #include "tests/support/catch.h"
 #include "upstream/make_upstream.h"
 
-namespace director {
+namespace director::upstream_contract_test {
 namespace {
 
 constexpr auto kPatience = std::chrono::seconds(15);
@@ -361,4 +361,4 @@ TEST_CASE("a push without a push certificate fails and takes no command with it"
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::upstream_contract_test

@@ -11,7 +11,7 @@
 #include "mdm/profile.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::mdm_plist_test {
 namespace {
 
 /// Any text without NUL: plain, with markup, with line ends, beyond ASCII.
@@ -157,4 +157,4 @@ TEST_CASE("any bytes are decoded or refused") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::mdm_plist_test

@@ -12,7 +12,7 @@
 #include "reconciler/plan.h"
 #include "tests/support/check_plan.h"
 
-namespace director {
+namespace director::reconciler_plan_test {
 namespace {
 
 using std::chrono::hours;
@@ -359,4 +359,4 @@ TEST_CASE(
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::reconciler_plan_test

@@ -9,7 +9,7 @@
 #include "base/secret.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::base_core_test {
 namespace {
 
 TEST_CASE("seeded numbers are the same for ever") {
@@ -120,4 +120,4 @@ TEST_CASE("no value breaks a log line, and none is long") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::base_core_test

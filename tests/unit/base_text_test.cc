@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::base_text_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -102,4 +102,4 @@ TEST_CASE("letter case is folded in ASCII only") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::base_text_test

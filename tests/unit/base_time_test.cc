@@ -1,7 +1,7 @@
 #include "base/time.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::base_time_test {
 namespace {
 
 std::int64_t Ms(const std::string& text) {
@@ -99,4 +99,4 @@ TEST_CASE("durations are parsed with one unit") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::base_time_test

@@ -13,7 +13,7 @@
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
 
-namespace director {
+namespace director::director_api_profiles_test {
 namespace {
 
 using Json = nlohmann::json;
@@ -218,4 +218,4 @@ TEST_CASE("a multipart form is refused with a hint, not with an internal error")
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_api_profiles_test

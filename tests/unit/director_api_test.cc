@@ -15,7 +15,7 @@
 #include "tests/support/director_service.h"
 #include "upstream/http_client.h"
 
-namespace director {
+namespace director::director_api_test {
 namespace {
 
 using Json = nlohmann::json;
@@ -330,4 +330,4 @@ TEST_CASE("a parked item is tried again on request, and the events tell of it") 
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_api_test

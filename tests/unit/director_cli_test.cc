@@ -10,7 +10,7 @@
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
 
-namespace director {
+namespace director::director_cli_test {
 namespace {
 
 using director_test::MakeMobileconfig;
@@ -106,4 +106,4 @@ TEST_CASE("the client verbs do their work against a running service") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_cli_test

@@ -7,7 +7,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 
-namespace director {
+namespace director::director_config_test {
 namespace {
 
 using director_test::TempFolder;
@@ -282,4 +282,4 @@ TEST_CASE("no secret is ever printed, wherever it was given") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_config_test

@@ -19,7 +19,7 @@
 #include "tests/support/director_parts.h"
 #include "tests/support/director_world.h"
 
-namespace director {
+namespace director::director_executor_test {
 namespace {
 
 using director_test::At;
@@ -281,4 +281,4 @@ TEST_CASE("an enrollment that cannot be read is set aside for an hour and the ot
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_executor_test

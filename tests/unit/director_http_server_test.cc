@@ -17,7 +17,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 
-namespace director {
+namespace director::director_http_server_test {
 namespace {
 
 std::unique_ptr<HttpServer> StartEcho() {
@@ -191,4 +191,4 @@ TEST_CASE("error kinds have their statuses") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_http_server_test

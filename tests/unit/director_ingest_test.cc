@@ -12,7 +12,7 @@
 #include "tests/support/director_parts.h"
 #include "tests/support/director_world.h"
 
-namespace director {
+namespace director::director_ingest_test {
 namespace {
 
 using director_test::At;
@@ -223,4 +223,4 @@ TEST_CASE("with every webhook doubled the fleet converges to the same state") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_ingest_test

@@ -5,7 +5,7 @@
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
 
-namespace director {
+namespace director::director_metrics_test {
 namespace {
 
 using director_test::ApiAnswer;
@@ -60,4 +60,4 @@ TEST_CASE("fleet counts are read at most once in ten seconds") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_metrics_test

@@ -27,7 +27,7 @@
 #include "tests/support/catch.h"
 #include "upstream/http_client.h"
 
-namespace director {
+namespace director::director_openapi_test {
 namespace {
 
 using Json = nlohmann::json;
@@ -534,7 +534,7 @@ TEST_CASE("openapi: errors are the documented problem documents") {
   service.Call("POST /api/v1/devices/{device}/push", 502, WithPath({{"device", "UDID-1"}}));
 }
 
-TEST_CASE("openapi: health, readiness and metrics of the running service are documented") {
+TEST_CASE("openapi: health, readiness, metrics and forms at the running service are documented") {
   ManualClock clock{kNow};
   MdmServerSettings settings;
   settings.api_key = Secret("key");
@@ -555,6 +555,18 @@ TEST_CASE("openapi: health, readiness and metrics of the running service are doc
     CHECK(response->status == status);
     RequireDocumented("GET " + path, response->status, response->content_type, response->body);
   };
+  // What the server refuses before a handler sees the body.
+  for (const std::string path : {"/api/v1/profiles", "/api/v1/assignments", "/webhook"}) {
+    HttpRequest form;
+    form.method = "POST";
+    form.path = path;
+    form.content_type = "multipart/form-data; boundary=x";
+    form.body = "--x--\r\n";
+    const auto response = (*http)->Send(form);
+    REQUIRE(response);
+    CHECK(response->status == 415);
+    RequireDocumented("POST " + path, response->status, response->content_type, response->body);
+  }
   get("/healthz", 200);
   get("/readyz", 200);
   get("/metrics", 200);
@@ -601,4 +613,4 @@ TEST_CASE("openapi: examples fit their schemas, and request examples are underst
         std::vector<std::string>{});
 }
 
-}  // namespace director
+}  // namespace director::director_openapi_test

@@ -12,7 +12,7 @@
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
 
-namespace director {
+namespace director::director_payloads_test {
 namespace {
 
 using director_test::MakeMobileconfig;
@@ -123,4 +123,4 @@ TEST_CASE("an identity that cannot be used is refused at the start with the file
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_payloads_test

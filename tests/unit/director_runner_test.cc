@@ -11,7 +11,7 @@
 #include "tests/support/director_parts.h"
 #include "tests/support/director_world.h"
 
-namespace director {
+namespace director::director_runner_test {
 namespace {
 
 using director_test::At;
@@ -341,4 +341,4 @@ TEST_CASE("a plan that something overtook is made again") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_runner_test

@@ -5,7 +5,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 
-namespace director {
+namespace director::director_secret_source_test {
 namespace {
 
 using director_test::TempFolder;
@@ -76,4 +76,4 @@ TEST_CASE("a file that could never be read is an error that names it") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_secret_source_test

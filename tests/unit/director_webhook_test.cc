@@ -14,7 +14,7 @@
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
 
-namespace director {
+namespace director::director_webhook_test {
 namespace {
 
 using director_test::ApiAnswer;
@@ -245,4 +245,4 @@ TEST_CASE("thirty Macs over HTTP get their profiles, and one that a user deletes
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::director_webhook_test

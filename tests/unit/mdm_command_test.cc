@@ -3,7 +3,7 @@
 #include "mdm/command.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::mdm_command_test {
 namespace {
 
 const CommandUuid kUuid("0001-uuid");
@@ -63,4 +63,4 @@ TEST_CASE("commands that no device could answer are refused") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::mdm_command_test

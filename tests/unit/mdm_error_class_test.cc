@@ -6,7 +6,7 @@
 #include "mdm/error_codes.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::mdm_error_class_test {
 namespace {
 
 ClassifiedError Classify(std::vector<ErrorChainEntry> chain,
@@ -93,4 +93,4 @@ TEST_CASE("classes have names") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::mdm_error_class_test

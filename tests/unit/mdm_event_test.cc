@@ -5,7 +5,7 @@
 #include "mdm/event.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::mdm_event_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -290,4 +290,4 @@ TEST_CASE("device information decodes what is there") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::mdm_event_test

@@ -6,7 +6,7 @@
 #include "mdm/plist.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::mdm_plist_binary_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -194,4 +194,4 @@ TEST_CASE("shared objects below the limits are expanded and counted") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::mdm_plist_binary_test

@@ -7,7 +7,7 @@
 #include "mdm/plist.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::mdm_plist_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -288,4 +288,4 @@ TEST_CASE("canonical bytes tell types and contents apart, not documents") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::mdm_plist_test

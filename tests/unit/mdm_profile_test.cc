@@ -3,7 +3,7 @@
 #include "mdm/profile.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::mdm_profile_test {
 namespace {
 
 constexpr std::string_view kWifi = R"(<?xml version="1.0" encoding="UTF-8"?>
@@ -233,4 +233,4 @@ TEST_CASE("lint names what devices dislike") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::mdm_profile_test

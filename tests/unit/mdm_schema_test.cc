@@ -12,7 +12,7 @@
 #include "mdm/command.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::mdm_schema_test {
 namespace {
 
 struct SchemaCase {
@@ -102,4 +102,4 @@ TEST_CASE("every command fits Apple's schema") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::mdm_schema_test

@@ -4,7 +4,7 @@
 #include "reconciler/backoff.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::reconciler_backoff_test {
 namespace {
 
 using std::chrono::hours;
@@ -57,4 +57,4 @@ TEST_CASE("jitter stays within a fifth, is stable for a key and differs between 
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::reconciler_backoff_test

@@ -2,7 +2,7 @@
 #include "reconciler/observe.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::reconciler_observe_test {
 namespace {
 
 using std::chrono::hours;
@@ -471,4 +471,4 @@ TEST_CASE("facts are taken from the newest answer only") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::reconciler_observe_test

@@ -1,7 +1,7 @@
 #include "reconciler/plan.h"
 #include "tests/support/check_plan.h"
 
-namespace director {
+namespace director::reconciler_plan_test {
 namespace {
 
 using test::CheckPlan;
@@ -884,4 +884,4 @@ TEST_CASE("a question that was perhaps never queued is asked once more, not for 
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::reconciler_plan_test

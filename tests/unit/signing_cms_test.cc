@@ -5,7 +5,7 @@
 #include "tests/support/catch.h"
 #include "tests/unit/signing_fixture.h"
 
-namespace director {
+namespace director::signing_cms_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -233,4 +233,4 @@ TEST_CASE("random bytes are invalid") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::signing_cms_test

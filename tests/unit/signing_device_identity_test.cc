@@ -7,7 +7,7 @@
 #include "tests/support/catch.h"
 #include "tests/unit/signing_fixture.h"
 
-namespace director {
+namespace director::signing_device_identity_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -197,4 +197,4 @@ TEST_CASE("a message signer needs an identity that parses and fits") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::signing_device_identity_test

@@ -4,7 +4,7 @@
 #include "signing/hmac.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::signing_hmac_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -77,4 +77,4 @@ TEST_CASE("an empty key accepts nothing, not even its own signature") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::signing_hmac_test

@@ -15,7 +15,7 @@
 #include "tests/support/catch.h"
 #include "tests/unit/signing_fixture.h"
 
-namespace director {
+namespace director::signing_signer_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -491,4 +491,4 @@ TEST_CASE("a PEM key with a cipher that OpenSSL dropped says so") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::signing_signer_test

@@ -9,7 +9,7 @@
 #include "simulator/mdm_core.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::simulator_core_test {
 namespace {
 
 using nlohmann::json;
@@ -407,4 +407,4 @@ TEST_CASE("the queue of one enrollment is bounded") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::simulator_core_test

@@ -11,7 +11,7 @@
 #include "simulator/device.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::simulator_device_test {
 namespace {
 
 using std::chrono::hours;
@@ -553,4 +553,4 @@ TEST_CASE("the number of profiles is bounded") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::simulator_device_test

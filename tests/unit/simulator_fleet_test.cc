@@ -12,7 +12,7 @@
 #include "tests/support/catch.h"
 #include "upstream/http_client.h"
 
-namespace director {
+namespace director::simulator_fleet_test {
 namespace {
 
 constexpr auto kPatience = std::chrono::seconds(60);
@@ -239,4 +239,4 @@ TEST_CASE("a fleet without a server counts silence and stops promptly") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::simulator_fleet_test

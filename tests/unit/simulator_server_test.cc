@@ -21,7 +21,7 @@
 #include "simulator/webhook_sender.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::simulator_server_test {
 namespace {
 
 using nlohmann::json;
@@ -308,4 +308,4 @@ TEST_CASE("the core transport runs on a manual clock") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::simulator_server_test

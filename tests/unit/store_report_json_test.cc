@@ -1,7 +1,7 @@
 #include "store/report_json.h"
 #include "tests/support/catch.h"
 
-namespace director {
+namespace director::store_report_json_test {
 
 TEST_CASE("reported profiles survive the way through JSON") {
   const std::vector<ReportedProfile> profiles = {
@@ -54,4 +54,4 @@ TEST_CASE("strings survive the way through JSON, and nothing else is read") {
   }
 }
 
-}  // namespace director
+}  // namespace director::store_report_json_test

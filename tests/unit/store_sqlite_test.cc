@@ -16,7 +16,7 @@
 #include "store/sqlite_migrate.h"
 #include "tests/contract/store_fixture.h"
 
-namespace director {
+namespace director::store_sqlite_test {
 namespace {
 
 using namespace store_test;
@@ -539,4 +539,4 @@ TEST_CASE("an unchanged plan writes the enrollment's row alone") {
   CHECK(raw.Column("SELECT name FROM written") == std::vector<std::string>{"UPDATE reports"});
 }
 
-}  // namespace director
+}  // namespace director::store_sqlite_test

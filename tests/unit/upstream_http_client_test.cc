@@ -6,7 +6,7 @@
 #include "tests/unit/upstream_fake_server.h"
 #include "upstream/http_client.h"
 
-namespace director {
+namespace director::upstream_http_client_test {
 namespace {
 
 HttpEndpoint EndpointAt(const std::string& url) {
@@ -230,4 +230,4 @@ TEST_CASE("EncodePathSegment keeps only unreserved characters") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::upstream_http_client_test

@@ -4,7 +4,7 @@
 #include "tests/unit/upstream_fake_server.h"
 #include "upstream/make_upstream.h"
 
-namespace director {
+namespace director::upstream_make_upstream_test {
 namespace {
 
 Result<std::string> ProbeAt(const std::string& url, UpstreamKind kind) {
@@ -56,4 +56,4 @@ TEST_CASE("Probe says kUnavailable when the server is not there") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::upstream_make_upstream_test

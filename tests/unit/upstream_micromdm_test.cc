@@ -5,7 +5,7 @@
 #include "tests/unit/upstream_fake_server.h"
 #include "upstream/make_upstream.h"
 
-namespace director {
+namespace director::upstream_micromdm_test {
 namespace {
 
 const std::string kUuid = "11111111-2222-3333-4444-555555555555";
@@ -178,4 +178,4 @@ TEST_CASE("MicroMDM push without a push certificate is a closed connection") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::upstream_micromdm_test

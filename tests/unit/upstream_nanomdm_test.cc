@@ -6,7 +6,7 @@
 #include "tests/unit/upstream_fake_server.h"
 #include "upstream/make_upstream.h"
 
-namespace director {
+namespace director::upstream_nanomdm_test {
 namespace {
 
 const std::string kUuid = "11111111-2222-3333-4444-555555555555";
@@ -370,4 +370,4 @@ TEST_CASE("NanoMDM with no targets contacts nobody") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::upstream_nanomdm_test

@@ -5,7 +5,7 @@
 #include "tests/support/catch.h"
 #include "webhook/decode.h"
 
-namespace director {
+namespace director::webhook_decode_test {
 namespace {
 
 const Timestamp kReceivedAt = *ParseTime("2026-11-22T00:10:00Z");
@@ -233,4 +233,4 @@ TEST_CASE("a body above the limit is refused") {
 }
 
 }  // namespace
-}  // namespace director
+}  // namespace director::webhook_decode_test
