@@ -63,6 +63,10 @@ class Process:
     def is_running(self):
         return self._child.poll() is None
 
+    def exit_code(self):
+        """None while it runs."""
+        return self._child.poll()
+
     def stop(self):
         """Asks it to end, and makes it end after ten seconds."""
         if self.is_running():
