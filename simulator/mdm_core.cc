@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "mdm/command.h"
+#include "simulator/stand_in_support.h"
 
 namespace director {
 namespace {
@@ -16,17 +17,11 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kJsonType = "application/json";
-constexpr std::string_view kTextType = "text/plain; charset=utf-8";
-constexpr std::string_view kXmlType = "text/xml; charset=utf-8";
+constexpr std::string_view kEnqueuePath = "/v1/enqueue/";
+constexpr std::string_view kPushPath = "/v1/push/";
 constexpr std::string_view kNotNow = "NotNow";
 constexpr std::size_t kSqlIdMaxBytes = 255;
 constexpr std::size_t kEchoMaxBytes = 64 * 1024;
-
-CoreAnswer Text(int status, std::string_view text) {
-  return {status, std::string(kTextType), std::string(text) + "\n"};
-}
-
-CoreAnswer Empty(int status) { return {status, "", ""}; }
 
 std::vector<std::string> SplitIds(std::string_view text) {
   std::vector<std::string> ids;
@@ -41,13 +36,6 @@ std::vector<std::string> SplitIds(std::string_view text) {
 
 std::string Dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-std::string RenderCreatedAt(Timestamp now) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
-  std::string text = FormatTime(now);
-  text.pop_back();
-  return fmt::format("{}.{:03}Z", text, (now - seconds).count());
 }
 
 json EncodeIds(const Channel& channel) {
@@ -81,18 +69,6 @@ std::string EncodeEvent(std::string topic, std::uint64_t event_id, Timestamp now
   return Dump(event);
 }
 
-std::string TextOf(const PlistDict& dict, std::string_view key) {
-  const PlistValue* value = dict.Find(key);
-  const std::string* text = value == nullptr ? nullptr : value->AsString();
-  return text == nullptr ? std::string() : *text;
-}
-
-std::string DataOf(const PlistDict& dict, std::string_view key) {
-  const PlistValue* value = dict.Find(key);
-  const PlistData* data = value == nullptr ? nullptr : value->AsData();
-  return data == nullptr ? std::string() : data->bytes;
-}
-
 bool IsKnownMessage(std::string_view type) {
   static const std::set<std::string, std::less<>> known = {
       "Authenticate",      "TokenUpdate",      "CheckOut", "SetBootstrapToken",
@@ -107,6 +83,17 @@ MdmCore::MdmCore(CoreFaults faults, CoreSinks sinks, std::uint64_t seed)
     : faults_(faults), sinks_(std::move(sinks)), random_(seed) {}
 
 // --- API ----------------------------------------------------------------------------------------
+
+CoreAnswer MdmCore::HandleApi(const ApiRequest& request, Timestamp) {
+  const std::optional<ApiTarget> target = ParseApiTarget(request.path);
+  if (!target) return TextAnswer(400, "Bad Request");
+  if (target->path == "/version") return Version();
+  if (target->path.starts_with(kPushPath)) return Push(target->path.substr(kPushPath.size()));
+  if (!target->path.starts_with(kEnqueuePath)) return TextAnswer(404, "404 page not found");
+  const auto nopush = target->query.find("nopush");
+  return Enqueue({target->path.substr(kEnqueuePath.size()),
+                  nopush == target->query.end() ? "" : nopush->second, request.body});
+}
 
 CoreAnswer MdmCore::EncodeReport(const ApiReport& report, std::size_t id_count) {
   json answer = json::object();
@@ -137,7 +124,7 @@ CoreAnswer MdmCore::Enqueue(const EnqueueCall& call) {
   ApiReport report;
   report.has_no_push = !call.nopush.empty();
   const std::vector<std::string> ids = SplitIds(call.ids);
-  if (call.body.size() > kCoreBodyMaxBytes) return Text(413, "body too large");
+  if (call.body.size() > kCoreBodyMaxBytes) return TextAnswer(413, "body too large");
   if (ids.empty()) {
     report.command_error = "getting enrollment ids: empty path";
   } else if (ids.size() > kCoreTargetsMax) {
@@ -265,7 +252,7 @@ CoreAnswer MdmCore::Version() const {
 
 CoreAnswer MdmCore::HandleDevice(const DeviceRequest& request, Timestamp now) {
   ++counters_.device_requests;
-  if (request.body.size() > kCoreBodyMaxBytes) return Text(413, "Request Entity Too Large");
+  if (request.body.size() > kCoreBodyMaxBytes) return TextAnswer(413, "Request Entity Too Large");
   const bool is_checkin = request.content_type.rfind(kCheckinContentType, 0) == 0;
   return is_checkin ? HandleCheckin(request, now) : HandleConnect(request, now);
 }
@@ -285,15 +272,15 @@ MdmCore::Enrollment* MdmCore::Touch(const Channel& channel) {
 CoreAnswer MdmCore::HandleCheckin(const DeviceRequest& request, Timestamp now) {
   Result<PlistValue> plist = DecodePlist(request.body);
   PlistDict* dict = plist ? plist->AsDict() : nullptr;
-  if (dict == nullptr) return Text(400, "Bad Request");
+  if (dict == nullptr) return TextAnswer(400, "Bad Request");
   Result<Channel> channel = DecodeChannel(*dict);
-  const std::string type = TextOf(*dict, "MessageType");
-  if (!channel || !IsKnownMessage(type)) return Text(400, "Bad Request");
+  const std::string type = TextAt(*dict, "MessageType");
+  if (!channel || !IsKnownMessage(type)) return TextAnswer(400, "Bad Request");
   const bool is_authenticate = type == "Authenticate";
-  if (is_authenticate && IsUserChannel(channel->type)) return Text(400, "Bad Request");
-  if (!is_authenticate && !IsBound(*channel)) return Text(500, "Internal Server Error");
+  if (is_authenticate && IsUserChannel(channel->type)) return TextAnswer(400, "Bad Request");
+  if (!is_authenticate && !IsBound(*channel)) return TextAnswer(500, "Internal Server Error");
   Enrollment* enrollment = Touch(*channel);
-  if (enrollment == nullptr) return Text(500, "Internal Server Error");
+  if (enrollment == nullptr) return TextAnswer(500, "Internal Server Error");
   const Checkin checkin{type, std::move(*channel), std::move(*dict)};
   CoreAnswer answer = RunCheckin(checkin, *enrollment);
   // The event goes out even when the handling failed.
@@ -307,29 +294,29 @@ CoreAnswer MdmCore::RunCheckin(const Checkin& checkin, Enrollment& enrollment) {
   const std::string& type = checkin.message_type;
   if (type == "Authenticate") {
     Authenticate(checkin.channel, enrollment);
-    return Empty(200);
+    return EmptyAnswer(200);
   }
   if (type == "TokenUpdate") {
     enrollment.has_token = true;
     enrollment.is_enabled = true;
     enrollment.is_unregistered = false;
     ++enrollment.token_update_tally;
-    return Empty(200);
+    return EmptyAnswer(200);
   }
   if (type == "CheckOut") return CheckOut(checkin.channel, enrollment);
   if (type == "SetBootstrapToken") {
-    enrollment.bootstrap_token = DataOf(checkin.message, "BootstrapToken");
-    return Empty(200);
+    enrollment.bootstrap_token = BytesAt(checkin.message, "BootstrapToken");
+    return EmptyAnswer(200);
   }
   if (type == "GetBootstrapToken") {
-    if (enrollment.bootstrap_token.empty()) return Empty(200);
+    if (enrollment.bootstrap_token.empty()) return EmptyAnswer(200);
     PlistDict token;
     token.Set("BootstrapToken", PlistData{enrollment.bootstrap_token});
-    return {200, std::string(kXmlType), EncodePlistXml(std::move(token))};
+    return PlistAnswer(EncodePlistXml(std::move(token)));
   }
-  if (type == "UserAuthenticate") return Text(410, "Gone");
+  if (type == "UserAuthenticate") return TextAnswer(410, "Gone");
   // DeclarativeManagement without a backend and GetToken without a handler.
-  return Text(500, "Internal Server Error");
+  return TextAnswer(500, "Internal Server Error");
 }
 
 void MdmCore::Authenticate(const Channel& channel, Enrollment& enrollment) {
@@ -351,23 +338,23 @@ void MdmCore::Authenticate(const Channel& channel, Enrollment& enrollment) {
 
 CoreAnswer MdmCore::CheckOut(const Channel& channel, Enrollment& enrollment) {
   const bool is_user = IsUserChannel(channel.type);
-  if (is_user && faults_.store == CoreStore::kSql) return Text(500, "Internal Server Error");
+  if (is_user && faults_.store == CoreStore::kSql) return TextAnswer(500, "Internal Server Error");
   // The queue stays and is still served.
   enrollment.is_enabled = false;
-  return Empty(200);
+  return EmptyAnswer(200);
 }
 
 CoreAnswer MdmCore::HandleConnect(const DeviceRequest& request, Timestamp now) {
   const Result<PlistValue> plist = DecodePlist(request.body);
   const PlistDict* dict = plist ? plist->AsDict() : nullptr;
-  if (dict == nullptr) return Text(400, "Bad Request");
+  if (dict == nullptr) return TextAnswer(400, "Bad Request");
   const Result<Channel> channel = DecodeChannel(*dict);
-  const std::string status = TextOf(*dict, "Status");
-  if (!channel || status.empty()) return Text(400, "Bad Request");
-  if (!IsBound(*channel)) return Text(500, "Internal Server Error");
+  const std::string status = TextAt(*dict, "Status");
+  if (!channel || status.empty()) return TextAnswer(400, "Bad Request");
+  if (!IsBound(*channel)) return TextAnswer(500, "Internal Server Error");
   Enrollment* enrollment = Touch(*channel);
-  if (enrollment == nullptr) return Text(500, "Internal Server Error");
-  const std::string command_uuid = TextOf(*dict, "CommandUUID");
+  if (enrollment == nullptr) return TextAnswer(500, "Internal Server Error");
+  const std::string command_uuid = TextAt(*dict, "CommandUUID");
   CoreAnswer answer = RunConnect(status, command_uuid, *enrollment);
   json object = EncodeEventObject(*channel, request);
   object["status"] = status;
@@ -380,14 +367,14 @@ CoreAnswer MdmCore::RunConnect(const std::string& status, const std::string& com
                                Enrollment& enrollment) {
   const bool is_result = status != "Idle";
   if (is_result && !RecordResult(status, command_uuid, enrollment)) {
-    return Text(500, "Internal Server Error");
+    return TextAnswer(500, "Internal Server Error");
   }
   for (const Queued& next : enrollment.queue) {
     // Only the answer to NotNow leaves out what said NotNow before.
     if (status == kNotNow && next.said_not_now) continue;
-    return {200, std::string(kXmlType), *next.body};
+    return PlistAnswer(*next.body);
   }
-  return Empty(200);
+  return EmptyAnswer(200);
 }
 
 bool MdmCore::RecordResult(const std::string& status, const std::string& command_uuid,
@@ -412,22 +399,15 @@ bool MdmCore::RecordResult(const std::string& status, const std::string& command
     case ForeignResult::kIgnored:
       break;
     case ForeignResult::kLosesQueue:
+      counters_.commands_lost += queue.size();
       queue.clear();
       break;
   }
   return true;
 }
 
-void MdmCore::Emit(std::string body) {
-  if (random_.Fraction() < faults_.drop_webhook) {
-    ++counters_.events_dropped;
-    return;
-  }
-  const int copies = random_.Fraction() < faults_.duplicate_webhook ? 2 : 1;
-  for (int i = 0; i < copies; ++i) {
-    ++counters_.events;
-    if (sinks_.webhook) sinks_.webhook(body);
-  }
+void MdmCore::Emit(const std::string& body) {
+  EmitEvent(body, {faults_.drop_webhook, faults_.duplicate_webhook}, sinks_, random_, counters_);
 }
 
 // --- faults and looks ---------------------------------------------------------------------------
@@ -439,7 +419,9 @@ void MdmCore::MarkUnregistered(const EnrollmentId& enrollment_id) {
 
 void MdmCore::LoseQueue(const EnrollmentId& enrollment_id) {
   const auto found = enrollments_.find(enrollment_id.value());
-  if (found != enrollments_.end()) found->second.queue.clear();
+  if (found == enrollments_.end()) return;
+  counters_.commands_lost += found->second.queue.size();
+  found->second.queue.clear();
 }
 
 std::optional<CoreEnrollment> MdmCore::FindEnrollment(const EnrollmentId& enrollment_id) const {

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "base/time.h"
 #include "mdm/event.h"
 #include "mdm/plist.h"
+#include "simulator/mdm_stand_in.h"
 
 namespace director {
 
@@ -25,11 +25,6 @@ enum class CoreStore {
   kKeyValue,  ///< unknown ids are accepted and wait; Authenticate clears the own queue only
   kSql,  ///< an id without a TokenUpdate so far refuses the whole batch; Authenticate clears user
          ///< channels too
-};
-
-enum class CorePush {
-  kOk,
-  kNoCertificate,  ///< every push fails as a whole: top-level `push_error`
 };
 
 /// What a result for a command that is not in the queue does.
@@ -47,20 +42,6 @@ struct CoreFaults {
   double duplicate_webhook = 0;  ///< the same body twice
 };
 
-/// Where the core's effects go; empty functions are skipped. Both are called inside the call that
-/// causes them.
-struct CoreSinks {
-  std::function<void(const std::string& body)> webhook;  ///< one JSON body per event
-  std::function<void(const EnrollmentId&)> push;         ///< Apple would wake this enrollment
-};
-
-/// An answer in HTTP terms.
-struct CoreAnswer {
-  int status = 200;
-  std::string content_type;
-  std::string body;
-};
-
 /// `PUT /v1/enqueue/{ids}`; `ids` is the decoded path segment (comma-separated), `nopush` the query
 /// value (any non-empty text means no push).
 struct EnqueueCall {
@@ -69,39 +50,9 @@ struct EnqueueCall {
   std::string body;
 };
 
-/// What a device sent: check-ins have a Content-Type that begins with `kCheckinContentType`.
-struct DeviceRequest {
-  std::string content_type;
-  std::string body;
-  std::map<std::string, std::string> url_params;
-};
-
-inline constexpr std::string_view kCheckinContentType = "application/x-apple-aspen-mdm-checkin";
-inline constexpr std::string_view kConnectContentType =
-    "application/x-apple-aspen-mdm; charset=UTF-8";
-
-inline constexpr std::size_t kCoreBodyMaxBytes = 32 * 1024 * 1024;
-inline constexpr std::size_t kCoreEnrollmentsMax = 1'000'000;
-inline constexpr std::size_t kCoreQueueMax = 10'000;    ///< commands per enrollment
 inline constexpr std::size_t kCoreTargetsMax = 10'000;  ///< ids in one request
 inline constexpr std::size_t kCoreCommandsMax =
     1'000'000;  ///< remembered CommandUUIDs, oldest forgotten first
-
-/// One enrollment as a look from outside.
-struct CoreEnrollment {
-  EnrollmentId enrollment_id;
-  bool is_enabled = false;
-  int token_update_tally = 0;
-  std::vector<CommandUuid> queue;  ///< in order of delivery
-};
-
-struct CoreCounters {
-  std::uint64_t commands = 0;  ///< queue entries made
-  std::uint64_t pushes = 0;
-  std::uint64_t device_requests = 0;
-  std::uint64_t events = 0;  ///< handed to the webhook sink
-  std::uint64_t events_dropped = 0;
-};
 
 /// A stand-in for NanoMDM without HTTP: the API's answers, the queue, the device protocol and the
 /// webhook's JSON.
@@ -111,7 +62,7 @@ struct CoreCounters {
 /// memory. Above the bounds below: 413 for bodies, 500 otherwise. Pure but for the sinks: time is
 /// an argument, chances come from the seed. Not thread-safe. Source: NanoMDM v0.9 (API, webhook,
 /// key-value store), observed behaviour.
-class MdmCore {
+class MdmCore final : public MdmStandIn {
  public:
   MdmCore(CoreFaults faults, CoreSinks sinks, std::uint64_t seed);
 
@@ -122,19 +73,18 @@ class MdmCore {
   CoreAnswer Push(std::string_view ids);
   /// `GET /version`.
   CoreAnswer Version() const;
+  /// These three by their paths; like the real server it does not look at the method.
+  CoreAnswer HandleApi(const ApiRequest& request, Timestamp now) override;
   /// `PUT /mdm`. Statuses: 200; 400 bad or unknown message; 410 UserAuthenticate; 413; 500.
-  CoreAnswer HandleDevice(const DeviceRequest& request, Timestamp now);
+  CoreAnswer HandleDevice(const DeviceRequest& request, Timestamp now) override;
 
   void SetFaults(const CoreFaults& faults) { faults_ = faults; }
-  /// Apple refuses pushes for this id as Unregistered (410) until its next TokenUpdate.
-  void MarkUnregistered(const EnrollmentId& enrollment_id);
-  /// Forgets all commands of this id, as a broken store does.
-  void LoseQueue(const EnrollmentId& enrollment_id);
+  void MarkUnregistered(const EnrollmentId& enrollment_id) override;
+  void LoseQueue(const EnrollmentId& enrollment_id) override;
 
-  /// Nothing for an id that neither enrolled nor was enqueued to.
-  std::optional<CoreEnrollment> FindEnrollment(const EnrollmentId& enrollment_id) const;
-  std::size_t enrollment_count() const { return enrollments_.size(); }
-  const CoreCounters& counters() const { return counters_; }
+  std::optional<CoreEnrollment> FindEnrollment(const EnrollmentId& enrollment_id) const override;
+  std::size_t enrollment_count() const override { return enrollments_.size(); }
+  const CoreCounters& counters() const override { return counters_; }
 
  private:
   struct Queued {
@@ -191,7 +141,7 @@ class MdmCore {
                     Enrollment& enrollment);
   bool IsBound(const Channel& channel) const;
   Enrollment* Touch(const Channel& channel);
-  void Emit(std::string body);
+  void Emit(const std::string& body);
 
   CoreFaults faults_;
   CoreSinks sinks_;

@@ -59,11 +59,8 @@ class MdmServer::Impl {
   CoreAnswer HandleDevice(const DeviceRequest& request) {
     return Run([&] { return core_.HandleDevice(request, clock_.Now()); });
   }
-  CoreAnswer Enqueue(const EnqueueCall& call) {
-    return Run([&] { return core_.Enqueue(call); });
-  }
-  CoreAnswer Push(const std::string& ids) {
-    return Run([&] { return core_.Push(ids); });
+  CoreAnswer HandleApi(const ApiRequest& request) {
+    return Run([&] { return core_.HandleApi(request, clock_.Now()); });
   }
   void SetPushListener(PushListener listener) {
     const std::lock_guard lock(listener_mutex_);
@@ -93,8 +90,7 @@ class MdmServer::Impl {
   CoreAnswer Run(Call call);
   void Route();
   bool IsAllowed(const httplib::Request& request, httplib::Response& response) const;
-  void ServeEnqueue(const httplib::Request& request, std::string body, httplib::Response& response);
-  void ServePush(const httplib::Request& request, httplib::Response& response);
+  void ServeApi(const httplib::Request& request, std::string body, httplib::Response& response);
   void ServeDevice(const httplib::Request& request, std::string body, httplib::Response& response);
 
   const MdmServerSettings settings_;
@@ -141,15 +137,10 @@ bool MdmServer::Impl::IsAllowed(const httplib::Request& request,
   return false;
 }
 
-void MdmServer::Impl::ServeEnqueue(const httplib::Request& request, std::string body,
-                                   httplib::Response& response) {
+void MdmServer::Impl::ServeApi(const httplib::Request& request, std::string body,
+                               httplib::Response& response) {
   if (!IsAllowed(request, response)) return;
-  Write(Enqueue({request.matches[1], request.get_param_value("nopush"), std::move(body)}),
-        response);
-}
-
-void MdmServer::Impl::ServePush(const httplib::Request& request, httplib::Response& response) {
-  if (IsAllowed(request, response)) Write(Push(request.matches[1]), response);
+  Write(HandleApi({request.method, request.target, std::move(body)}), response);
 }
 
 void MdmServer::Impl::ServeDevice(const httplib::Request& request, std::string body,
@@ -166,26 +157,19 @@ void MdmServer::Impl::Route() {
   using httplib::ContentReader;
   using httplib::Request;
   using httplib::Response;
-  // The real server does not look at the method of these two.
-  const auto enqueue = [this](const Request& request, Response& response,
-                              const ContentReader& reader) {
-    if (auto body = ReadBody(reader, response)) ServeEnqueue(request, std::move(*body), response);
+  const auto api = [this](const Request& request, Response& response) {
+    ServeApi(request, "", response);
   };
-  const auto push_body = [this](const Request& request, Response& response,
-                                const ContentReader& reader) {
-    if (ReadBody(reader, response)) ServePush(request, response);
+  const auto api_with_body = [this](const Request& request, Response& response,
+                                    const ContentReader& reader) {
+    if (auto body = ReadBody(reader, response)) ServeApi(request, std::move(*body), response);
   };
-  http_.Put("/v1/enqueue/(.*)", enqueue);
-  http_.Post("/v1/enqueue/(.*)", enqueue);
-  http_.Get("/v1/enqueue/(.*)", [this](const Request& request, Response& response) {
-    ServeEnqueue(request, "", response);
-  });
-  http_.Get("/v1/push/(.*)",
-            [this](const Request& request, Response& response) { ServePush(request, response); });
-  http_.Put("/v1/push/(.*)", push_body);
-  http_.Post("/v1/push/(.*)", push_body);
-  http_.Get("/version", [this](const Request&, Response& response) {
-    Write(WithCore([](const MdmCore& core) { return core.Version(); }), response);
+  const std::string paths = "/v1/(enqueue|push)/.*";
+  http_.Get(paths, api);
+  http_.Put(paths, api_with_body);
+  http_.Post(paths, api_with_body);
+  http_.Get("/version", [this](const Request& request, Response& response) {
+    Write(HandleApi({request.method, request.target, ""}), response);
   });
   const auto device = [this](const Request& request, Response& response,
                              const ContentReader& reader) {
@@ -254,8 +238,7 @@ void MdmServer::SetPushListener(PushListener listener) {
 CoreAnswer MdmServer::HandleDevice(const DeviceRequest& request) {
   return impl_->HandleDevice(request);
 }
-CoreAnswer MdmServer::Enqueue(const EnqueueCall& call) { return impl_->Enqueue(call); }
-CoreAnswer MdmServer::Push(const std::string& ids) { return impl_->Push(ids); }
+CoreAnswer MdmServer::HandleApi(const ApiRequest& request) { return impl_->HandleApi(request); }
 void MdmServer::SetFaults(const CoreFaults& faults) {
   impl_->WithCore([&](MdmCore& core) { core.SetFaults(faults); });
 }

@@ -73,8 +73,7 @@ class MdmServer {
 
   /// The same as over HTTP, without sockets and credentials.
   CoreAnswer HandleDevice(const DeviceRequest& request);
-  CoreAnswer Enqueue(const EnqueueCall& call);
-  CoreAnswer Push(const std::string& ids);
+  CoreAnswer HandleApi(const ApiRequest& request);
 
   void SetFaults(const CoreFaults& faults);
   void MarkUnregistered(const EnrollmentId& enrollment_id);

@@ -31,13 +31,13 @@ DeviceReply MakeReply(CoreAnswer answer) { return {answer.status, std::move(answ
 
 class CoreTransport final : public DeviceTransport {
  public:
-  CoreTransport(MdmCore& core, const Clock& clock) : core_(core), clock_(clock) {}
+  CoreTransport(MdmStandIn& core, const Clock& clock) : core_(core), clock_(clock) {}
   DeviceReply Send(const DeviceFacts&, const DeviceMessage& message) override {
     return MakeReply(core_.HandleDevice(MakeRequest(message), clock_.Now()));
   }
 
  private:
-  MdmCore& core_;
+  MdmStandIn& core_;
   const Clock& clock_;
 };
 
@@ -126,7 +126,7 @@ class HttpTransport final : public DeviceTransport {
 
 }  // namespace
 
-std::unique_ptr<DeviceTransport> MakeCoreTransport(MdmCore& core, const Clock& clock) {
+std::unique_ptr<DeviceTransport> MakeCoreTransport(MdmStandIn& core, const Clock& clock) {
   return std::make_unique<CoreTransport>(core, clock);
 }
 

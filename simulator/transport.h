@@ -27,7 +27,7 @@ class DeviceTransport {
 
 /// Straight into the core, on the caller's thread. Not thread-safe. Both references outlive the
 /// transport.
-std::unique_ptr<DeviceTransport> MakeCoreTransport(MdmCore& core, const Clock& clock);
+std::unique_ptr<DeviceTransport> MakeCoreTransport(MdmStandIn& core, const Clock& clock);
 
 /// Into a server of the same process, without sockets. Thread-safe. The server outlives the
 /// transport.

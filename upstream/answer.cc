@@ -25,19 +25,16 @@ constexpr std::array<std::string_view, 6> kBadCommandTexts = {
     "decoding command",       "invalid command",      "must enqueue or push",
     "parse payload as plist", "request is malformed", "empty path"};
 
-constexpr std::array<std::string_view, 4> kUnregisteredTexts = {
-    "Unregistered", "BadDeviceToken", "status: 410", "invalid push token"};
+// MicroMDM's push library renders APNs' reasons in words of its own.
+constexpr std::array<std::string_view, 6> kUnregisteredTexts = {
+    "Unregistered",       "BadDeviceToken",           "status: 410",
+    "invalid push token", "device token is inactive", "bad device token"};
 
 template <typename Texts>
 bool ContainsAny(std::string_view text, const Texts& needles) {
   return std::any_of(needles.begin(), needles.end(), [&](std::string_view needle) {
     return text.find(needle) != std::string_view::npos;
   });
-}
-
-bool IsForbiddenByte(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte < 0x20 || byte == 0x7F || c == ',' || c == '/' || c == '\\';
 }
 
 }  // namespace
@@ -63,7 +60,7 @@ bool SaysUnregistered(std::string_view server_text) {
 bool IsAddressable(const EnrollmentId& enrollment_id) {
   const std::string& id = enrollment_id.value();
   return !id.empty() && id.size() <= kEnrollmentIdSizeMaxBytes && id != "." && id != ".." &&
-         std::none_of(id.begin(), id.end(), IsForbiddenByte);
+         id.find_first_of(",/\\") == std::string::npos && Printable(id, id.size()) == id;
 }
 
 std::string StatusDetail(int status) {

@@ -1,4 +1,4 @@
-// What the Upstream port promises, against the stand-in always and against real servers when
+// What the Upstream port promises, against the stand-ins always and against real servers when
 // DIRECTOR_NANOMDM_URL or DIRECTOR_MICROMDM_URL name one (with _KEY: its API key, and _AUTHORITY: a
 // PEM file with certificate and key of the CA that it trusts for devices). `./dev e2e` sets them.
 #include <algorithm>
@@ -16,10 +16,13 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "mdm/command.h"
+#include "simulator/core_wire.h"
 #include "simulator/mdm_server.h"
+#include "simulator/micromdm_core.h"
 #include "simulator/transport.h"
 #include "tests/support/catch.h"
 #include "upstream/make_upstream.h"
+#include "upstream/micromdm.h"
 
 namespace director::upstream_contract_test {
 namespace {
@@ -47,6 +50,26 @@ struct Subject {
   /// What becomes of a command for an id that never enrolled.
   EnqueueOutcome unknown_id = EnqueueOutcome::kQueued;
   std::shared_ptr<MdmServer> stand_in;
+  std::shared_ptr<MicroMdmCore> core;  ///< not null: there is no URL, requests go straight into it
+};
+
+/// The wire into a stand-in, which asks nobody for credentials, with a door.
+class DoorWire final : public HttpClient {
+ public:
+  enum class Door { kOpen, kShut };
+
+  DoorWire(std::shared_ptr<MdmStandIn> core, const Clock& clock, Door door)
+      : core_(std::move(core)), http_(MakeCoreWire(*core_, clock)), door_(door) {}
+
+  Result<HttpResponse> Send(const HttpRequest& request) override {
+    if (door_ == Door::kOpen) return http_->Send(request);
+    return HttpResponse{401, "application/json; charset=utf-8", R"({"error": "Unauthorized"})"};
+  }
+
+ private:
+  const std::shared_ptr<MdmStandIn> core_;
+  const std::unique_ptr<HttpClient> http_;
+  const Door door_;
 };
 
 const Clock& SystemTime() {
@@ -54,11 +77,12 @@ const Clock& SystemTime() {
   return clock;
 }
 
-Subject StandIn(const std::string& name, CoreStore store, EnqueueOutcome unknown_id) {
+Subject StandIn(const std::string& name, CoreStore store, EnqueueOutcome unknown_id,
+                CorePush push = CorePush::kNoCertificate) {
   MdmServerSettings settings;
   settings.api_key = Secret("contract");
   settings.faults.store = store;
-  settings.faults.push = CorePush::kNoCertificate;
+  settings.faults.push = push;
   Result<std::unique_ptr<MdmServer>> server = MdmServer::Start(settings, SystemTime());
   REQUIRE(server);
   Subject subject;
@@ -67,6 +91,20 @@ Subject StandIn(const std::string& name, CoreStore store, EnqueueOutcome unknown
   subject.key = "contract";
   subject.unknown_id = unknown_id;
   subject.stand_in = std::move(*server);
+  return subject;
+}
+
+Subject MicroStandIn(const std::string& name, MicroQueue queue,
+                     CorePush push = CorePush::kNoCertificate) {
+  MicroMdmFaults faults;
+  faults.queue = queue;
+  faults.push = push;
+  faults.store_delay = std::chrono::milliseconds(5);
+  Subject subject;
+  subject.name = name;
+  subject.kind = UpstreamKind::kMicroMdm;
+  subject.key = "contract";
+  subject.core = std::make_shared<MicroMdmCore>(faults, CoreSinks(), 1);
   return subject;
 }
 
@@ -85,6 +123,8 @@ const std::vector<Subject>& Subjects() {
     std::vector<Subject> all;
     all.push_back(StandIn("stand-in", CoreStore::kKeyValue, EnqueueOutcome::kQueued));
     all.push_back(StandIn("stand-in with SQL", CoreStore::kSql, EnqueueOutcome::kUnavailable));
+    all.push_back(MicroStandIn("stand-in for MicroMDM", MicroQueue::kBuiltin));
+    all.push_back(MicroStandIn("stand-in for MicroMDM, inmem", MicroQueue::kInMemory));
     AddReal("DIRECTOR_NANOMDM", UpstreamKind::kNanoMdm, all);
     AddReal("DIRECTOR_MICROMDM", UpstreamKind::kMicroMdm, all);
     return all;
@@ -93,6 +133,11 @@ const std::vector<Subject>& Subjects() {
 }
 
 std::unique_ptr<Upstream> ClientFor(const Subject& subject, const std::string& key) {
+  if (subject.core) {
+    const auto door = key == subject.key ? DoorWire::Door::kOpen : DoorWire::Door::kShut;
+    return MakeMicroMdm({UpstreamName("contract"), kPatience, kPatience},
+                        std::make_unique<DoorWire>(subject.core, SystemTime(), door));
+  }
   UpstreamSettings settings;
   settings.name = UpstreamName("contract");
   settings.kind = subject.kind;
@@ -108,6 +153,7 @@ std::unique_ptr<Upstream> ClientFor(const Subject& subject) {
 }
 
 std::unique_ptr<DeviceTransport> DevicesOf(const Subject& subject) {
+  if (subject.core) return MakeCoreTransport(*subject.core, SystemTime());
   HttpTransportSettings settings;
   settings.endpoint.url = subject.url;
   settings.now = SystemTime().Now();
@@ -192,6 +238,25 @@ std::vector<EnqueueOutcome> Outcomes(const std::vector<EnqueueTargetResult>& res
   return outcomes;
 }
 
+bool IsQueued(Upstream& upstream, const EnqueueRequest& request) {
+  return Outcomes(upstream.Enqueue(request)) == std::vector{EnqueueOutcome::kQueued};
+}
+
+/// A device that has just enrolled, and the client of its server.
+struct EnrolledDevice {
+  explicit EnrolledDevice(const Subject& subject) : device(subject), upstream(ClientFor(subject)) {
+    device.Enroll();
+  }
+  EnqueueRequest Ask() {
+    const EnqueueRequest request = AskForProfiles({device.id()});
+    CHECK(IsQueued(*upstream, request));
+    return request;
+  }
+
+  DeviceRun device;
+  const std::unique_ptr<Upstream> upstream;
+};
+
 TEST_CASE("a server says its version, and nobody is no server") {
   for (const Subject& subject : Subjects()) {
     DYNAMIC_SECTION(subject.name) {
@@ -199,6 +264,7 @@ TEST_CASE("a server says its version, and nobody is no server") {
       REQUIRE(version);
       CHECK_FALSE(version->empty());
       Subject gone = subject;
+      gone.core = nullptr;
       gone.url = "http://127.0.0.1:1";
       const Result<std::string> nothing = ClientFor(gone)->Probe();
       REQUIRE_FALSE(nothing);
@@ -256,17 +322,11 @@ TEST_CASE("several ids in one request all get the command, in as many as the ser
 TEST_CASE("commands for one device that are enqueued one after the other all arrive") {
   for (const Subject& subject : Subjects()) {
     DYNAMIC_SECTION(subject.name) {
-      DeviceRun device(subject);
-      device.Enroll();
-      const auto upstream = ClientFor(subject);
+      EnrolledDevice enrolled(subject);
       std::vector<CommandUuid> uuids;
-      for (int i = 0; i < 5; ++i) {
-        const EnqueueRequest request = AskForProfiles({device.id()});
-        CHECK(Outcomes(upstream->Enqueue(request)) == std::vector{EnqueueOutcome::kQueued});
-        uuids.push_back(request.command_uuid);
-      }
-      for (const CommandUuid& uuid : uuids) CHECK(device.Receives(uuid));
-      CHECK(device.received_count() == uuids.size());
+      for (int i = 0; i < 5; ++i) uuids.push_back(enrolled.Ask().command_uuid);
+      for (const CommandUuid& uuid : uuids) CHECK(enrolled.device.Receives(uuid));
+      CHECK(enrolled.device.received_count() == uuids.size());
     }
   }
 }
@@ -274,13 +334,10 @@ TEST_CASE("commands for one device that are enqueued one after the other all arr
 TEST_CASE("the same CommandUUID again is queued already, not an error") {
   for (const Subject& subject : Subjects()) {
     DYNAMIC_SECTION(subject.name) {
-      DeviceRun device(subject);
-      device.Enroll();
-      const auto upstream = ClientFor(subject);
-      const EnqueueRequest request = AskForProfiles({device.id()});
-      CHECK(Outcomes(upstream->Enqueue(request)) == std::vector{EnqueueOutcome::kQueued});
-      CHECK(Outcomes(upstream->Enqueue(request)) == std::vector{EnqueueOutcome::kQueued});
-      CHECK(device.Receives(request.command_uuid));
+      EnrolledDevice enrolled(subject);
+      const EnqueueRequest request = enrolled.Ask();
+      CHECK(IsQueued(*enrolled.upstream, request));
+      CHECK(enrolled.device.Receives(request.command_uuid));
     }
   }
 }
@@ -288,8 +345,8 @@ TEST_CASE("the same CommandUUID again is queued already, not an error") {
 TEST_CASE("a wrong key is refused for good and queues nothing") {
   for (const Subject& subject : Subjects()) {
     DYNAMIC_SECTION(subject.name) {
-      DeviceRun device(subject);
-      device.Enroll();
+      EnrolledDevice enrolled(subject);
+      DeviceRun& device = enrolled.device;
       const EnqueueRequest refused = AskForProfiles({device.id()});
       const auto stranger = ClientFor(subject, kWrongKey);
       const auto results = stranger->Enqueue(refused);
@@ -301,10 +358,7 @@ TEST_CASE("a wrong key is refused for good and queues nothing") {
       REQUIRE(pushed.size() == 1);
       CHECK(pushed[0].outcome == PushOutcome::kFailed);
       // The one behind it arrives and the refused one did not come first.
-      const EnqueueRequest accepted = AskForProfiles({device.id()});
-      CHECK(Outcomes(ClientFor(subject)->Enqueue(accepted)) ==
-            std::vector{EnqueueOutcome::kQueued});
-      CHECK(device.Receives(accepted.command_uuid));
+      CHECK(device.Receives(enrolled.Ask().command_uuid));
       CHECK(device.received_count() == 1);
     }
   }
@@ -323,21 +377,20 @@ TEST_CASE("an id that never enrolled") {
 TEST_CASE("what is no command is refused for good and not quoted") {
   for (const Subject& subject : Subjects()) {
     DYNAMIC_SECTION(subject.name) {
-      DeviceRun device(subject);
-      device.Enroll();
-      EnqueueRequest request = AskForProfiles({device.id()});
+      EnrolledDevice enrolled(subject);
+      EnqueueRequest request = AskForProfiles({enrolled.device.id()});
       for (const char* const bad : {"<?xml version=\"1.0\"?><plist><dict><key>Private</key>",
                                     "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict>"
                                     "<key>Private</key><string>x</string></dict></plist>"}) {
         request.command = bad;
-        const auto results = ClientFor(subject)->Enqueue(request);
+        const auto results = enrolled.upstream->Enqueue(request);
         REQUIRE(results.size() == 1);
         CHECK(results[0].outcome == EnqueueOutcome::kRejected);
         CHECK_FALSE(results[0].detail.empty());
         CHECK(results[0].detail.find("Private") == std::string::npos);
       }
-      device.RunSession();
-      CHECK(device.received_count() == 0);
+      enrolled.device.RunSession();
+      CHECK(enrolled.device.received_count() == 0);
     }
   }
 }
@@ -345,17 +398,36 @@ TEST_CASE("what is no command is refused for good and not quoted") {
 TEST_CASE("a push without a push certificate fails and takes no command with it") {
   for (const Subject& subject : Subjects()) {
     DYNAMIC_SECTION(subject.name) {
-      DeviceRun device(subject);
-      device.Enroll();
-      const auto upstream = ClientFor(subject);
-      const EnqueueRequest request = AskForProfiles({device.id()});
-      CHECK(Outcomes(upstream->Enqueue(request)) == std::vector{EnqueueOutcome::kQueued});
-      const auto pushed = upstream->Push({device.id()});
+      EnrolledDevice enrolled(subject);
+      const EnqueueRequest request = enrolled.Ask();
+      const auto pushed = enrolled.upstream->Push({enrolled.device.id()});
       REQUIRE(pushed.size() == 1);
-      CHECK(pushed[0].enrollment_id == device.id());
+      CHECK(pushed[0].enrollment_id == enrolled.device.id());
       CHECK(pushed[0].outcome == PushOutcome::kFailed);
       CHECK_FALSE(pushed[0].detail.empty());
-      CHECK(device.Receives(request.command_uuid));
+      CHECK(enrolled.device.Receives(request.command_uuid));
+    }
+  }
+}
+
+TEST_CASE("a dead push token is told from other failures") {
+  // Real servers would have to ask Apple.
+  const std::vector<Subject> subjects = {
+      StandIn("stand-in", CoreStore::kKeyValue, EnqueueOutcome::kQueued, CorePush::kOk),
+      MicroStandIn("stand-in for MicroMDM", MicroQueue::kBuiltin, CorePush::kOk)};
+  for (const Subject& subject : subjects) {
+    DYNAMIC_SECTION(subject.name) {
+      EnrolledDevice enrolled(subject);
+      const EnrollmentId id = enrolled.device.id();
+      const auto push = [&] {
+        const auto pushed = enrolled.upstream->Push({id});
+        REQUIRE(pushed.size() == 1);
+        return pushed[0].outcome;
+      };
+      CHECK(push() == PushOutcome::kSent);
+      if (subject.core) subject.core->MarkUnregistered(id);
+      if (subject.stand_in) subject.stand_in->MarkUnregistered(id);
+      CHECK(push() == PushOutcome::kUnregistered);
     }
   }
 }

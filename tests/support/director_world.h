@@ -17,8 +17,10 @@
 #include "director/runner.h"
 #include "director/upstreams.h"
 #include "mdm/command.h"
+#include "simulator/core_wire.h"
 #include "simulator/device.h"
 #include "simulator/mdm_core.h"
+#include "simulator/stand_in_support.h"
 #include "store/store.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
@@ -29,8 +31,7 @@ namespace director::director_test {
 
 inline const UpstreamName kServer("nanomdm");
 
-/// The wire between the real NanoMDM client and the stand-in's core, without sockets; it can be
-/// cut.
+/// The wire between a real client and a stand-in: it can be cut, and remembers what went over it.
 class CoreWire final : public HttpClient {
  public:
   enum class Fault {
@@ -39,24 +40,15 @@ class CoreWire final : public HttpClient {
     kLoseAnswers  ///< enqueue requests arrive, their answers do not
   };
 
-  explicit CoreWire(MdmCore& core) : core_(core) {}
+  CoreWire(MdmStandIn& core, const Clock& clock) : http_(MakeCoreWire(core, clock)) {}
 
   Result<HttpResponse> Send(const HttpRequest& request) override {
     if (fault == Fault::kDown) return Fail(ErrorKind::kUnavailable, "connection refused");
-    if (request.path == "/version") return ToResponse(core_.Version());
-    const std::string rest = request.path.substr(request.path.find('/', 1) + 1);
-    const std::string action = rest.substr(0, rest.find('/'));
-    const std::size_t query = rest.find('?');
-    const std::string ids = Decode(rest.substr(action.size() + 1, query - action.size() - 1));
-    if (action == "push") {
-      pushed.push_back(ids);
-      return ToResponse(core_.Push(ids));
-    }
-    EnqueueCall call{ids, query == std::string::npos ? "" : "1", request.body};
-    const CoreAnswer answer = core_.Enqueue(call);
-    enqueued.push_back(call);
-    if (fault == Fault::kLoseAnswers) return Fail(ErrorKind::kUnknownOutcome, "connection closed");
-    return ToResponse(answer);
+    const bool is_enqueue = Remember(request);
+    Result<HttpResponse> response = http_->Send(request);
+    const bool is_lost = is_enqueue && fault == Fault::kLoseAnswers;
+    if (is_lost) return Fail(ErrorKind::kUnknownOutcome, "connection closed");
+    return response;
   }
 
   Fault fault = Fault::kNone;
@@ -64,21 +56,21 @@ class CoreWire final : public HttpClient {
   std::vector<std::string> pushed;
 
  private:
-  static HttpResponse ToResponse(const CoreAnswer& answer) {
-    return {answer.status, answer.content_type, answer.body};
-  }
-  static std::string Decode(const std::string& text) {
-    std::string decoded;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      const bool escaped = text[i] == '%' && i + 2 < text.size();
-      decoded.push_back(escaped ? static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16))
-                                : text[i]);
-      if (escaped) i += 2;
-    }
-    return decoded;
+  /// True for a command that is on its way, to NanoMDM or to MicroMDM.
+  bool Remember(const HttpRequest& request) {
+    const std::optional<ApiTarget> target = ParseApiTarget(request.path);
+    REQUIRE(target);
+    const std::string ids = target->path.substr(target->path.rfind('/') + 1);
+    if (target->path.starts_with("/v1/push/")) pushed.push_back(ids);
+    const bool is_enqueue =
+        target->path.starts_with("/v1/enqueue/") || target->path.starts_with("/v1/commands/");
+    if (!is_enqueue || request.method == "GET") return false;
+    const auto nopush = target->query.find("nopush");
+    enqueued.push_back({ids, nopush == target->query.end() ? "" : nopush->second, request.body});
+    return true;
   }
 
-  MdmCore& core_;
+  const std::unique_ptr<HttpClient> http_;
 };
 
 /// Director's loop with the real store, NanoMDM client and decision, a stand-in server and virtual
@@ -87,7 +79,7 @@ class World {
  public:
   explicit World(std::size_t macs = 1, std::unique_ptr<Store> opened = OpenStore())
       : store(std::move(opened)) {
-    auto client = std::make_unique<CoreWire>(core);
+    auto client = std::make_unique<CoreWire>(core, clock);
     wire = client.get();
     NanoMdmSettings server;
     server.name = kServer;

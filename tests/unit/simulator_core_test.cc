@@ -395,6 +395,43 @@ TEST_CASE("webhooks can be lost and doubled") {
   CHECK(world.events[0] == world.events[1]);
 }
 
+TEST_CASE("API requests go by their path") {
+  World world;
+  world.Enroll(kUdid);
+  world.Enroll(kUser);
+  const auto api = [&](const std::string& path, const std::string& body = "") {
+    return world.core.HandleApi({"PUT", path, body}, world.now);
+  };
+  SECTION("enqueue; ids are decoded, and an encoded comma separates too") {
+    const std::string encoded = kUdid + "%2C" + kUdid + "%3a" + kUser.substr(kUdid.size() + 1);
+    CHECK(api("/v1/enqueue/" + encoded + "?nopush=1", Command("C1")).status == 200);
+    CHECK(world.QueueSize(kUdid) == 1);
+    CHECK(world.QueueSize(kUser) == 1);
+    CHECK(world.pushed.empty());
+  }
+  SECTION("no, an empty, a repeated and an unreadable nopush") {
+    CHECK(api("/v1/enqueue/" + kUdid, Command("C1")).status == 200);
+    CHECK(api("/v1/enqueue/" + kUdid + "?nopush=", Command("C2")).status == 200);
+    CHECK(api("/v1/enqueue/" + kUdid + "?nopush=&nopush=1", Command("C3")).status == 200);
+    CHECK(api("/v1/enqueue/" + kUdid + "?a=b&nopush=%zz", Command("C4")).status == 200);
+    CHECK(world.pushed.size() == 4);
+    CHECK(api("/v1/enqueue/" + kUdid + "?a=b&nopush=+", Command("C5")).status == 200);
+    CHECK(world.pushed.size() == 4);
+  }
+  SECTION("push and version") {
+    CHECK(api("/v1/push/" + kUdid).status == 200);
+    CHECK(world.pushed == std::vector<std::string>{kUdid});
+    CHECK(api("/version").body == world.core.Version().body);
+  }
+  SECTION("neither") {
+    CHECK(api("/v1/enqueue").status == 404);
+    CHECK(api("/v1/other/x").status == 404);
+    for (const char* const broken : {"%", "%4", "%4g", "%g4"}) {
+      CHECK(api(std::string("/v1/push/") + broken).status == 400);
+    }
+  }
+}
+
 TEST_CASE("the queue of one enrollment is bounded") {
   World world;
   world.Enroll(kUdid);

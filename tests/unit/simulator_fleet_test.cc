@@ -127,7 +127,8 @@ TEST_CASE("a sleeping device misses pushes and finds the command when it wakes")
   fleet.Start();
   REQUIRE(fleet.WaitUntil(AllEnrolled, kPatience));
   const std::string id = JoinIds(fleet.Snapshot());
-  CHECK(world.server->Enqueue({id, "1", WifiCommand("C1")}).status == 200);
+  CHECK(world.server->HandleApi({"PUT", "/v1/enqueue/" + id + "?nopush=1", WifiCommand("C1")})
+            .status == 200);
   CHECK(fleet.WaitUntil(AllHaveWifi, kPatience));
 }
 

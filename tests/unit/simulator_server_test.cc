@@ -216,9 +216,10 @@ TEST_CASE("pushes reach the listener until it is taken away") {
   transport->Send(device.facts(), device.MakeTokenUpdate());
   std::vector<EnrollmentId> woken;
   server->SetPushListener([&](const EnrollmentId& id) { woken.push_back(id); });
-  CHECK(server->Push(device.enrollment_id().value()).status == 200);
+  const ApiRequest push{"GET", "/v1/push/" + device.enrollment_id().value(), ""};
+  CHECK(server->HandleApi(push).status == 200);
   server->SetPushListener({});
-  server->Push(device.enrollment_id().value());
+  CHECK(server->HandleApi(push).status == 200);
   CHECK(woken == std::vector<EnrollmentId>{device.enrollment_id()});
 }
 
