@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -29,6 +31,43 @@ namespace {
 constexpr Duration kPruneInterval = std::chrono::minutes(10);
 constexpr Duration kKeepClosedIntents = std::chrono::hours(24 * 7);
 constexpr std::size_t kPruneRowsMax = 10'000;
+constexpr Duration kRepeatStoreErrorAfter = std::chrono::minutes(1);
+
+/// Says in the log that the database cannot be written, now and then while it is so: on a full disk
+/// every webhook fails.
+class LoggedStore final : public Store {
+ public:
+  LoggedStore(std::unique_ptr<Store> inner, const Clock& clock)
+      : inner_(std::move(inner)), clock_(clock) {}
+
+  Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    Status done = inner_->Write(body);
+    if (!done && done.error().kind == ErrorKind::kUnavailable) Tell(done.error());
+    return done;
+  }
+  Status Read(const std::function<Status(StoreReader&)>& body) override {
+    Status done = inner_->Read(body);
+    if (!done && done.error().kind == ErrorKind::kUnavailable) Tell(done.error());
+    return done;
+  }
+
+ private:
+  void Tell(const Error& error) {
+    {
+      const Timestamp now = clock_.Now();
+      const std::lock_guard lock(mutex_);
+      if (told_at_ && now < *told_at_ + kRepeatStoreErrorAfter) return;
+      told_at_ = now;
+    }
+    Log(LogLevel::kError, "the database cannot be used; what comes in is refused",
+        {{log_key::kError, ErrorForLog(error)}});
+  }
+
+  const std::unique_ptr<Store> inner_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::optional<Timestamp> told_at_;
+};
 
 /// Deletes what is past its retention, now and then, on a thread of its own.
 class Housekeeper {
@@ -128,11 +167,18 @@ Status App::Parts::Open() {
   auto opened = OpenSqliteStore(config.database);
   if (!opened) return Fail(opened.error());
   store = std::move(*opened);
-  return Recover();
+  if (Status recovered = Recover(); !recovered) return recovered;
+  store = std::make_unique<LoggedStore>(std::move(store), clock);
+  return {};
 }
 
 Status App::Parts::Recover() {
-  return store->Write([&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
+  const Status done =
+      store->Write([&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
+  if (done) return {};
+  Error error = done.error();
+  error.message = fmt::format("{}: {}", config.database, error.message);
+  return Fail(std::move(error));
 }
 
 Status App::Parts::Serve() {
@@ -177,8 +223,8 @@ std::vector<HttpRoute> App::Parts::ServiceRoutes() {
       {"GET", "/healthz", 0, healthz}, {"GET", "/readyz", 0, readyz}, {"GET", "/metrics", 0, page}};
 }
 
-/// Ready when the database answers, every MDM server answers and the signing certificate is in
-/// date.
+/// Ready when the database answers and takes a write, every MDM server answers and the signing
+/// certificate is in date.
 HttpServerResponse App::Parts::Ready() {
   std::vector<Error> problems;
   const Status read = store->Read([](StoreReader& reader) -> Status {
@@ -186,7 +232,9 @@ HttpServerResponse App::Parts::Ready() {
     if (!any) return Fail(any.error());
     return {};
   });
-  if (!read) problems.push_back(InvalidField("database", read.error().message));
+  const Status written =
+      !read ? read : store->Write([](StoreWriter& writer) { return writer.CheckWritable(); });
+  if (!written) problems.push_back(InvalidField("database", written.error().message));
   for (const auto& [name, member] : upstreams.all()) {
     const Result<std::string> version = member->upstream->Probe();
     if (!version)

@@ -28,6 +28,8 @@ void BlockStopSignals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   // OpenSSL writes to sockets without MSG_NOSIGNAL.
   std::signal(SIGPIPE, SIG_IGN);
+  // A file that may not grow (ulimit -f, LimitFSIZE=) then fails the write, as a full disk does.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 void WaitForStopSignal() {

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <sqlite3.h>
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include "base/invariant.h"
@@ -31,13 +33,23 @@ constexpr const char* kPragmas =
 constexpr const char* kWriterPragmas = "PRAGMA cache_size = -16384;";
 constexpr const char* kReaderPragmas = "PRAGMA cache_size = -4096; PRAGMA query_only = ON;";
 
-Error Describe(int code, std::string_view text) {
+/// What the system said, where SQLite only says that it said something.
+std::string SystemReason(int code, int system_error) {
+  const int primary = code & 0xff;
+  if (system_error == 0 || (primary != SQLITE_IOERR && primary != SQLITE_CANTOPEN)) return {};
+  return ": " + std::generic_category().message(system_error);
+}
+
+Error Describe(int code, std::string_view text, int system_error) {
   switch (code & 0xff) {
     case SQLITE_CONSTRAINT:
       return MakeError(ErrorKind::kInvalid, fmt::format("the database refuses a value: {}", text));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return MakeError(ErrorKind::kCorrupt, fmt::format("the database file is damaged: {}", text));
+      return MakeError(ErrorKind::kUnavailable,
+                       fmt::format("the database file is damaged ({}): stop Director, then restore "
+                                   "a backup or recover the file",
+                                   text));
     case SQLITE_FULL:
       return MakeError(ErrorKind::kUnavailable, "the disk of the database is full");
     case SQLITE_READONLY:
@@ -46,8 +58,9 @@ Error Describe(int code, std::string_view text) {
     case SQLITE_LOCKED:
       return MakeError(ErrorKind::kUnavailable, "the database is in use by another process");
     default:
-      return MakeError(ErrorKind::kUnavailable,
-                       fmt::format("the database cannot be used: {}", text));
+      return MakeError(
+          ErrorKind::kUnavailable,
+          fmt::format("the database cannot be used: {}{}", text, SystemReason(code, system_error)));
   }
 }
 
@@ -116,6 +129,7 @@ SqliteStatement& SqliteStatement::BindNull() {
 bool SqliteStatement::Next() {
   if (failure_) return false;
   INVARIANT(next_parameter_ == sqlite3_bind_parameter_count(stmt_) + 1);
+  errno = 0;
   const int code = sqlite3_step(stmt_);
   if (code == SQLITE_ROW) return true;
   if (code != SQLITE_DONE) Take(code);
@@ -157,7 +171,7 @@ Result<std::unique_ptr<SqliteDb>> SqliteDb::Open(const std::string& path, Sqlite
   const int code =
       sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (handle == nullptr) return Fail(ErrorKind::kUnavailable, "not enough memory for the database");
-  std::unique_ptr<SqliteDb> db(new SqliteDb(handle));
+  std::unique_ptr<SqliteDb> db(new SqliteDb(path, handle));
   Status done;
   if (code == SQLITE_OK) {
     done = db->Configure(path, role);
@@ -169,7 +183,7 @@ Result<std::unique_ptr<SqliteDb>> SqliteDb::Open(const std::string& path, Sqlite
   if (IsBadFile(db->last_failure_code_)) {
     error.kind = ErrorKind::kInvalid;
     error.message =
-        fmt::format("{} cannot be used as the database: {}", path,
+        fmt::format("cannot be used as the database: {}",
                     Printable(sqlite3_errstr(db->last_failure_code_ & 0xff), kMessageSizeMaxBytes));
   }
   return Fail(std::move(error));
@@ -213,6 +227,7 @@ SqliteStatement SqliteDb::Use(std::string_view sql) {
 }
 
 Status SqliteDb::Execute(const std::string& script) {
+  errno = 0;
   const int code = sqlite3_exec(handle_, script.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return Fail(Note(code));
   return {};
@@ -241,9 +256,13 @@ void SqliteDb::Rollback() {
 std::int64_t SqliteDb::changes() const { return sqlite3_changes64(handle_); }
 
 Error SqliteDb::Note(int code) {
-  Error error = Describe(code, Printable(sqlite3_errmsg(handle_), kMessageSizeMaxBytes));
-  error.detail =
-      fmt::format("SQLite code {}, system error {}", code, sqlite3_system_errno(handle_));
+  // SQLite does not keep the system's error of a COMMIT that failed.
+  const int from_system = errno;
+  const int kept = sqlite3_system_errno(handle_);
+  const int system_error = kept != 0 ? kept : from_system;
+  Error error =
+      Describe(code, Printable(sqlite3_errmsg(handle_), kMessageSizeMaxBytes), system_error);
+  error.detail = fmt::format("{}: SQLite code {}, system error {}", path_, code, system_error);
   last_failure_code_ = code;
   if (!failure_) failure_ = error;
   return error;

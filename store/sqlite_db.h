@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -73,12 +74,13 @@ enum class SqliteLock { kDeferred, kImmediate };
 
 /// One connection. Used by one thread at a time.
 ///
-/// SQLite's codes become: kInvalid (a constraint refused a value), kCorrupt (damaged file),
-/// kUnavailable (all else: full disk, read-only, locked).
+/// SQLite's codes become: kInvalid (a constraint refused a value), kUnavailable (all else: full
+/// disk, read-only, locked, damaged file). A damaged file is not kCorrupt: it is no single row that
+/// could be set aside. The detail for the log names the file.
 class SqliteDb {
  public:
   /// Opens the file (it must exist; `:memory:` is empty) and sets the pragmas. kInvalid for a file
-  /// that is no database or cannot be used.
+  /// that is no database or cannot be used; the message does not name it.
   static Result<std::unique_ptr<SqliteDb>> Open(const std::string& path, SqliteRole role);
 
   SqliteDb(const SqliteDb&) = delete;
@@ -108,11 +110,12 @@ class SqliteDb {
     bool in_use = false;
   };
 
-  explicit SqliteDb(sqlite3* handle) : handle_(handle) {}
+  SqliteDb(std::string path, sqlite3* handle) : path_(std::move(path)), handle_(handle) {}
   Status Configure(const std::string& path, SqliteRole role);
   Status SwitchToWal();
   Error Note(int code);
 
+  const std::string path_;
   sqlite3* handle_;
   std::unordered_map<std::string_view, Cached> cache_;
   std::optional<Error> failure_;

@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <condition_variable>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -129,33 +131,46 @@ Status CreateFile(const std::string& path) {
   }
   const int reason = errno;
   if (reason == EEXIST) return {};
-  return Fail(ErrorKind::kInvalid, fmt::format("{} cannot be used as the database: {}", path,
+  return Fail(ErrorKind::kInvalid, fmt::format("cannot be used as the database: {}",
                                                std::generic_category().message(reason)));
+}
+
+/// SQLite takes a write-ahead log with a foreign header for an empty one and writes over it; what
+/// was committed last would be gone without a word. Zeros and a short file are what a power cut may
+/// leave of a log in which nothing was committed yet. Source: SQLite's WAL file format.
+Status CheckWriteAheadLog(const std::string& path) {
+  constexpr std::size_t kHeaderSize = 32;
+  constexpr std::string_view kMagic = "\x37\x7f\x06";
+  std::string header(kHeaderSize, '\0');
+  std::ifstream file(path + "-wal", std::ios::binary);
+  if (!file.read(header.data(), static_cast<std::streamsize>(header.size()))) return {};
+  const bool is_empty = header.find_first_not_of('\0') == std::string::npos;
+  if (is_empty || header.starts_with(kMagic)) return {};
+  return Fail(ErrorKind::kInvalid,
+              "the file with -wal at the end of its name is damaged, and what was written last was "
+              "in it: restore a backup, or move that file away to go on without it");
 }
 
 /// An absolute name: SQLite would read a relative one such as `file:x` as a URI.
 Result<std::string> ResolvePath(const std::string& path) {
-  if (path.empty()) return Fail(ErrorKind::kInvalid, "the database needs a file name");
   if (path == kInMemory) return path;
   std::error_code failed;
   const std::string absolute = std::filesystem::absolute(path, failed).string();
-  if (failed) return Fail(ErrorKind::kInvalid, fmt::format("{}: {}", path, failed.message()));
+  if (failed) return Fail(ErrorKind::kInvalid, failed.message());
   if (Status created = CreateFile(absolute); !created) return Fail(created.error());
+  if (Status usable = CheckWriteAheadLog(absolute); !usable) return Fail(usable.error());
   return absolute;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path) {
+/// The errors do not name the file.
+Result<std::unique_ptr<Store>> OpenFile(const std::string& path) {
   const Result<std::string> resolved = ResolvePath(path);
   if (!resolved) return Fail(resolved.error());
   Result<std::unique_ptr<SqliteDb>> writer = SqliteDb::Open(*resolved, SqliteRole::kWriter);
   if (!writer) return Fail(writer.error());
   const Timestamp now = SystemClock().Now();
   if (Status done = MigrateSqlite(**writer, SqliteMigrations(), now); !done) {
-    Error error = done.error();
-    error.message = fmt::format("{}: {}", path, error.message);
-    return Fail(std::move(error));
+    return Fail(done.error());
   }
   std::vector<std::unique_ptr<SqliteDb>> readers;
   for (int i = 0; i < kReaders && *resolved != kInMemory; ++i) {
@@ -165,6 +180,17 @@ Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path) {
   }
   return std::unique_ptr<Store>(
       std::make_unique<SqliteStore>(std::move(*writer), std::move(readers)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path) {
+  if (path.empty()) return Fail(ErrorKind::kInvalid, "the database needs a file name");
+  Result<std::unique_ptr<Store>> store = OpenFile(path);
+  if (store) return store;
+  Error error = store.error();
+  error.message = fmt::format("{}: {}", path, error.message);
+  return Fail(std::move(error));
 }
 
 }  // namespace director

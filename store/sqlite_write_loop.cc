@@ -88,6 +88,9 @@ constexpr const char* kPruneDeadLetters =
     "WHERE dead_letter_id <= (SELECT MAX(dead_letter_id) FROM dead_letters) - ?1 "
     "ORDER BY dead_letter_id LIMIT ?2)";
 
+/// Always written, whereas SQLite leaves out an UPDATE that sets what is there. Nothing reads it.
+constexpr const char* kWriteSomething = "PRAGMA user_version = 0";
+
 Status UpsertItem(SqliteDb& db, const EnrollmentId& id, const ItemRecord& item) {
   return db.Use(kUpsertItem)
       .Bind(id)
@@ -287,5 +290,7 @@ Status SqliteWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {
   if (!done) return done;
   return db().Use(kPruneDeadLetters).Bind(kDeadLettersMax).Bind(limit).Run();
 }
+
+Status SqliteWriter::CheckWritable() { return db().Use(kWriteSomething).Run(); }
 
 }  // namespace director

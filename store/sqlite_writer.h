@@ -37,6 +37,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status MarkUnregistered(const std::vector<EnrollmentId>& ids) override;
   Status RecoverJournaled(Timestamp now) override;
   Status Prune(Timestamp now, Duration keep, std::size_t limit) override;
+  Status CheckWritable() override;
 
   // sqlite_write_desired.cc
   Result<bool> SaveRevision(const Revision& revision) override;

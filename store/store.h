@@ -259,6 +259,10 @@ class StoreWriter : public StoreReader {
   /// Deletes closed intents older than `keep`, and the oldest happenings and dead letters beyond
   /// their bounds; at most `limit` rows of each.
   virtual Status Prune(Timestamp now, Duration keep, std::size_t limit) = 0;
+
+  /// Writes without changing anything: fails when nothing can be stored. The failure may come only
+  /// with the commit.
+  virtual Status CheckWritable() = 0;
 };
 
 inline constexpr std::int64_t kHappeningsMax = 100'000;

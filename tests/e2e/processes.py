@@ -1,6 +1,8 @@
 """Child processes, free ports, waiting for conditions."""
 
 import os
+import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +21,21 @@ def free_port():
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
+
+
+def stable_port():
+    """A free port that no outgoing connection gets, so that it is still free after a restart."""
+    lowest = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(max(1024, lowest - 12_000), lowest)
+        try:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
         if port not in _given_ports:
             _given_ports.add(port)
             return port
@@ -52,13 +69,18 @@ def tail(path, lines=15):
 class Process:
     """One child with its output in a file; ends with its owner."""
 
-    def __init__(self, name, arguments, log_path, cwd=None):
+    def __init__(self, name, arguments, log_path, **options):
+        """`options` go to subprocess.Popen."""
         self.name = name
         self.log_path = log_path
         with open(log_path, "ab") as log:
             self._child = subprocess.Popen(
                 [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, cwd=cwd, env=clean_environment())
+                stderr=subprocess.STDOUT, env=clean_environment(), **options)
+
+    @property
+    def pid(self):
+        return self._child.pid
 
     def is_running(self):
         return self._child.poll() is None
@@ -66,6 +88,13 @@ class Process:
     def exit_code(self):
         """None while it runs."""
         return self._child.poll()
+
+    def wait(self, timeout):
+        """Its exit code once it has ended, None when it has not within `timeout` seconds."""
+        try:
+            return self._child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
 
     def stop(self):
         """Asks it to end, and makes it end after ten seconds."""
@@ -89,8 +118,8 @@ class Processes:
         self._folder = folder
         self._started = []
 
-    def start(self, name, arguments, cwd=None):
-        process = Process(name, arguments, self._folder / f"{name}.log", cwd)
+    def start(self, name, arguments, **options):
+        process = Process(name, arguments, self._folder / f"{name}.log", **options)
         self._started.append(process)
         return process
 

@@ -307,7 +307,7 @@ TEST_CASE("a report that cannot be read back is corrupt") {
   CHECK(done.error().message.find("reports row A") != std::string::npos);
 }
 
-TEST_CASE("a damaged page is corrupt") {
+TEST_CASE("a damaged page makes the file unusable, and the log is told which file") {
   const TempFolder folder;
   const std::string path = folder.File("director.db");
   {
@@ -338,8 +338,79 @@ TEST_CASE("a damaged page is corrupt") {
     return {};
   });
   REQUIRE_FALSE(done);
-  CHECK(done.error().kind == ErrorKind::kCorrupt);
+  // Not kCorrupt: whoever sets single rows aside must not go on with the next one.
+  CHECK(done.error().kind == ErrorKind::kUnavailable);
+  CHECK(done.error().message.find("damaged") != std::string::npos);
   CHECK(done.error().message.find('\n') == std::string::npos);
+  CHECK(done.error().detail.find(path) != std::string::npos);
+}
+
+TEST_CASE("a file that is cut off is refused by name") {
+  const TempFolder folder;
+  const std::string path = folder.File("director.db");
+  Open(path);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+  const std::string content = ReadFile(path);
+  const auto store = OpenSqliteStore(path);
+  REQUIRE_FALSE(store);
+  CHECK(store.error().kind == ErrorKind::kUnavailable);
+  CHECK(store.error().message.starts_with(path + ": "));
+  CHECK(store.error().message.find("damaged") != std::string::npos);
+  CHECK(ReadFile(path) == content);
+}
+
+TEST_CASE("a write-ahead log with a foreign header is refused and left alone") {
+  const TempFolder folder;
+  const std::string path = folder.File("director.db");
+  Open(path);
+  const std::string garbage(8000, '\xa5');
+  std::ofstream(path + "-wal", std::ios::binary) << garbage;
+  const std::string content = ReadFile(path);
+  CheckRefused(path);
+  CHECK(OpenSqliteStore(path).error().message.starts_with(path + ": "));
+  CHECK(ReadFile(path + "-wal") == garbage);
+  CHECK(ReadFile(path) == content);
+}
+
+TEST_CASE("what a power cut leaves of a log in which nothing was committed is no damage") {
+  const TempFolder folder;
+  const std::string path = folder.File("director.db");
+  REQUIRE(SaveDevice(*Open(path), "A"));
+  std::string left;
+  SECTION("nothing") {}
+  SECTION("half a header") { left = "\x37\x7f\x06\x82 and then"; }
+  SECTION("zeros") { left = std::string(4200, '\0'); }
+  std::ofstream(path + "-wal", std::ios::binary) << left;
+  std::int64_t count = 0;
+  REQUIRE(CountAll(*Open(path), count));
+  CHECK(count == 1);
+}
+
+TEST_CASE("the check for room changes nothing and fails on a full disk") {
+  const TempFolder folder;
+  const std::string path = folder.File("director.db");
+  const auto store = Open(path);
+  REQUIRE(SaveDevice(*store, "A"));
+  const auto check = [&] {
+    return store->Write([](StoreWriter& writer) { return writer.CheckWritable(); });
+  };
+  const auto wal_size = [&] { return std::filesystem::file_size(path + "-wal"); };
+  const auto before = wal_size();
+  REQUIRE(check());
+  CHECK(wal_size() > before);
+  {
+    const FileSizeLimit limit(wal_size());
+    const Status done = check();
+    REQUIRE_FALSE(done);
+    CHECK(done.error().kind == ErrorKind::kUnavailable);
+    INFO(ErrorForLog(done.error()));
+    CHECK(done.error().message.find("File too large") != std::string::npos);
+    CHECK(done.error().detail.find(path) != std::string::npos);
+  }
+  CHECK(check());
+  std::int64_t count = 0;
+  REQUIRE(CountAll(*store, count));
+  CHECK(count == 1);
 }
 
 TEST_CASE("a full disk fails the write as a whole, and the next one works") {

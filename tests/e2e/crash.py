@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Kills `director serve` with SIGKILL again and again under load, on one database.
+
+usage: crash.py DIRECTOR_BINARY [--rounds N] [--seed N]
+
+After every kill the database must be sound and hold everything that was accepted; after the last
+one the fleet must converge, and no command may have been sent again without a cause.
+"""
+
+import argparse
+import bisect
+import collections
+import contextlib
+import pathlib
+import random
+import secrets
+import sys
+import tempfile
+import threading
+import time
+
+from accepted import open_read_only, stored_assignments
+from fake_mdm import FakeMdm
+from load import Load
+from processes import Failed, Processes, tail, wait_until
+from served import Served
+
+DEVICES = 24
+THREADS = 4
+LOAD_SECONDS_MAX = 0.4
+STARTING_SECONDS_MAX = 0.06
+CONVERGE_SECONDS = 90
+
+
+def wanted_profiles(connection, device):
+    """PayloadIdentifier -> PayloadUUID that the assignments say; a device beats all."""
+    wanted = {}
+    for (identifier, target), value in sorted(stored_assignments(connection).items()):
+        if target in ("", device.udid):  # the empty one sorts first
+            wanted[identifier] = value
+    return wanted
+
+
+class Scenario:
+    def __init__(self, binary, folder, seed):
+        self.kills = []  # time.monotonic() of each
+        self.sends_max = 0
+        self._random = random.Random(seed)
+        self._processes = Processes(folder)
+        self._mdm = FakeMdm()
+        self._served = Served(binary, folder, self._processes, self._mdm)
+        self._load = Load(self._served, self._mdm, seed, DEVICES, THREADS)
+        self._never = threading.Event()
+
+    def run(self, rounds):
+        try:
+            for number in range(rounds):
+                self._round(number)
+            self._converge()
+        except Failed as failure:
+            raise Failed(f"{failure}\n{tail(self._served.folder / 'director.log')}") from failure
+        finally:
+            self._load.join()
+            self._processes.kill_all()
+            self._mdm.close()
+
+    def summary(self):
+        accepted = self._load.accepted
+        return (f"{len(self.kills)} kills; {accepted.webhooks} webhooks and {accepted.writes} "
+                f"API writes accepted, all there; {len(self._mdm.sends)} commands sent, "
+                f"{accepted.in_doubt} in doubt at a kill, one revision at most "
+                f"{self.sends_max} times to one device; the fleet converged")
+
+    def _round(self, number):
+        how = self._random.choice(["under load"] * 6 + ["starting"] * 2 + ["twice"] * 2)
+        try:
+            if how != "starting":
+                self._kill_under_load()
+            if how != "under load":
+                self._kill_while_starting()
+            self._load.accepted.check(self._served.database, self._mdm)
+        except Failed as failure:
+            raise Failed(f"round {number}, killed {how}: {failure}") from failure
+
+    def _kill_under_load(self):
+        self._served.start()
+        self._load.start()
+        self._kill_after(self._random.uniform(0, LOAD_SECONDS_MAX))
+        self._load.join()
+
+    def _kill_while_starting(self):
+        self._served.spawn()
+        self._kill_after(self._random.uniform(0, STARTING_SECONDS_MAX))
+
+    def _kill_after(self, seconds):
+        """The time is not waited for anything: it is the random moment of the kill."""
+        self._never.wait(seconds)
+        if not self._served.process.is_running():
+            raise Failed(f"Director ended by itself: {self._served.process.exit_code()}")
+        self._served.kill()
+        self.kills.append(time.monotonic())
+
+    def _converge(self):
+        self._served.start()
+        self._load.start_calm()
+        wait_until("convergence", self._has_converged, CONVERGE_SECONDS, self._processes, pause=0.1)
+        self._load.join()
+        self._served.stop()
+        self._load.accepted.check(self._served.database, self._mdm)
+        self._check_repeats()
+
+    def _has_converged(self):
+        """By the devices themselves and by what Director says about them."""
+        with contextlib.closing(open_read_only(self._served.database)) as connection:
+            items = {(row[0], row[1]): row[2:] for row in connection.execute(
+                "SELECT enrollment_id, payload_identifier, payload_uuid, state FROM items")}
+            doubtful = connection.execute("SELECT COUNT(*) FROM intents WHERE closed_at IS NULL "
+                                          "AND state IN ('journaled', 'unknown')").fetchone()[0]
+            for device in self._load.devices:
+                wanted = wanted_profiles(connection, device)
+                present = {i: value[1] for i, value in wanted.items() if value[0] == "present"}
+                if device.installed != present:
+                    raise Failed(f"{device.udid} has {device.installed}, not {present}")
+                for identifier, (_, payload_uuid) in wanted.items():
+                    item = items.get((device.udid, identifier))
+                    if item != (payload_uuid, "verified"):
+                        raise Failed(f"{identifier} on {device.udid} is {item}")
+        if doubtful:
+            raise Failed(f"{doubtful} commands are in doubt")
+        return True
+
+    def _check_repeats(self):
+        """One revision goes to one enrollment once. Only a kill (its outcome or its answer may be
+        lost with it) or a new enrollment is a reason to send it again: Director sends at most one
+        command for an item at a time, so each reason is worth one repetition."""
+        installs = collections.defaultdict(list)
+        for send in self._mdm.sends:
+            if send.command.request_type == "InstallProfile":
+                installs[send.enrollment_id, send.command.payload_uuid].append(send.at)
+        for (enrollment_id, payload_uuid), times in installs.items():
+            self.sends_max = max(self.sends_max, len(times))
+            wiped = self._load.wiped[enrollment_id]
+            for first, second in zip(times, times[1:]):
+                if not any(_is_any_between(reasons, first, second) for reasons in
+                           (self.kills, wiped)):
+                    raise Failed(f"{payload_uuid} was sent to {enrollment_id} {len(times)} times, "
+                                 f"again after {second - first:.2f} s without a cause")
+
+
+def _is_any_between(times, first, second):
+    return bisect.bisect_right(times, first) < bisect.bisect_left(times, second)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("director", type=pathlib.Path)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="director-crash-") as folder:
+        scenario = Scenario(arguments.director.absolute(), pathlib.Path(folder), arguments.seed)
+        try:
+            scenario.run(arguments.rounds)
+        except Failed as failure:
+            sys.exit(f"FAILED: {failure}\nrepeat: python3 {sys.argv[0]} {arguments.director} "
+                     f"--rounds {arguments.rounds} --seed {arguments.seed}")
+    print(scenario.summary())
+
+
+if __name__ == "__main__":
+    main()
