@@ -94,8 +94,11 @@ Result<Timestamp> ParseTime(std::string_view text) {
   const year_month_day date{year(y), month(static_cast<unsigned>(mo)),
                             day(static_cast<unsigned>(d))};
   if (pos != text.size() || !date.ok()) return NotATime();
-  return Timestamp(sys_days(date) + hours(h) + minutes(mi) + seconds(s) + milliseconds(ms) -
-                   offset);
+  const Timestamp at(sys_days(date) + hours(h) + minutes(mi) + seconds(s) + milliseconds(ms) -
+                     offset);
+  // In UTC it may be a year earlier or later, which has no RFC 3339 form.
+  if (at < sys_days(year(0) / 1 / 1) || at >= sys_days(year(10'000) / 1 / 1)) return NotATime();
+  return at;
 }
 
 std::string FormatDuration(Duration duration) {

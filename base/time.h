@@ -23,7 +23,8 @@ Timestamp FromUnixMs(std::int64_t unix_ms);
 std::string FormatTime(Timestamp at);
 
 /// Parses RFC 3339 with any offset and 0 to 9 fractional digits (cut to milliseconds).
-/// kInvalid for anything else, impossible dates included.
+/// kInvalid for anything else, impossible dates included, and for times that lie before the year
+/// 0000 or after 9999 in UTC.
 Result<Timestamp> ParseTime(std::string_view text);
 
 /// Renders a duration for people in at most two units: `850 ms`, `45 s`, `3 min`, `2 h 5 min`, `9

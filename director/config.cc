@@ -265,7 +265,8 @@ void ReadUpstreams(const RawConfig& file, const RawOptions& environment, const R
   std::set<UpstreamName> names;
   for (const UpstreamConfig& upstream : config.upstreams) {
     if (!names.insert(upstream.name).second) {
-      problems.push_back(fmt::format("mdm_name: {} names two MDM servers", upstream.name.value()));
+      problems.push_back(
+          fmt::format("mdm_name: {} names two MDM servers", Printable(upstream.name.value(), 64)));
     }
   }
 }
@@ -319,17 +320,23 @@ void ReadUpstreamList(const YAML::Node& root, RawConfig& config,
   }
 }
 
+/// The value as YAML that reads back as it is: plain where that is possible, else in quotes.
+std::string YamlScalar(const std::string& value) {
+  YAML::Emitter emitter;
+  emitter << value;
+  return emitter.c_str();
+}
+
 void DescribeOption(const OptionSpec& option, const Reader& reader, std::string_view indent,
                     std::string& text) {
   const std::string key(option.key);
   const std::string file_key = key + std::string(kFileSuffix);
   if (option.is_secret && reader.Find(file_key)) {
-    text += fmt::format("{}{}: {}\n", indent, file_key, *reader.Find(file_key));
+    text += fmt::format("{}{}: {}\n", indent, file_key, YamlScalar(*reader.Find(file_key)));
   } else if (option.is_secret) {
     text += fmt::format("{}{}: {}\n", indent, key, reader.Text(key).empty() ? "\"\"" : "(set)");
   } else {
-    const std::string value = reader.Text(key);
-    text += fmt::format("{}{}: {}\n", indent, key, value.empty() ? "\"\"" : value);
+    text += fmt::format("{}{}: {}\n", indent, key, YamlScalar(reader.Text(key)));
   }
 }
 
@@ -402,7 +409,8 @@ Result<RawConfig> LoadConfigFile(const std::string& path) {
     ReadMapping(root, std::nullopt, "", config.options, problems);
     ReadUpstreamList(root, config, problems);
   } catch (const YAML::Exception& error) {
-    return Fail(ErrorKind::kInvalid, fmt::format("{}: {}", path, error.what()));
+    // The library quotes what it could not read.
+    return Fail(ErrorKind::kInvalid, fmt::format("{}: {}", path, Printable(error.what(), 256)));
   }
   if (!problems.empty()) return Fail(ErrorKind::kInvalid, path + ":\n" + Join(problems));
   return config;
@@ -418,7 +426,7 @@ Result<RawOptions> ConfigFromEnvironment(const std::vector<std::string>& environ
     const std::string key = ToLowerAscii(name.substr(kEnvironmentPrefix.size()));
     if (key == "config" || key == "url" || key == "token" || key == "token_file") continue;
     if (FindOption(key) == nullptr) {
-      problems.push_back(name + ": unknown setting");
+      problems.push_back(Printable(name, 64) + ": unknown setting");
     } else {
       options[key] = variable.substr(equals + 1);
     }

@@ -61,34 +61,14 @@ std::optional<std::string> PercentDecode(std::string_view text) {
   return decoded;
 }
 
-using PathValues = std::map<std::string, std::string>;
-
-/// Matches a raw (still encoded) path against a pattern, so that an encoded slash stays part of its
-/// segment.
-std::optional<PathValues> Match(std::string_view pattern, std::string_view path) {
-  const std::vector<std::string_view> wanted = Split(pattern);
-  const std::vector<std::string_view> given = Split(path);
-  if (wanted.size() != given.size()) return std::nullopt;
-  PathValues values;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    const std::optional<std::string> decoded = PercentDecode(given[i]);
-    if (!decoded) return std::nullopt;
-    if (wanted[i].starts_with('{')) {
-      if (decoded->empty()) return std::nullopt;
-      values.emplace(wanted[i].substr(1, wanted[i].size() - 2), *decoded);
-    } else if (*decoded != wanted[i]) {
-      return std::nullopt;
-    }
-  }
-  return values;
-}
-
 void Write(const HttpServerResponse& from, httplib::Response& to) {
   to.status = from.status;
   for (const auto& [name, value] : from.headers) to.set_header(name, value);
   if (!from.body.empty() || !from.content_type.empty())
     to.set_content(from.body, from.content_type);
 }
+
+using PathValues = std::map<std::string, std::string>;
 
 /// A known path or not, and the handler when the method fits too.
 struct Lookup {
@@ -167,7 +147,7 @@ class Server final : public HttpServer {
     const std::string_view path = target.substr(0, target.find('?'));
     Lookup lookup;
     for (const HttpRoute& route : routes_) {
-      std::optional<PathValues> values = Match(route.pattern, path);
+      std::optional<PathValues> values = MatchPath(route.pattern, path);
       if (!values) continue;
       lookup.allowed_methods += (lookup.allowed_methods.empty() ? "" : ", ") + route.method;
       if (route.method == method || (method == "HEAD" && route.method == "GET")) {
@@ -291,6 +271,25 @@ int StatusOf(ErrorKind kind) {
 std::string HttpServerRequest::Header(std::string_view lower_case_name) const {
   const auto found = headers.find(std::string(lower_case_name));
   return found == headers.end() ? std::string() : found->second;
+}
+
+std::optional<std::map<std::string, std::string>> MatchPath(std::string_view pattern,
+                                                            std::string_view path) {
+  const std::vector<std::string_view> wanted = Split(pattern);
+  const std::vector<std::string_view> given = Split(path);
+  if (wanted.size() != given.size()) return std::nullopt;
+  std::map<std::string, std::string> values;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const std::optional<std::string> decoded = PercentDecode(given[i]);
+    if (!decoded) return std::nullopt;
+    if (wanted[i].starts_with('{')) {
+      if (decoded->empty()) return std::nullopt;
+      values.emplace(wanted[i].substr(1, wanted[i].size() - 2), *decoded);
+    } else if (*decoded != wanted[i]) {
+      return std::nullopt;
+    }
+  }
+  return values;
 }
 
 HttpServerResponse ProblemResponse(int status, std::string_view title,

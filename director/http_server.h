@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,12 @@ struct HttpRoute {
   std::size_t body_size_max_bytes = 0;
   std::function<HttpServerResponse(const HttpServerRequest&)> handler;
 };
+
+/// Matches a path as it was sent (still percent-encoded, without a query) against a pattern, so
+/// that an encoded slash stays part of its segment. Returns the decoded values by name; nothing
+/// when it does not fit, a value is empty, or an escape is malformed.
+std::optional<std::map<std::string, std::string>> MatchPath(std::string_view pattern,
+                                                            std::string_view path);
 
 struct HttpServerSettings {
   std::string host = "127.0.0.1";

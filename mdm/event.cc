@@ -126,16 +126,11 @@ Result<std::vector<T>> DecodeItems(const PlistArray& array, std::string_view key
   return items;
 }
 
-bool IsForbiddenInId(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  static constexpr std::string_view kForbidden = ":/\\,\"'`";
-  return byte < 0x20 || byte == 0x7F || kForbidden.find(c) != std::string_view::npos;
-}
-
 /// True when the text can be one part of an enrollment id and of a URL path. Empty is allowed.
 bool IsIdPart(std::string_view text) {
   return text != "." && text != ".." && text.size() <= kEnrollmentIdSizeMaxBytes &&
-         std::none_of(text.begin(), text.end(), IsForbiddenInId);
+         text.find_first_of(":/\\,\"'`") == std::string_view::npos &&
+         Printable(text, text.size()) == text;
 }
 
 std::string ReadIdPart(KeyReader& reader, std::string_view key) {

@@ -25,13 +25,6 @@ Result<std::string> OptionalString(const PlistDict& dict, std::string_view key,
   return *text;
 }
 
-bool HasControlCharacter(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7F;
-  });
-}
-
 Status CheckPayloadType(const PlistDict& root) {
   const PlistValue* value = root.Find("PayloadType");
   const std::string* type = value == nullptr ? nullptr : value->AsString();
@@ -53,7 +46,7 @@ Result<PayloadIdentifier> ReadIdentifier(const PlistDict& root) {
   if (text->size() > kIdentifierSizeMaxBytes) {
     return Fail(InvalidField(field, "PayloadIdentifier is longer than 255 bytes"));
   }
-  if (HasControlCharacter(*text)) {
+  if (Printable(*text, text->size()) != *text) {
     return Fail(InvalidField(field, "PayloadIdentifier holds control characters"));
   }
   return PayloadIdentifier(std::move(*text));

@@ -22,6 +22,18 @@ TEST_CASE("RFC 3339 is parsed with any offset and fraction") {
   CHECK(Ms("1969-12-31T23:59:59.999Z") == -1);
 }
 
+TEST_CASE("what is parsed has a form in UTC, and that form is parsed to the same") {
+  CHECK_FALSE(ParseTime("0000-01-01T00:00:00+00:01"));
+  CHECK_FALSE(ParseTime("9999-12-31T23:59:59-00:01"));
+  CHECK_FALSE(ParseTime("9999-12-31T23:59:60Z"));
+  for (const std::string text : {"0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"}) {
+    INFO(text);
+    const Result<Timestamp> at = ParseTime(text);
+    REQUIRE(at);
+    CHECK(FormatTime(*at) == text);
+  }
+}
+
 TEST_CASE("anything else is no time") {
   for (const std::string text : {"",
                                  "now",

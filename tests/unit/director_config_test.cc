@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
 #include "director/config.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
@@ -279,6 +280,49 @@ TEST_CASE("no secret is ever printed, wherever it was given") {
   const Result<Config> config = MakeConfig(file, environment, flags);
   REQUIRE_FALSE(config);
   CHECK_FALSE(Mentions(config.error().message, "s3cr3t"));
+}
+
+TEST_CASE("problems are printable lines of bounded length, whatever the names are") {
+  const Result<RawOptions> environment =
+      ConfigFromEnvironment({"DIRECTOR_\x1B[31m" + std::string(2000, 'X') + "=1"});
+  REQUIRE_FALSE(environment);
+  CHECK(Mentions(environment.error().message, "unknown setting"));
+  CHECK(Printable(environment.error().message, 100) == environment.error().message);
+
+  TempFolder folder;
+  const std::string path = folder.Write("odd.yaml", "listen: \"\\\x01\"\n");
+  const Result<RawConfig> odd = LoadConfigFile(path);
+  REQUIRE_FALSE(odd);
+  CHECK(Mentions(odd.error().message, path));
+  CHECK(Printable(odd.error().message, 1000) == odd.error().message);
+
+  RawConfig file{Enough(), {Enough()}};
+  file.options["mdm_name"] = "\x1B[31m" + std::string(2000, 'X');
+  file.upstreams[0].erase("api_token");
+  file.upstreams[0]["mdm_name"] = file.options["mdm_name"];
+  const Result<Config> config = MakeConfig(file, {}, {});
+  REQUIRE_FALSE(config);
+  CHECK(Mentions(config.error().message, "names two MDM servers"));
+  CHECK(config.error().message.find('\x1B') == std::string::npos);
+  CHECK(config.error().message.size() < 1000);
+}
+
+TEST_CASE("what is described can be read again, whatever stands in the values") {
+  TempFolder folder;
+  RawConfig file{Enough(), {{{"mdm_name", "second"}, {"mdm_ca_file", "~"}}}};
+  file.options["database"] = "a # b: c";
+  file.options["api_user"] = "two\nlines \"quoted\"";
+  file.options["webhook_user"] = "null";
+  file.options["tls_key_file"] = " - key";
+  const std::string text = DescribeConfig(file, {}, {});
+  INFO(text);
+  const Result<RawConfig> again = LoadConfigFile(folder.Write("described.yaml", text));
+  REQUIRE(again);
+  for (const char* key : {"database", "api_user", "webhook_user", "tls_key_file"}) {
+    CHECK(again->options.at(key) == file.options.at(key));
+  }
+  REQUIRE(again->upstreams.size() == 1);
+  CHECK(again->upstreams[0].at("mdm_ca_file") == "~");
 }
 
 }  // namespace

@@ -109,8 +109,8 @@ TEST_CASE("identities that cannot be ids are refused") {
             Dict({{"UDID", "D"}, {"UserID", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"}}))) ==
         "UserShortName");
   for (const auto& bad : std::vector<std::string>{
-           "a:b", "a/b", "a\\b", "a\"b", "a'b", "a`b", "a,b", "a\nb", "a\x7F", "a\0b"s, ".", "..",
-           std::string(256, 'a'), std::string(10'000, 'a')}) {
+           "a:b", "a/b", "a\\b", "a\"b", "a'b", "a`b", "a,b", "a\nb", "a\x7F", "a\u0085b",
+           "a\u009Bb", "a\0b"s, ".", "..", std::string(256, 'a'), std::string(10'000, 'a')}) {
     INFO(bad.substr(0, 10));
     CHECK(RefusedField(DecodeChannel(Dict({{"UDID", PlistValue(bad)}}))) == "UDID");
     CHECK(RefusedField(DecodeChannel(Dict({{"EnrollmentID", PlistValue(bad)}}))) == "EnrollmentID");

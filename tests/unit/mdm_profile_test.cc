@@ -167,6 +167,9 @@ TEST_CASE("bad profiles are refused with the field") {
   CHECK(RefusedWith("PayloadIdentifier", PlistValue(std::string(256, 'a'))) == "PayloadIdentifier");
   CHECK(RefusedWith("PayloadIdentifier", PlistValue(std::string(255, 'a'))) == "accepted");
   CHECK(RefusedWith("PayloadIdentifier", "a\nb") == "PayloadIdentifier");
+  CHECK(RefusedWith("PayloadIdentifier", "a\x7F") == "PayloadIdentifier");
+  // The C1 controls, such as a terminal's CSI: an assignment could not name it either.
+  CHECK(RefusedWith("PayloadIdentifier", "a\u009Bb") == "PayloadIdentifier");
   CHECK(RefusedWith("PayloadVersion", "1") == "PayloadVersion");
   CHECK(RefusedWith("PayloadVersion", 1.0) == "PayloadVersion");
   CHECK(RefusedWith("PayloadScope", "system") == "PayloadScope");

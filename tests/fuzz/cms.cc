@@ -1,0 +1,50 @@
+#include "signing/cms.h"
+
+#include <string>
+
+#include "tests/fuzz/properties.h"
+#include "tests/fuzz/target.h"
+
+// Signatures around profiles: DER and BER.
+namespace director::fuzz_cms {
+namespace {
+
+/// DER of one value, as long as its length fits into two bytes.
+std::string Tlv(char tag, const std::string& value) {
+  std::string tlv(1, tag);
+  if (value.size() >= 0x80) {
+    tlv += '\x82';
+    tlv += static_cast<char>(value.size() >> 8);
+  }
+  return tlv + static_cast<char>(value.size() & 0xFF) + value;
+}
+
+/// SignedData without signers around `content`.
+std::string Wrap(const std::string& content) {
+  static const std::string kSignedDataOid = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
+  static const std::string kDataOid = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
+  static const std::string kVersion = "\x02\x01\x01";
+  const std::string inner = Tlv('\x30', kDataOid + Tlv('\xa0', Tlv('\x04', content)));
+  const std::string body = Tlv('\x30', kVersion + Tlv('\x31', "") + inner + Tlv('\x31', ""));
+  return Tlv('\x30', kSignedDataOid + Tlv('\xa0', body));
+}
+
+void CheckUnwrapsTo(const std::string& message, std::string_view content) {
+  const Result<std::string> unwrapped = UnwrapSignedData(message);
+  INVARIANT(unwrapped.has_value());
+  INVARIANT(*unwrapped == content);
+}
+
+}  // namespace
+
+FUZZ_TARGET(cms) {
+  if (input.size() > 32 * 1024) return;
+  CheckUnwrapsTo(Wrap(std::string(input)), input);
+  const Result<std::string> content = UnwrapSignedData(input);
+  if (!content) return fuzz::CheckRefusal(content.error());
+  INVARIANT(LooksLikeCms(input));
+  INVARIANT(content->size() < input.size());
+  CheckUnwrapsTo(Wrap(*content), *content);
+}
+
+}  // namespace director::fuzz_cms

@@ -1,0 +1,53 @@
+#include <string>
+
+#include "director/profile_upload.h"
+#include "tests/fuzz/properties.h"
+#include "tests/fuzz/target.h"
+
+// Configuration profiles as owners upload them: XML, binary or signed.
+namespace director::fuzz_profile {
+namespace {
+
+bool IsUuid(const std::string& text) {
+  return text.size() == 36 && text.find_first_not_of("0123456789ABCDEF-") == std::string::npos &&
+         text[14] == '8' && std::string_view("89AB").find(text[19]) != std::string_view::npos;
+}
+
+/// What we send to devices parses again, has the same name, and does not change any more.
+void CheckStable(const Profile& profile) {
+  const Result<Profile> again = ParseProfile(profile.mobileconfig);
+  INVARIANT(again.has_value());
+  INVARIANT(again->payload_uuid == profile.payload_uuid);
+  INVARIANT(again->original_payload_uuid == profile.payload_uuid.value());
+  INVARIANT(again->payload_identifier == profile.payload_identifier);
+  INVARIANT(again->display_name == profile.display_name);
+  INVARIANT(again->payload_scope == profile.payload_scope);
+  INVARIANT(again->payloads.size() == profile.payloads.size());
+  INVARIANT(again->is_encrypted == profile.is_encrypted);
+  INVARIANT(again->has_mdm_payload == profile.has_mdm_payload);
+  INVARIANT(again->mobileconfig == profile.mobileconfig);
+}
+
+}  // namespace
+
+FUZZ_TARGET(profile) {
+  const Result<Profile> uploaded = ParseUploadedProfile(input);
+  const Result<Profile> plain = ParseProfile(input);
+  if (!uploaded) fuzz::CheckRefusal(uploaded.error());
+  if (!plain) fuzz::CheckRefusal(plain.error());
+  const Result<Profile>& profile = uploaded ? uploaded : plain;
+  if (!profile) return;
+  if (uploaded) INVARIANT(!uploaded->has_mdm_payload);
+  if (plain && !uploaded) INVARIANT(plain->has_mdm_payload);
+  INVARIANT(IsUuid(profile->payload_uuid.value()));
+  const std::string& identifier = profile->payload_identifier.value();
+  INVARIANT(!identifier.empty() && identifier.size() <= 255);
+  // An assignment must be able to name it.
+  INVARIANT(fuzz::IsPrintable(identifier));
+  CheckStable(*profile);
+  for (const ProfileWarning& warning : LintProfile(*profile)) {
+    INVARIANT(!warning.message.empty() && fuzz::IsPrintable(warning.message));
+  }
+}
+
+}  // namespace director::fuzz_profile

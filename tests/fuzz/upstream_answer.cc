@@ -1,0 +1,112 @@
+#include <charconv>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/fuzz/properties.h"
+#include "tests/fuzz/target.h"
+#include "upstream/answer.h"
+#include "upstream/micromdm.h"
+#include "upstream/nanomdm.h"
+
+// Answers of MDM servers and of the proxies before them. Each part of an input is one answer: its
+// first line is the status (0: the connection broke), the rest the body. When the parts are used
+// up, the connection is refused.
+namespace director::fuzz_upstream_answer {
+namespace {
+
+constexpr std::size_t kDetailSizeMaxBytes = 300;
+constexpr int kRequestsMax = 12;  // three targets, each asked about at most twice, and two pushes
+const CommandUuid kCommandUuid("11111111-2222-3333-4444-555555555555");
+
+HttpResponse ReadAnswer(std::string_view part) {
+  const std::string_view line = fuzz::TakeLine(part);
+  int status = 200;
+  std::from_chars(line.data(), line.data() + line.size(), status);
+  return {status, "application/json", std::string(part)};
+}
+
+class ScriptedClient final : public HttpClient {
+ public:
+  explicit ScriptedClient(std::string_view input) : parts_(fuzz::SplitParts(input)) {}
+
+  Result<HttpResponse> Send(const HttpRequest& request) override {
+    INVARIANT(request.path.starts_with('/'));
+    INVARIANT(++sent_ <= kRequestsMax);
+    if (next_ == parts_.size()) return Fail(ErrorKind::kUnavailable, "connection refused");
+    HttpResponse answer = ReadAnswer(parts_[next_++]);
+    if (answer.status == 0) return Fail(ErrorKind::kUnknownOutcome, "connection closed");
+    return answer;
+  }
+
+ private:
+  std::vector<std::string_view> parts_;
+  std::size_t next_ = 0;
+  int sent_ = 0;
+};
+
+const std::vector<EnrollmentId>& Targets() {
+  static const std::vector<EnrollmentId> targets = {EnrollmentId("UD1"), EnrollmentId("UD1:USR1"),
+                                                    EnrollmentId("bad/id")};
+  return targets;
+}
+
+void CheckDetail(const std::string& detail) {
+  INVARIANT(detail.size() <= kDetailSizeMaxBytes);
+  INVARIANT(fuzz::IsPrintable(detail));
+}
+
+void CheckEnqueue(Upstream& upstream) {
+  const auto results =
+      upstream.Enqueue({kCommandUuid, "ProfileList", "<?xml version=\"1.0\"?><plist/>", Targets()});
+  INVARIANT(results.size() == Targets().size());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    INVARIANT(results[i].enrollment_id == Targets()[i]);
+    INVARIANT(results[i].detail.empty() == (results[i].outcome == EnqueueOutcome::kQueued));
+    CheckDetail(results[i].detail);
+  }
+  INVARIANT(results.back().outcome == EnqueueOutcome::kRejected);
+}
+
+void CheckPush(Upstream& upstream) {
+  const auto results = upstream.Push(Targets());
+  INVARIANT(results.size() == Targets().size());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    INVARIANT(results[i].enrollment_id == Targets()[i]);
+    CheckDetail(results[i].detail);
+  }
+  INVARIANT(results.back().outcome == PushOutcome::kFailed);
+}
+
+void CheckProbe(Upstream& upstream) {
+  const Result<std::string> version = upstream.Probe();
+  if (!version) return fuzz::CheckRefusal(version.error());
+  INVARIANT(version->size() <= 64 && fuzz::IsPrintable(*version));
+}
+
+std::unique_ptr<Upstream> MakeNano(std::string_view input) {
+  NanoMdmSettings settings;
+  settings.name = UpstreamName("nano");
+  settings.api_path = "/v1";
+  return MakeNanoMdm(settings, std::make_unique<ScriptedClient>(input));
+}
+
+std::unique_ptr<Upstream> MakeMicro(std::string_view input) {
+  MicroMdmSettings settings;
+  settings.name = UpstreamName("micro");
+  return MakeMicroMdm(settings, std::make_unique<ScriptedClient>(input));
+}
+
+}  // namespace
+
+FUZZ_TARGET(upstream_answer) {
+  for (const auto make : {&MakeNano, &MakeMicro}) {
+    CheckEnqueue(*make(input));
+    CheckPush(*make(input));
+    CheckProbe(*make(input));
+  }
+  CheckDetail(CleanDetail(input));
+  if (SaysDuplicate(input)) INVARIANT(!SaysBadCommand(input));
+}
+
+}  // namespace director::fuzz_upstream_answer

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "director/api.h"
+#include "director/executor.h"
+#include "director/ingest.h"
+#include "director/payloads.h"
+#include "director/upstreams.h"
+#include "store/sqlite_store.h"
+
+namespace director::fuzz {
+
+/// An MDM server that takes everything.
+class WillingUpstream final : public Upstream {
+ public:
+  const UpstreamName& name() const override { return name_; }
+  UpstreamLimits limits() const override { return {50, false}; }
+  std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
+    std::vector<EnqueueTargetResult> results;
+    for (const EnrollmentId& id : request.targets) {
+      results.push_back({id, EnqueueOutcome::kQueued, {}});
+    }
+    return results;
+  }
+  std::vector<PushTargetResult> Push(const std::vector<EnrollmentId>& targets) override {
+    std::vector<PushTargetResult> results;
+    for (const EnrollmentId& id : targets) results.push_back({id, PushOutcome::kSent, {}});
+    return results;
+  }
+  Result<std::string> Probe() override { return std::string("unknown"); }
+
+ private:
+  const UpstreamName name_{"nanomdm"};
+};
+
+/// A service without threads and sockets on a store in memory. Small enough to be made for every
+/// input, so that an input alone repeats what it found.
+class World {
+ public:
+  World() {
+    auto opened = OpenSqliteStore(":memory:");
+    INVARIANT(opened.has_value());
+    store_ = std::move(*opened);
+    config_.api_token = SecretSource::FromValue(Secret("token"));
+    upstreams_.Add(std::make_unique<WillingUpstream>());
+    payloads_.emplace(*store_, nullptr);
+    executor_.emplace(*store_, upstreams_, *payloads_, clock_, random_);
+  }
+
+  Store& store() { return *store_; }
+  Upstreams& upstreams() { return upstreams_; }
+  Executor& executor() { return *executor_; }
+  ManualClock& clock() { return clock_; }
+  const Config& config() const { return config_; }
+  Api::Dependencies ApiDependencies() {
+    return {*store_, upstreams_, *executor_, clock_, config_, [] {}};
+  }
+
+ private:
+  ManualClock clock_{FromUnixMs(1'795'000'000'000)};
+  SeededRandom random_{7};
+  std::unique_ptr<Store> store_;
+  Upstreams upstreams_;
+  Config config_;
+  std::optional<Payloads> payloads_;
+  std::optional<Executor> executor_;
+};
+
+}  // namespace director::fuzz
