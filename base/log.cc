@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <atomic>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -17,6 +18,11 @@ constexpr std::size_t kFieldSizeMaxBytes = 512;
 
 std::atomic<LogLevel> least_level{LogLevel::kInfo};
 std::atomic<LogFormat> log_format{LogFormat::kLogfmt};
+
+std::function<void(std::string_view)>& Sink() {
+  static std::function<void(std::string_view)> sink;
+  return sink;
+}
 
 std::string_view LevelName(LogLevel level) {
   switch (level) {
@@ -65,6 +71,8 @@ void ConfigureLog(LogLevel level, LogFormat format) {
   log_format.store(format);
 }
 
+void SetLogSink(std::function<void(std::string_view line)> sink) { Sink() = std::move(sink); }
+
 std::string RenderLogLine(LogFormat format, std::string_view time, LogLevel level,
                           std::string_view message, std::initializer_list<LogField> fields) {
   const bool json = format == LogFormat::kJson;
@@ -85,6 +93,7 @@ std::string RenderLogLine(LogFormat format, std::string_view time, LogLevel leve
 }
 
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  if (Sink()) return Sink()(RenderLogLine(log_format.load(), "", level, message, fields));
   if (level < least_level.load()) return;
   const std::string now = FormatTime(SystemClock().Now());
   Logger().log(spdlog::level::info, "{}",

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -27,6 +28,10 @@ void Log(LogLevel level, std::string_view message, std::initializer_list<LogFiel
 /// Sets the least level that is written and the format; call once at start. Default: kInfo,
 /// kLogfmt.
 void ConfigureLog(LogLevel level, LogFormat format);
+
+/// Hands every line to `sink` instead of writing it, whatever its level; empty: standard error
+/// again. Not while other threads log. For simulations, which look at every line.
+void SetLogSink(std::function<void(std::string_view line)> sink);
 
 /// Renders one line as `Log` would, without time; the seam for tests.
 std::string RenderLogLine(LogFormat format, std::string_view time, LogLevel level,

@@ -26,7 +26,10 @@ struct Delivery {
   bool upstream_down() const {
     return snapshot.upstream_retry_at && *snapshot.upstream_retry_at > now;
   }
-  bool awake() const { return enrollment().last_seen_at + settings.awake_window > now; }
+  bool awake() const {
+    const Timestamp seen_at = enrollment().last_seen_at;
+    return seen_at + settings.awake_window > now && !IsAhead(seen_at, now);
+  }
 
   const Intent* Find(std::string_view request_type) const {
     const auto found = std::find_if(staying.begin(), staying.end(), [&](const Intent& intent) {
@@ -80,8 +83,9 @@ Timestamp ReportDueAt(const Delivery& delivery) {
   const auto& report = delivery.snapshot.profile_list;
   if (!report || report->epoch != delivery.enrollment().epoch) return delivery.now;
   const auto& wanted_at = delivery.enrollment().report_wanted_at;
-  if (wanted_at && report->reported_at < *wanted_at) return delivery.now;
-  return report->reported_at + Jittered(delivery.settings.profile_list_interval, delivery.key());
+  const Timestamp seen_at = SeenAt(*report);
+  if (wanted_at && seen_at < *wanted_at) return delivery.now;
+  return seen_at + Jittered(delivery.settings.profile_list_interval, delivery.key());
 }
 
 bool HasChanges(const Plan& plan) {
@@ -120,7 +124,7 @@ bool WantsDeviceInformation(const Delivery& delivery) {
 Timestamp AskAgainAt(const Delivery& delivery) {
   const auto& report = delivery.snapshot.profile_list;
   const bool ours = report && report->asked_at && report->epoch == delivery.enrollment().epoch;
-  if (!ours) return delivery.now;
+  if (!ours || IsAhead(*report->asked_at, delivery.now)) return delivery.now;
   return *report->asked_at + delivery.settings.question_delay_min;
 }
 

@@ -167,6 +167,15 @@ bool IsHeldBack(const Intent& intent, const Snapshot& snapshot, const Settings& 
   return intent.state != IntentState::kAcknowledged || !BroughtAnswer(intent, snapshot);
 }
 
+/// After a command without an answer what the device has reported so far proves nothing; its next
+/// report does. By the report's own clock: ours may be hours ahead of the MDM server's.
+void DistrustReport(const Snapshot& snapshot, ItemRecord& record) {
+  const auto& report = snapshot.profile_list;
+  if (!report || report->epoch != snapshot.enrollment.epoch) return;
+  record.settled_at =
+      std::max(report->reported_at, record.settled_at.value_or(report->reported_at));
+}
+
 enum class Fate { kStays, kGone };
 
 Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
@@ -188,7 +197,9 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
   }
   if (IsLost(intent, snapshot.enrollment, settings, now) ||
       IsDisproved(intent, snapshot.profile_list)) {
-    if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) work->record.settled_at = now;
+    if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
+      DistrustReport(snapshot, work->record);
+    }
     plan.closed.push_back(
         {intent.command_uuid, IntentState::kLost,
          fmt::format("{} got no answer; it is taken as lost.", intent.request_type)});

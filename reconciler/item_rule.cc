@@ -276,10 +276,9 @@ void DecideAbsentByReport(const Context& context, ItemWork& work) {
   }
   if (work.record.acknowledged_at) CountMissingAfterAcknowledge(context, work.record);
   if (IsHeld(context, work)) return;
-  // The device spoke after it was asked, however late the MDM server's clock is.
-  const Timestamp seen_at =
-      std::max(reported_at, context.snapshot.profile_list->asked_at.value_or(reported_at));
-  if (context.now > seen_at + context.settings.removal_evidence_age_max) {
+  const ProfileListReport& report = *context.snapshot.profile_list;
+  if (IsOfAnotherTime(report, context.now) ||
+      context.now > SeenAt(report) + context.settings.removal_evidence_age_max) {
     return NeedReport(context, work, ItemState::kPending,
                       fmt::format("{} is asked again before the removal: its last report is of {}.",
                                   context.noun, FormatTime(reported_at)));

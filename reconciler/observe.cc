@@ -32,7 +32,9 @@ void Happened(Step& step, std::string sentence) {
 void Hear(Step& step) {
   Enrollment& enrollment = step.out.enrollment;
   const bool is_poll = std::holds_alternative<IdleEvent>(step.event.body);
-  if (!is_poll || step.heard_at >= enrollment.last_seen_at + kPollWriteInterval) {
+  if (IsAhead(enrollment.last_seen_at, step.received_at)) {
+    enrollment.last_seen_at = step.heard_at;
+  } else if (!is_poll || step.heard_at >= enrollment.last_seen_at + kPollWriteInterval) {
     enrollment.last_seen_at = std::max(enrollment.last_seen_at, step.heard_at);
   }
   enrollment.push_count = 0;
@@ -238,6 +240,17 @@ void Apply(Step& step, const ResultEvent& result) {
   }
 }
 
+/// When the device spoke, by our clock. Nothing answers a command before it was journaled: that
+/// alone shows a device awake when the MDM server's clock is behind ours and every event looks
+/// late.
+Timestamp HeardAt(const MdmEvent& event, const std::optional<Intent>& intent,
+                  Timestamp received_at) {
+  const bool late = received_at - event.created_at > kLateEventAfter;
+  if (!late) return received_at;
+  if (!intent) return event.created_at;
+  return std::max(event.created_at, std::min(intent->journaled_at, received_at));
+}
+
 Enrollment NewEnrollment(const MdmEvent& event, Timestamp received_at) {
   Enrollment enrollment;
   enrollment.channel = event.channel;
@@ -253,8 +266,7 @@ Observation Observe(const std::optional<Enrollment>& known, const std::optional<
                     const MdmEvent& event, Timestamp received_at) {
   Observation out;
   out.enrollment = known ? *known : NewEnrollment(event, received_at);
-  const bool late = received_at - event.created_at > kLateEventAfter;
-  Step step{event, intent, received_at, late ? event.created_at : received_at, !known, out};
+  Step step{event, intent, received_at, HeardAt(event, intent, received_at), !known, out};
   // What was said before the last Authenticate or CheckOut is about a device that may have been
   // wiped since.
   if (!IsOlder(step, out.enrollment.authenticated_at)) {
@@ -262,7 +274,8 @@ Observation Observe(const std::optional<Enrollment>& known, const std::optional<
   }
 
   const bool only_a_poll = !out.due && known && out.enrollment == *known;
-  const bool seen_lately = known && step.heard_at < known->last_seen_at + kSeenWriteInterval;
+  const bool seen_lately = known && !IsAhead(known->last_seen_at, received_at) &&
+                           step.heard_at < known->last_seen_at + kSeenWriteInterval;
   if (only_a_poll && seen_lately && known->push_count == 0) return out;
   Hear(step);
   out.enrollment_changed = !known || out.enrollment != *known;

@@ -13,8 +13,6 @@ inline constexpr Duration kSeenWriteInterval = std::chrono::minutes(5);
 /// Polls that come faster than this do not move `last_seen_at`, so that it tells when an answer was
 /// due.
 inline constexpr Duration kPollWriteInterval = std::chrono::minutes(1);
-/// An event that took longer than this through the webhook does not prove that the device is awake.
-inline constexpr Duration kLateEventAfter = std::chrono::minutes(1);
 
 /// What one event changes.
 struct Observation {

@@ -1,5 +1,6 @@
 #include "reconciler/state.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -99,6 +100,10 @@ const std::vector<ItemState>& AllItemStates() {
 std::string_view IntentStateName(IntentState state) { return NameOf(kIntentStateNames, state); }
 Result<IntentState> ParseIntentState(std::string_view name) {
   return ValueOf(kIntentStateNames, name);
+}
+
+Timestamp SeenAt(const ProfileListReport& report) {
+  return std::max(report.reported_at, report.asked_at.value_or(report.reported_at));
 }
 
 bool IsOpen(IntentState state) {

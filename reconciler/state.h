@@ -185,6 +185,19 @@ struct ProfileListReport {
   std::vector<ReportedProfile> profiles;
 };
 
+/// The device spoke at this time or later, however far the MDM server's clock is behind ours:
+/// nothing answers a question before it was asked.
+Timestamp SeenAt(const ProfileListReport& report);
+/// True when the report's time is so far ahead that our clock must have been set back since. The
+/// MDM server's clock may be five minutes ahead; more is cut when its webhook is read.
+inline bool IsOfAnotherTime(const ProfileListReport& report, Timestamp now) {
+  return SeenAt(report) > now + std::chrono::minutes(10);
+}
+/// An event that took longer than this through the webhook does not prove that the device is awake.
+inline constexpr Duration kLateEventAfter = std::chrono::minutes(1);
+/// True when a time by our own clock was taken before that was set back.
+inline bool IsAhead(Timestamp at, Timestamp now) { return at > now + kLateEventAfter; }
+
 /// Everything that a decision rests on. One enrollment; no other input exists.
 struct Snapshot {
   Enrollment enrollment;

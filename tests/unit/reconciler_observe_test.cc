@@ -342,6 +342,26 @@ TEST_CASE("a word ends the back-off of pushes") {
   CHECK(idle.enrollment_changed);
 }
 
+TEST_CASE(
+    "an answer proves that the device was awake after it was asked, whatever the clocks say") {
+  // Found by simulation: with the MDM server's clock behind ours no device ever looked awake, so no
+  // change ever went out.
+  ResultEvent result;
+  result.command_uuid = CommandUuid("c1");
+  const Observation answered = See(Known(), result, kNow - hours(2), Sent());
+  CHECK(answered.enrollment.last_seen_at == kNow - seconds(5));
+  const Observation foreign = See(Known(), result, kNow - minutes(30));
+  CHECK(foreign.enrollment.last_seen_at == kNow - minutes(30));
+}
+
+TEST_CASE("a clock that was set back does not keep a device awake for hours") {
+  Enrollment enrollment = Known();
+  enrollment.last_seen_at = kNow + hours(4);
+  CHECK(See(enrollment, IdleEvent{}).enrollment.last_seen_at == kNow);
+  enrollment.last_seen_at = kNow + seconds(30);  // another machine's clock is a little ahead
+  CHECK(See(enrollment, TokenUpdateEvent{}).enrollment.last_seen_at == kNow + seconds(30));
+}
+
 TEST_CASE("a late event does not prove that the device is awake") {
   const Observation late = See(Known(), IdleEvent{}, kNow - minutes(30));
   CHECK(late.enrollment.last_seen_at == kNow - minutes(30));

@@ -103,6 +103,14 @@ TEST_CASE("awake ends with the window, not after it") {
   CheckPlan("enrollment seen=-120s" + rest, kNoon, "ProfileList; push\nwifi pending");
 }
 
+TEST_CASE("a device that was heard from in the future is not awake") {
+  // Found by simulation: the clock had been set back, and changes went to sleeping devices.
+  CheckPlan("enrollment seen=+4h\nwant wifi A all\nreport -5m", kNoon,
+            "ProfileList; push\nwifi pending");
+  CheckPlan("enrollment seen=+10s\nwant wifi A all\nreport -5m", kNoon,
+            "InstallProfile wifi A; ProfileList; push\nwifi in_flight");
+}
+
 TEST_CASE("a batch is in the order of the identifiers and bounded") {
   Settings settings;
   settings.commands_per_session_max = 2;
@@ -616,7 +624,9 @@ TEST_CASE(
   const Plan lost = CheckPlan(world("-1m"), kNoon,
                               "ProfileList; push\nwifi pending\nclosed c1 lost\nclosed c2 lost");
   CHECK(lost.closed[0].reason == "InstallProfile got no answer; it is taken as lost.");
-  CHECK(ItemOf(lost, "wifi").settled_at == kNow);
+  // Its next report counts, by its own clock. Found by simulation: with ours hours ahead of the MDM
+  // server's no report counted for hours, and the device was asked every minute.
+  CHECK(ItemOf(lost, "wifi").settled_at == kNow - std::chrono::hours(2));
 }
 
 TEST_CASE("the poll that fetches what waited for a sleeping device does not make it lost") {
@@ -776,6 +786,18 @@ TEST_CASE("a lone question is asked at most once a minute, whatever the clocks s
   const Plan wanted =
       CheckPlan("enrollment report_wanted=-1s\nreport -2s asked=-3s", kNoon, "nothing");
   CHECK(wanted.due_at == kNow + std::chrono::seconds(57));
+}
+
+TEST_CASE("a report counts from its question when the MDM server's clock is hours behind ours") {
+  // Found by simulation: every report looked old, and the device was asked every minute.
+  CheckPlan("want wifi A all\nreport -7h asked=-10m wifi=A", kNoon, "nothing\nwifi verified");
+  CheckPlan("enrollment report_wanted=-20m\nreport -7h asked=-10m", kNoon, "nothing");
+}
+
+TEST_CASE("a report of a time that our clock has not reached again is no fresh evidence") {
+  // Found by simulation: the clock had been set back by two hours.
+  CheckPlan("want wifi absent device=C02A known=A\nreport -10m asked=+2h wifi=A", kNoon,
+            "ProfileList; push\nwifi pending");
 }
 
 TEST_CASE("an operator can want a newer report") {

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "simulator/device.h"
+#include "simulator/mdm_stand_in.h"
+#include "store/store.h"
+#include "tests/simulation/director_process.h"
+#include "tests/simulation/kernel.h"
+#include "tests/simulation/ledger.h"
+#include "tests/simulation/scenario.h"
+
+namespace director::simulation {
+
+/// A broken promise.
+struct Violation {
+  std::string rule;  ///< `I1` .. `I10`, or a name of docs/testing.md
+  std::string text;
+  EnrollmentId enrollment_id;  ///< empty when it is about no single one
+};
+
+/// Holds what Director does against what it promises, with knowledge of its own: the owners'
+/// ledger, the devices themselves, what was recorded, what the devices did. Reads Director's
+/// database, trusts none of its decisions. Keeps the first violation and stops the kernel.
+class Checker final : public ProcessWatcher {
+ public:
+  Checker(Kernel& kernel, Store& database, MdmStandIn& server, const Ledger& ledger,
+          const Scenario& scenario);
+
+  void AddDevice(const VirtualDevice& device);
+  /// Another device with the enrollment id of one that was added.
+  void AddTwin(const EnrollmentId& id) { twins_.insert(id); }
+  void SetProcess(const DirectorProcess& process) { process_ = &process; }
+  void CalmBegins() { calm_began_at_ = kernel_.Now(); }
+  /// From now on a command that changes something is a violation.
+  void QuietBegins() { is_quiet_ = true; }
+
+  void WatchEnqueue(const EnqueueRequest& request, Timestamp step_began_at) override;
+  void WatchEnqueued(const EnqueueRequest& request,
+                     const std::vector<EnqueueTargetResult>& results) override;
+  void WatchPush(const EnrollmentId& id) override;
+  void WatchRecorded(const MdmEvent& event, Timestamp said_at) override;
+  void WatchContact(const EnrollmentId& id) { At(id).contact_at = kernel_.Now(); }
+  void WatchLog(std::string_view line);
+
+  /// Every enrollment times item has a state, a reason and a time (I2); queues are bounded.
+  void CheckFleet();
+  /// What keeps the fleet from being as desired; empty when it is.
+  std::vector<std::string> Unconverged();
+  /// Nothing secret in what people read.
+  void CheckTexts();
+
+  void Report(std::string rule, std::string text, const EnrollmentId& id = {});
+  const std::optional<Violation>& violation() const { return violation_; }
+  /// What Director says about an enrollment, for the report of a failure.
+  std::string Explain(const EnrollmentId& id);
+
+  std::uint64_t changes_sent() const { return changes_sent_; }
+  std::uint64_t questions_sent() const { return questions_sent_; }
+
+ private:
+  struct ReportSeen {
+    Timestamp recorded_at;
+    Timestamp reported_at;
+    std::vector<ReportedProfile> profiles;
+  };
+  /// What the checker knows about one enrollment.
+  struct Known {
+    const VirtualDevice* device = nullptr;
+    Timestamp contact_at = Timestamp::min();        ///< the server last handled a message of it
+    Timestamp authenticated_at = Timestamp::min();  ///< by the server's clock
+    Timestamp authenticate_recorded_at = Timestamp::min();
+    Timestamp checked_out_at = Timestamp::min();
+    Timestamp check_out_recorded_at = Timestamp::min();
+    Timestamp last_word_at =
+        Timestamp::min();  ///< newest event but CheckOut, by the server's clock
+    std::deque<ReportSeen> reports;
+    std::map<PayloadIdentifier, std::deque<Timestamp>> sends;
+    std::deque<Timestamp> questions;
+    std::deque<Timestamp> pushes;
+  };
+
+  Known& At(const EnrollmentId& id) { return known_[id]; }
+  void CheckTarget(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
+  void CheckJournaled(const EnqueueRequest& request, const EnrollmentId& id);
+  void CheckChange(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
+  void CheckAwake(const EnrollmentId& id, Timestamp step_began_at);
+  void CheckInstall(std::string_view payload, const EnrollmentId& id, Timestamp step_began_at);
+  void CheckRemove(const PayloadIdentifier& item, const EnrollmentId& id, Timestamp step_began_at);
+  bool WasReported(const Known& known, const PayloadIdentifier& item, bool adopt,
+                   Timestamp step_began_at) const;
+  void CheckOneInFlight(const EnqueueRequest& request, const EnrollmentId& id,
+                        const PayloadIdentifier& item);
+  void CheckEnrollment(const EnrollmentRow& row);
+  std::string WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item);
+  std::optional<Snapshot> Load(const EnrollmentId& id);
+  static void Forget(std::deque<Timestamp>& times, Timestamp before);
+
+  Kernel& kernel_;
+  Store& database_;
+  MdmStandIn& server_;
+  const Ledger& ledger_;
+  const Scenario& scenario_;
+  const DirectorProcess* process_ = nullptr;
+  std::map<EnrollmentId, Known> known_;
+  std::set<EnrollmentId> twins_;
+  std::optional<Timestamp> calm_began_at_;
+  bool is_quiet_ = false;
+  std::optional<Violation> violation_;
+  std::uint64_t changes_sent_ = 0;
+  std::uint64_t questions_sent_ = 0;
+};
+
+}  // namespace director::simulation

@@ -1,0 +1,39 @@
+#include "tests/simulation/kernel.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace director::simulation {
+
+void Kernel::At(Timestamp at, std::function<void()> action) {
+  queue_.push({std::max(at, now_), planned_++, std::move(action)});
+}
+
+void Kernel::RunUntil(Timestamp end) {
+  while (!stopped_ && !queue_.empty() && queue_.top().at <= end) {
+    // An action that let time pass itself leaves others behind: they run late, as on a busy thread.
+    now_ = std::max(now_, queue_.top().at);
+    const std::function<void()> action = queue_.top().action;
+    queue_.pop();
+    action();
+  }
+  if (!stopped_) now_ = std::max(now_, end);
+}
+
+void Kernel::Trace(std::string_view line) {
+  const auto mix = [this](std::uint64_t byte) {
+    trace_hash_ = (trace_hash_ ^ byte) * 0x100000001b3;
+  };
+  const auto ms = static_cast<std::uint64_t>(ToUnixMs(now_));
+  for (int shift = 0; shift < 64; shift += 8) mix((ms >> shift) & 0xff);
+  for (const char c : line) mix(static_cast<unsigned char>(c));
+  ++trace_lines_;
+  std::string text = fmt::format("{}.{:03}  {}", FormatTime(now_), ms % 1000, line);
+  if (prints_) fmt::print("{}\n", text);
+  recent_.push_back(std::move(text));
+  if (recent_.size() > kRecentTraceMax) recent_.pop_front();
+}
+
+}  // namespace director::simulation

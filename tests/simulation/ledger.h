@@ -1,0 +1,74 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "reconciler/state.h"
+#include "simulator/device_facts.h"
+#include "store/store.h"
+
+namespace director::simulation {
+
+/// What an owner wants for an item.
+struct Wanted {
+  Presence presence = Presence::kPresent;
+  std::string payload_uuid;
+  bool adopt = false;
+  friend bool operator==(const Wanted&, const Wanted&) = default;
+};
+
+/// The owners' own book of what they asked for, kept apart from Director's database, with the times
+/// of changes. Resolves targets by its own rules: a named device beats all.
+class Ledger {
+ public:
+  /// Asked for, not yet answered: from now on it may be so. `target` empty: all devices of the
+  /// channel. `wanted` empty: the assignment is withdrawn.
+  void Propose(const PayloadIdentifier& item, AssignmentChannel channel, const std::string& target,
+               std::optional<Wanted> wanted);
+  /// Answered: from now on it is so.
+  void Set(const PayloadIdentifier& item, AssignmentChannel channel, const std::string& target,
+           std::optional<Wanted> wanted, Timestamp at);
+  void AddRevision(const PayloadIdentifier& item, const std::string& payload_uuid);
+
+  /// Everything that was wanted of this enrollment for this item at some time from `since` until
+  /// now. An empty optional stands for "nothing".
+  std::vector<std::optional<Wanted>> WantedSince(const DeviceFacts& device,
+                                                 const PayloadIdentifier& item,
+                                                 Timestamp since) const;
+  std::optional<Wanted> WantedNow(const DeviceFacts& device, const PayloadIdentifier& item) const;
+  /// Every item that was ever assigned.
+  const std::set<PayloadIdentifier>& items() const { return items_; }
+  bool IsRevision(const PayloadIdentifier& item, const std::string& payload_uuid) const;
+  /// True while an owner has not been answered.
+  bool HasProposals() const { return !proposals_.empty(); }
+
+ private:
+  struct Key {
+    PayloadIdentifier item;
+    AssignmentChannel channel = AssignmentChannel::kDevice;
+    std::string target;
+    friend auto operator<=>(const Key&, const Key&) = default;
+  };
+  struct Change {
+    Timestamp at;
+    std::optional<Wanted> wanted;
+  };
+  using History = std::vector<Change>;
+
+  enum class Reading { kAnswered, kWithProposals };
+  std::optional<Wanted> EntryAt(const Key& key, Timestamp at, Reading reading) const;
+  std::optional<Wanted> At(const DeviceFacts& device, const PayloadIdentifier& item, Timestamp at,
+                           Reading reading) const;
+
+  std::map<Key, History> histories_;
+  std::map<Key, std::optional<Wanted>> proposals_;
+  std::map<PayloadIdentifier, std::set<std::string>> revisions_;
+  std::set<PayloadIdentifier> items_;
+};
+
+}  // namespace director::simulation

@@ -1,0 +1,178 @@
+#include "tests/simulation/owner.h"
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "mdm/plist.h"
+
+namespace director::simulation {
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::seconds;
+
+constexpr char kAssignments[] = "/api/v1/assignments";
+
+bool IsDone(int status) { return status >= 200 && status < 300; }
+/// Nothing was heard, or Director asks to come again.
+bool IsToBeRepeated(int status) { return status == 0 || status >= 500; }
+
+}  // namespace
+
+std::string MakeProfile(const PayloadIdentifier& item, int edition) {
+  PlistDict payload;
+  payload.Set("PayloadType", "com.apple.screensaver");
+  payload.Set("PayloadVersion", PlistInteger::FromSigned(1));
+  payload.Set("PayloadIdentifier", item.value() + ".payload");
+  payload.Set("PayloadUUID", "22222222-0000-4000-8000-000000000002");
+  payload.Set("loginWindowModulePath", fmt::format("{} {}", kProfileSecret, edition));
+  PlistArray content;
+  content.push_back(payload);
+  PlistDict root;
+  root.Set("PayloadType", "Configuration");
+  root.Set("PayloadVersion", PlistInteger::FromSigned(1));
+  root.Set("PayloadIdentifier", item.value());
+  root.Set("PayloadUUID", "11111111-0000-4000-8000-000000000001");
+  root.Set("PayloadDisplayName", item.value());
+  root.Set("PayloadContent", content);
+  return EncodePlistXml(root);
+}
+
+Owner::Owner(Kernel& kernel, DirectorProcess& director, Ledger& ledger, const Scenario& scenario,
+             std::vector<DeviceFacts> devices, std::function<void(std::string)> problem)
+    : kernel_(kernel),
+      director_(director),
+      ledger_(ledger),
+      scenario_(scenario),
+      devices_(std::move(devices)),
+      problem_(std::move(problem)),
+      random_(scenario.seed ^ StableHash("owner")) {}
+
+void Owner::Start(Timestamp until) {
+  for (std::size_t i = 0; i < scenario_.items; ++i) {
+    const PayloadIdentifier item(fmt::format("com.example.item{}", i));
+    const bool for_users = scenario_.user_channels > 0 && random_.Below(3) == 0;
+    UploadAndAssign(item, for_users ? AssignmentChannel::kUser : AssignmentChannel::kDevice, {},
+                    ++edition_);
+  }
+  Timestamp at = kernel_.Now();
+  const auto mean_ms = static_cast<double>(kDay.count()) / scenario_.changes_per_day;
+  while (true) {
+    at += Duration(1 + static_cast<std::int64_t>(2 * mean_ms * random_.Fraction()));
+    if (at >= until) return;
+    kernel_.At(at, [this] { Change(); });
+  }
+}
+
+std::string Owner::RandomTarget() {
+  if (random_.Below(2) == 0) return {};
+  // Each device has one name for owners: two names for one device may not contradict each other.
+  const std::size_t index = random_.Below(devices_.size());
+  return index % 2 == 0 ? devices_[index].udid : devices_[index].serial_number;
+}
+
+void Owner::Change() {
+  if (is_busy_) return;
+  const PayloadIdentifier item(fmt::format("com.example.item{}", random_.Below(scenario_.items)));
+  const AssignmentChannel channel = scenario_.user_channels > 0 && random_.Below(3) == 0
+                                        ? AssignmentChannel::kUser
+                                        : AssignmentChannel::kDevice;
+  const std::string target = RandomTarget();
+  switch (random_.Below(4)) {
+    case 0:
+      Assign(item, channel, target, {Presence::kAbsent, "", random_.Below(2) == 0});
+      return;
+    case 1:
+      Withdraw(item, channel, target);
+      return;
+    case 2:  // an old revision again
+      UploadAndAssign(item, channel, target, static_cast<int>(1 + random_.Below(3)));
+      return;
+    default:
+      UploadAndAssign(item, channel, target, ++edition_);
+      return;
+  }
+}
+
+/// Comes again after a minute; until then no other change begins.
+void Owner::Retry(std::function<void()> again) {
+  is_busy_ = true;
+  kernel_.After(seconds(60), [this, again = std::move(again)] {
+    is_busy_ = false;
+    again();
+  });
+}
+
+void Owner::UploadAndAssign(const PayloadIdentifier& item, AssignmentChannel channel,
+                            const std::string& target, int edition) {
+  const HttpServerResponse stored =
+      director_.CallApi("POST", "/api/v1/profiles", {}, MakeProfile(item, edition));
+  if (IsToBeRepeated(stored.status)) {
+    return Retry([=, this] { UploadAndAssign(item, channel, target, edition); });
+  }
+  if (!IsDone(stored.status)) return problem_("upload refused: " + stored.body);
+  const std::string payload_uuid =
+      Json::parse(stored.body)["profiles"][0]["payload_uuid"].get<std::string>();
+  ledger_.AddRevision(item, payload_uuid);
+  Assign(item, channel, target, {Presence::kPresent, payload_uuid, false});
+}
+
+void Owner::Assign(const PayloadIdentifier& item, AssignmentChannel channel,
+                   const std::string& target, Wanted wanted) {
+  Json body = {{"payload_identifier", item.value()},
+               {"presence", PresenceName(wanted.presence)},
+               {"channel", AssignmentChannelName(channel)}};
+  if (wanted.presence == Presence::kPresent) body["payload_uuid"] = wanted.payload_uuid;
+  if (wanted.adopt) body["adopt"] = true;
+  if (target.empty()) {
+    body["target"] = "all";
+  } else {
+    body["devices"] = {target};
+  }
+  ledger_.Propose(item, channel, target, wanted);
+  const HttpServerResponse done = director_.CallApi("POST", kAssignments, {}, body.dump());
+  kernel_.Trace(fmt::format("owner: {} {} for {} ({}): {}", item.value(),
+                            wanted.presence == Presence::kPresent ? wanted.payload_uuid : "absent",
+                            target.empty() ? "all" : target, AssignmentChannelName(channel),
+                            done.status));
+  if (IsToBeRepeated(done.status)) {
+    return Retry([=, this] { Assign(item, channel, target, wanted); });
+  }
+  if (!IsDone(done.status)) return problem_("assignment refused: " + done.body);
+  ledger_.Set(item, channel, target, std::move(wanted), kernel_.Now());
+}
+
+void Owner::Withdraw(const PayloadIdentifier& item, AssignmentChannel channel,
+                     const std::string& target) {
+  const HttpServerResponse list = director_.CallApi("GET", kAssignments, {}, {});
+  if (IsToBeRepeated(list.status)) {
+    return Retry([=, this] { Withdraw(item, channel, target); });
+  }
+  if (!IsDone(list.status)) return problem_("list refused: " + list.body);
+  ledger_.Propose(item, channel, target, std::nullopt);
+  const Json assignments = Json::parse(list.body)["assignments"];
+  for (const Json& assignment : assignments) {
+    const Json& named = assignment["target"];
+    const bool is_it = assignment["payload_identifier"] == item.value() &&
+                       assignment["channel"] == std::string(AssignmentChannelName(channel)) &&
+                       (named.is_null() ? target.empty() : named == target);
+    if (!is_it) continue;
+    const auto id = assignment["assignment_id"].get<std::int64_t>();
+    const HttpServerResponse done =
+        director_.CallApi("DELETE", std::string(kAssignments) + "/{assignment_id}",
+                          {{"assignment_id", std::to_string(id)}}, {});
+    kernel_.Trace(fmt::format("owner: {} withdrawn for {}: {}", item.value(),
+                              target.empty() ? "all" : target, done.status));
+    if (IsToBeRepeated(done.status)) {
+      return Retry([=, this] { Withdraw(item, channel, target); });
+    }
+    if (!IsDone(done.status)) return problem_("withdrawal refused: " + done.body);
+    break;
+  }
+  ledger_.Set(item, channel, target, std::nullopt, kernel_.Now());
+}
+
+}  // namespace director::simulation

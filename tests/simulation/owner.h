@@ -1,0 +1,52 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/simulation/director_process.h"
+#include "tests/simulation/kernel.h"
+#include "tests/simulation/ledger.h"
+#include "tests/simulation/scenario.h"
+
+namespace director::simulation {
+
+/// Marks the settings of every profile that the owner uploads: must be in no log line and no event.
+inline constexpr std::string_view kProfileSecret = "SECRET-in-a-profile";
+
+/// A small profile; another `edition` is another revision.
+std::string MakeProfile(const PayloadIdentifier& item, int edition);
+
+/// The administrator: uploads, assigns to all or to single devices, withdraws, removes, at random
+/// times through the API; repeats what was not answered until it is.
+class Owner {
+ public:
+  /// `devices`: whom single assignments may name. `problem` is called when an answer is wrong.
+  Owner(Kernel& kernel, DirectorProcess& director, Ledger& ledger, const Scenario& scenario,
+        std::vector<DeviceFacts> devices, std::function<void(std::string)> problem);
+
+  /// First profiles at once, changes until `until`.
+  void Start(Timestamp until);
+
+ private:
+  void Change();
+  void Assign(const PayloadIdentifier& item, AssignmentChannel channel, const std::string& target,
+              Wanted wanted);
+  void Withdraw(const PayloadIdentifier& item, AssignmentChannel channel,
+                const std::string& target);
+  void UploadAndAssign(const PayloadIdentifier& item, AssignmentChannel channel,
+                       const std::string& target, int edition);
+  void Retry(std::function<void()> again);
+  std::string RandomTarget();
+
+  Kernel& kernel_;
+  DirectorProcess& director_;
+  Ledger& ledger_;
+  const Scenario& scenario_;
+  const std::vector<DeviceFacts> devices_;
+  std::function<void(std::string)> problem_;
+  SeededRandom random_;
+  int edition_ = 0;
+  bool is_busy_ = false;  ///< one request at a time: the ledger's order is the database's order
+};
+
+}  // namespace director::simulation

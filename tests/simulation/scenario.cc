@@ -1,0 +1,155 @@
+#include "tests/simulation/scenario.h"
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <initializer_list>
+
+namespace director::simulation {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+
+/// A fault that the seed switches on or off; when on, up to `most`.
+double Chance(RandomSource& random, double most) {
+  const bool on = random.Below(2) == 0;
+  const double weight = random.Fraction();
+  return on ? most * weight : 0;
+}
+
+Faults RandomFaults(RandomSource& random) {
+  Faults faults;
+  faults.webhook_lost = Chance(random, 0.2);
+  faults.webhook_doubled = Chance(random, 0.2);
+  faults.webhook_late = Chance(random, 0.2);
+  faults.webhook_garbage = Chance(random, 0.1);
+  faults.request_refused = Chance(random, 0.1);
+  faults.request_timeout_before = Chance(random, 0.1);
+  faults.request_timeout_after = Chance(random, 0.1);
+  faults.request_error_after = Chance(random, 0.1);
+  faults.request_html = Chance(random, 0.1);
+  faults.store_unavailable = Chance(random, 0.02);
+  faults.store_rolled_back = Chance(random, 0.02);
+  faults.death_before_commit = Chance(random, 0.01);
+  faults.death_after_commit = Chance(random, 0.01);
+  faults.death_around_request = Chance(random, 0.05);
+  faults.device_request_lost = Chance(random, 0.05);
+  faults.push_lost = Chance(random, 0.4);
+  faults.queue_lost = Chance(random, 0.5);
+  faults.token_dead = Chance(random, 0.3);
+  faults.user_deletes = Chance(random, 2.0);
+  faults.not_now = Chance(random, 1.0);
+  faults.os_update = Chance(random, 0.3);
+  faults.renewal = Chance(random, 0.3);
+  faults.wipe = Chance(random, 0.3);
+  faults.check_out = Chance(random, 0.3);
+  faults.install_fails = Chance(random, 0.8);
+  faults.goes_dark = Chance(random, 0.2);
+  faults.foreign_profile = Chance(random, 0.5);
+  faults.twin = Chance(random, 0.3);
+  faults.server_down = Chance(random, 1.0);
+  faults.clock_jump = Chance(random, 1.0);
+  return faults;
+}
+
+ServerKind RandomServer(RandomSource& random) {
+  switch (random.Below(4)) {
+    case 0:
+      return ServerKind::kNanoMdmKeyValue;
+    case 1:
+      return ServerKind::kNanoMdmSql;
+    case 2:
+      return ServerKind::kMicroMdmBuiltin;
+    default:
+      return ServerKind::kMicroMdmInMemory;
+  }
+}
+
+/// Half of the small worlds have limits that are hit all the time.
+Settings RandomSettings(RandomSource& random) {
+  Settings settings;
+  if (random.Below(2) == 0) return settings;
+  settings.commands_per_session_max = static_cast<int>(1 + random.Below(4));
+  settings.sends_per_day_max = static_cast<int>(2 + random.Below(6));
+  settings.unknown_attempts_max = static_cast<int>(1 + random.Below(4));
+  settings.profile_list_interval = hours(1 + random.Below(12));
+  settings.removal_evidence_age_max = minutes(2 + random.Below(30));
+  settings.push_delay_max = hours(1 + random.Below(24));
+  settings.lost_after = minutes(3 + random.Below(20));
+  return settings;
+}
+
+}  // namespace
+
+std::string_view ServerKindName(ServerKind kind) {
+  switch (kind) {
+    case ServerKind::kNanoMdmKeyValue:
+      return "NanoMDM with a key-value store";
+    case ServerKind::kNanoMdmSql:
+      return "NanoMDM with SQL";
+    case ServerKind::kMicroMdmBuiltin:
+      return "MicroMDM with builtin queues";
+    case ServerKind::kMicroMdmInMemory:
+      return "MicroMDM with inmem queues";
+  }
+  return "";
+}
+
+Scenario MakeSmallWorld(std::uint64_t seed) {
+  SeededRandom random(seed ^ StableHash("small world"));
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.server = RandomServer(random);
+  scenario.devices = 1 + random.Below(5);
+  scenario.items = 1 + random.Below(5);
+  scenario.faults_for = hours(12 + random.Below(84));
+  scenario.changes_per_day = 1 + 5 * random.Fraction();
+  scenario.user_channels = random.Below(3) == 0 ? 0.5 : 0;
+  scenario.sleepers = random.Fraction();
+  scenario.faults = RandomFaults(random);
+  scenario.settings = RandomSettings(random);
+  return scenario;
+}
+
+Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
+  SeededRandom random(seed ^ StableHash("fleet"));
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.server = RandomServer(random);
+  scenario.devices = devices;
+  scenario.items = 8;
+  scenario.faults_for = hours(24 * days);
+  scenario.changes_per_day = 0.5;
+  scenario.user_channels = 0.1;
+  scenario.sleepers = 0.7;
+  Faults& faults = scenario.faults;
+  faults.webhook_lost = faults.webhook_doubled = faults.webhook_late = 0.01;
+  faults.webhook_garbage = 0.0001;
+  faults.request_refused = faults.request_timeout_before = faults.request_timeout_after = 0.005;
+  faults.request_error_after = faults.request_html = 0.005;
+  faults.store_unavailable = faults.store_rolled_back = 0.0001;
+  faults.death_before_commit = faults.death_after_commit = faults.death_around_request = 0.00002;
+  faults.device_request_lost = 0.005;
+  faults.push_lost = 0.05;
+  faults.queue_lost = faults.token_dead = 0.002;
+  faults.user_deletes = 0.02;
+  faults.not_now = 0.2;
+  faults.os_update = 0.03;
+  faults.renewal = faults.wipe = faults.check_out = 0.005;
+  faults.install_fails = 0.1;
+  faults.goes_dark = 0.005;
+  faults.foreign_profile = 0.1;
+  faults.twin = 0.002;
+  faults.server_down = 0.1;
+  faults.clock_jump = 0.02;
+  return scenario;
+}
+
+std::string Describe(const Scenario& scenario) {
+  return fmt::format("seed {}: {} devices, {} items, {}, faults for {}", scenario.seed,
+                     scenario.devices, scenario.items, ServerKindName(scenario.server),
+                     FormatDuration(scenario.faults_for));
+}
+
+}  // namespace director::simulation
