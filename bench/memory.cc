@@ -10,6 +10,7 @@
 #include "director/runner.h"
 #include "mdm/event.h"
 #include "store/sqlite_store.h"
+#include "tests/support/willing_upstream.h"
 
 namespace director::bench {
 namespace {
@@ -25,28 +26,6 @@ double PeakMiB() {
   }
   return 0;
 }
-
-/// Takes everything and sends it nowhere.
-class SilentUpstream final : public Upstream {
- public:
-  const UpstreamName& name() const override { return name_; }
-  UpstreamLimits limits() const override { return {50, false}; }
-  std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
-    std::vector<EnqueueTargetResult> results;
-    for (const EnrollmentId& id : request.targets)
-      results.push_back({id, EnqueueOutcome::kQueued, {}});
-    return results;
-  }
-  std::vector<PushTargetResult> Push(const std::vector<EnrollmentId>& targets) override {
-    std::vector<PushTargetResult> results;
-    for (const EnrollmentId& id : targets) results.push_back({id, PushOutcome::kSent, {}});
-    return results;
-  }
-  Result<std::string> Probe() override { return std::string("unknown"); }
-
- private:
-  UpstreamName name_{"nanomdm"};
-};
 
 Incoming Enrolled(std::size_t device, Timestamp now) {
   MdmEvent event;
@@ -96,7 +75,7 @@ Result<std::vector<Line>> MemoryBench(const Options& options) {
     if (Status recorded = RecordIncoming(**store, batch); !recorded) return Fail(recorded.error());
   }
   Upstreams upstreams;
-  upstreams.Add(std::make_unique<SilentUpstream>());
+  upstreams.Add(std::make_unique<test::WillingUpstream>());
   Payloads payloads(**store, nullptr);
   SystemRandom random;
   Executor executor(**store, upstreams, payloads, clock, random);

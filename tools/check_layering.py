@@ -19,7 +19,7 @@ ARROWS = {
     "upstream": {"base", "mdm", "upstream"},
     "simulator": {"base", "mdm", "signing", "upstream", "simulator"},
     "director": {"base", "mdm", "reconciler", "signing", "webhook", "store", "upstream", "simulator", "director"},
-    "bench": {"base", "mdm", "reconciler", "signing", "webhook", "store", "upstream", "simulator", "director", "bench"},
+    "bench": {"base", "mdm", "reconciler", "signing", "webhook", "store", "upstream", "simulator", "director", "bench", "tests"},
 }
 
 # Which folders may include a library's headers, and whether only in .cc files.

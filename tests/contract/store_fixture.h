@@ -1,9 +1,5 @@
 #pragma once
 
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,30 +10,11 @@
 #include "store/sqlite_store.h"
 #include "store/store.h"
 #include "tests/support/catch.h"
+#include "tests/support/temp_folder.h"
 
 namespace director::store_test {
 
-/// A folder that disappears with the test.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "director-store-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string File(const std::string& name) const { return (path_ / name).string(); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using test::TempFolder;
 
 /// The implementations that every contract test runs on. Add one here and in `TestStore`.
 enum class StoreKind { kSqliteMemory, kSqliteFile };
@@ -53,7 +30,7 @@ class TestStore {
  public:
   explicit TestStore(StoreKind kind) {
     const bool in_memory = kind == StoreKind::kSqliteMemory;
-    auto opened = OpenSqliteStore(in_memory ? ":memory:" : folder_.File("director.db"));
+    auto opened = OpenSqliteStore(in_memory ? ":memory:" : folder_.Path("director.db"));
     REQUIRE(opened);
     store_ = std::move(*opened);
   }

@@ -148,6 +148,18 @@ std::unique_ptr<Upstream> ClientFor(const Subject& subject, const std::string& k
   return std::move(*upstream);
 }
 
+/// A plain client of the server's API, for what the port does not show.
+std::unique_ptr<HttpClient> HttpFor(const Subject& subject) {
+  if (subject.core) return MakeCoreWire(*subject.core, SystemTime());
+  HttpEndpoint endpoint;
+  endpoint.url = subject.url;
+  endpoint.user = std::string(UpstreamKindName(subject.kind));
+  endpoint.password = Secret(subject.key);
+  Result<std::unique_ptr<HttpClient>> client = MakeHttpClient(endpoint);
+  REQUIRE(client);
+  return std::move(*client);
+}
+
 std::unique_ptr<Upstream> ClientFor(const Subject& subject) {
   return ClientFor(subject, subject.key);
 }
@@ -232,6 +244,27 @@ class DeviceRun {
   std::set<CommandUuid> received_;
 };
 
+/// MicroMDM stores a command some milliseconds after its answer, and a device that changes its
+/// queue meanwhile makes the `builtin` store forget it. Waits until the queue view shows the
+/// command.
+void AwaitStored(const Subject& subject, const EnqueueRequest& request) {
+  if (subject.kind != UpstreamKind::kMicroMdm) return;
+  const auto http = HttpFor(subject);
+  for (const EnrollmentId& id : request.targets) {
+    HttpRequest look;
+    look.method = "GET";
+    look.path = "/v1/commands/" + EncodePathSegment(id.value());
+    const auto give_up_at = std::chrono::steady_clock::now() + kPatience;
+    bool is_stored = false;
+    while (!is_stored && std::chrono::steady_clock::now() < give_up_at) {
+      const Result<HttpResponse> view = http->Send(look);
+      REQUIRE(view);
+      is_stored = view->body.find(request.command_uuid.value()) != std::string::npos;
+    }
+    REQUIRE(is_stored);
+  }
+}
+
 std::vector<EnqueueOutcome> Outcomes(const std::vector<EnqueueTargetResult>& results) {
   std::vector<EnqueueOutcome> outcomes;
   for (const EnqueueTargetResult& result : results) outcomes.push_back(result.outcome);
@@ -244,15 +277,18 @@ bool IsQueued(Upstream& upstream, const EnqueueRequest& request) {
 
 /// A device that has just enrolled, and the client of its server.
 struct EnrolledDevice {
-  explicit EnrolledDevice(const Subject& subject) : device(subject), upstream(ClientFor(subject)) {
+  explicit EnrolledDevice(const Subject& server)
+      : subject(server), device(server), upstream(ClientFor(server)) {
     device.Enroll();
   }
   EnqueueRequest Ask() {
     const EnqueueRequest request = AskForProfiles({device.id()});
     CHECK(IsQueued(*upstream, request));
+    AwaitStored(subject, request);
     return request;
   }
 
+  const Subject& subject;
   DeviceRun device;
   const std::unique_ptr<Upstream> upstream;
 };
@@ -310,6 +346,7 @@ TEST_CASE("several ids in one request all get the command, in as many as the ser
       const EnqueueRequest request = AskForProfiles(ids);
       const auto results = upstream->Enqueue(request);
       REQUIRE(results.size() == count);
+      AwaitStored(subject, request);
       for (std::size_t i = 0; i < count; ++i) {
         CHECK(results[i].enrollment_id == ids[i]);
         CHECK(results[i].outcome == EnqueueOutcome::kQueued);

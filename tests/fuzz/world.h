@@ -14,31 +14,9 @@
 #include "director/payloads.h"
 #include "director/upstreams.h"
 #include "store/sqlite_store.h"
+#include "tests/support/willing_upstream.h"
 
 namespace director::fuzz {
-
-/// An MDM server that takes everything.
-class WillingUpstream final : public Upstream {
- public:
-  const UpstreamName& name() const override { return name_; }
-  UpstreamLimits limits() const override { return {50, false}; }
-  std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
-    std::vector<EnqueueTargetResult> results;
-    for (const EnrollmentId& id : request.targets) {
-      results.push_back({id, EnqueueOutcome::kQueued, {}});
-    }
-    return results;
-  }
-  std::vector<PushTargetResult> Push(const std::vector<EnrollmentId>& targets) override {
-    std::vector<PushTargetResult> results;
-    for (const EnrollmentId& id : targets) results.push_back({id, PushOutcome::kSent, {}});
-    return results;
-  }
-  Result<std::string> Probe() override { return std::string("unknown"); }
-
- private:
-  const UpstreamName name_{"nanomdm"};
-};
 
 /// A service without threads and sockets on a store in memory. Small enough to be made for every
 /// input, so that an input alone repeats what it found.
@@ -49,7 +27,7 @@ class World {
     INVARIANT(opened.has_value());
     store_ = std::move(*opened);
     config_.api_token = SecretSource::FromValue(Secret("token"));
-    upstreams_.Add(std::make_unique<WillingUpstream>());
+    upstreams_.Add(std::make_unique<test::WillingUpstream>());
     payloads_.emplace(*store_, nullptr);
     executor_.emplace(*store_, upstreams_, *payloads_, clock_, random_);
   }

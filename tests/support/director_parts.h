@@ -1,12 +1,7 @@
 #pragma once
 
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -21,50 +16,16 @@
 #include "store/sqlite_store.h"
 #include "store/store.h"
 #include "tests/support/catch.h"
+#include "tests/support/temp_folder.h"
 
 /// What the tests of the service share: a folder, profiles, a store that can fail.
 namespace director::director_test {
 
+using test::TempFolder;
+
 inline constexpr auto kPatience = std::chrono::seconds(60);
 
 inline Timestamp At(std::int64_t seconds) { return FromUnixMs(1'800'000'000'000 + seconds * 1000); }
-
-/// A folder that disappears with the test.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "director-service-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  std::string Path(const std::string& name) const { return (path_ / name).string(); }
-
-  /// Writes a file and returns its path. Each write of a file gets a later modification time than
-  /// the one before, however fast they follow each other.
-  std::string Write(const std::string& name, std::string_view bytes) {
-    const std::string path = Path(name);
-    {
-      std::ofstream out(path, std::ios::binary | std::ios::trunc);
-      out << bytes;
-      REQUIRE(out.flush());
-    }
-    std::filesystem::last_write_time(
-        path, std::filesystem::file_time_type::clock::now() + std::chrono::seconds(++writes_));
-    return path;
-  }
-
- private:
-  std::filesystem::path path_;
-  int writes_ = 0;
-};
 
 /// A small valid profile; `organization` makes another revision of it.
 inline PlistDict MakeProfileDict(const std::string& identifier,

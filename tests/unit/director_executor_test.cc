@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -37,14 +38,17 @@ class FakeUpstream final : public Upstream {
 
   std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
     std::vector<EnqueueTargetResult> results;
-    {
-      const std::lock_guard lock(mutex_);
-      for (const EnrollmentId& id : request.targets) {
-        if (!under_way_.insert(id).second) ++overlaps_;
-      }
+    std::unique_lock lock(mutex_);
+    for (const EnrollmentId& id : request.targets) {
+      if (!under_way_.insert(id).second) ++overlaps_;
     }
-    if (linger_) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    const std::lock_guard lock(mutex_);
+    ++requests_;
+    ++requests_under_way_;
+    company_.notify_all();
+    // Stays until another request is here too, as long as that can be expected.
+    const auto has_company = [&] { return requests_under_way_ > 1; };
+    if (company_.wait_for(lock, company_wait_max_, has_company)) ++meetings_;
+    --requests_under_way_;
     const bool refuse = std::any_of(request.targets.begin(), request.targets.end(),
                                     [&](const auto& id) { return refused_.contains(id); });
     for (const EnrollmentId& id : request.targets) {
@@ -70,8 +74,19 @@ class FakeUpstream final : public Upstream {
     return std::string("1.0");
   }
 
+  /// Returns when a request begins; after a while in any case.
+  void AwaitRequest() {
+    std::unique_lock lock(mutex_);
+    const int before = requests_;
+    company_.wait_for(lock, company_wait_max_, [&] { return requests_ > before; });
+  }
+
   std::mutex mutex_;
-  bool linger_ = false;
+  std::condition_variable company_;
+  std::chrono::milliseconds company_wait_max_{0};
+  int requests_ = 0;
+  int requests_under_way_ = 0;
+  int meetings_ = 0;
   bool is_there_ = true;
   EnqueueOutcome answer_ = EnqueueOutcome::kQueued;
   std::set<EnrollmentId> refused_;
@@ -163,25 +178,27 @@ TEST_CASE("the same command shares one CommandUUID, different revisions never do
 }
 
 TEST_CASE("four workers never have two requests under way that name one enrollment") {
+  constexpr int kDevices = 4 * Runner::kClaimMax;  // work for each of the four
   Fixture world;
-  world.AddDevices(150);
-  world.server->linger_ = true;
+  world.AddDevices(kDevices);
+  world.server->company_wait_max_ = std::chrono::milliseconds(20);
   world.runner.Start(4);
   std::atomic<bool> stop{false};
   std::thread restless([&] {
     for (int round = 0; !stop; ++round) {
       std::vector<EnrollmentId> ids;
-      for (int i = round % 3; i < 150; i += 3) ids.emplace_back("D" + std::to_string(i));
-      world.clock.Advance(std::chrono::minutes(2));
+      for (int i = round % 3; i < kDevices; i += 3) ids.emplace_back("D" + std::to_string(i));
+      world.clock.Advance(std::chrono::seconds(1));
       const Status done = world.store->Write(
           [&](StoreWriter& writer) { return writer.MarkDue(ids, world.clock.Now()); });
       if (!done) stop = true;
       world.runner.Notify();
+      world.server->AwaitRequest();
     }
   });
   const auto served = [&] {
     const std::lock_guard lock(world.server->mutex_);
-    return world.server->queues_.size() == 150;
+    return world.server->queues_.size() == kDevices && world.server->meetings_ > 0;
   };
   CHECK(director_test::WaitFor(served));
   CHECK_FALSE(stop);

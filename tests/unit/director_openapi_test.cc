@@ -1,6 +1,5 @@
 // Holds docs/openapi.yaml and the program together: the same routes, the same keys, the same words.
 #include <fmt/core.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <fstream>
@@ -25,6 +24,8 @@
 #include "simulator/mdm_server.h"
 #include "store/sqlite_store.h"
 #include "tests/support/catch.h"
+#include "tests/support/openapi_document.h"
+#include "tests/support/willing_upstream.h"
 #include "upstream/http_client.h"
 
 namespace director::director_openapi_test {
@@ -42,162 +43,10 @@ std::string ReadSource(const std::string& path) {
   return text.str();
 }
 
-/// A plain scalar as YAML's core schema reads it; a quoted one is text.
-Json ScalarToJson(const YAML::Node& node) {
-  const std::string text = node.Scalar();
-  if (node.Tag() == "!") return text;
-  if (text == "true" || text == "false") return text == "true";
-  if (text == "null" || text.empty()) return nullptr;
-  const bool is_number =
-      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-  return is_number ? Json(std::stoll(text)) : Json(text);
-}
+using test::OpenapiDocument;
 
-Json ToJson(const YAML::Node& node) {
-  Json json;
-  switch (node.Type()) {
-    case YAML::NodeType::Scalar:
-      return ScalarToJson(node);
-    case YAML::NodeType::Sequence:
-      json = Json::array();
-      for (const YAML::Node& item : node) json.push_back(ToJson(item));
-      return json;
-    case YAML::NodeType::Map:
-      json = Json::object();
-      for (const auto& entry : node) json[entry.first.Scalar()] = ToJson(entry.second);
-      return json;
-    case YAML::NodeType::Null:
-    case YAML::NodeType::Undefined:
-      return nullptr;
-  }
-  return nullptr;
-}
-
-/// The document, and as much of JSON Schema as it uses.
-class Document {
- public:
-  Document() : root_(ToJson(YAML::Load(ReadSource("docs/openapi.yaml")))) {}
-
-  const Json& root() const { return root_; }
-
-  const Json& Resolve(const Json& node) const {
-    if (!node.is_object() || !node.contains("$ref")) return node;
-    return Resolve(root_.at(Json::json_pointer(node["$ref"].get<std::string>().substr(1))));
-  }
-
-  const Json& Schema(const std::string& name) const {
-    return root_.at("components").at("schemas").at(name);
-  }
-
-  /// "GET /path" for every operation.
-  std::set<std::string> Operations() const {
-    std::set<std::string> operations;
-    for (const auto& [path, item] : root_.at("paths").items()) {
-      for (const auto& [method, operation] : item.items()) {
-        if (method != "parameters") operations.insert(ToUpperAscii(method) + " " + path);
-      }
-    }
-    return operations;
-  }
-
-  const Json& Operation(const std::string& name) const {
-    const std::size_t space = name.find(' ');
-    return root_.at("paths").at(name.substr(space + 1)).at(ToLowerAscii(name.substr(0, space)));
-  }
-
-  /// What is wrong with `value` as an instance of `schema`, a line each.
-  std::vector<std::string> Problems(const Json& schema, const Json& value,
-                                    const std::string& place) const {
-    std::vector<std::string> problems;
-    Check(schema, value, place, problems);
-    return problems;
-  }
-
- private:
-  using Lines = std::vector<std::string>;
-
-  static bool IsOfType(const std::string& type, const Json& value) {
-    if (type == "null") return value.is_null();
-    if (type == "string") return value.is_string();
-    if (type == "integer") return value.is_number_integer();
-    if (type == "boolean") return value.is_boolean();
-    if (type == "array") return value.is_array();
-    return type == "object" && value.is_object();
-  }
-
-  static bool HasType(const Json& types, const Json& value) {
-    if (types.is_string()) return IsOfType(types.get<std::string>(), value);
-    return std::any_of(types.begin(), types.end(),
-                       [&](const Json& type) { return IsOfType(type.get<std::string>(), value); });
-  }
-
-  void Check(const Json& unresolved, const Json& value, const std::string& place,
-             Lines& problems) const {
-    const Json& schema = Resolve(unresolved);
-    if (schema.contains("oneOf")) return CheckOneOf(schema["oneOf"], value, place, problems);
-    if (schema.contains("type") && !HasType(schema["type"], value)) {
-      problems.push_back(
-          fmt::format("{}: {} is not of type {}", place, value.dump(), schema["type"].dump()));
-      return;
-    }
-    if (schema.contains("enum") &&
-        std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end()) {
-      problems.push_back(
-          fmt::format("{}: {} is not one of {}", place, value.dump(), schema["enum"].dump()));
-    }
-    if (value.is_object()) CheckObject(schema, value, place, problems);
-    if (!value.is_array()) return;
-    for (const Json& item : value) Check(schema.at("items"), item, place + "[]", problems);
-  }
-
-  void CheckOneOf(const Json& choices, const Json& value, const std::string& place,
-                  Lines& problems) const {
-    Lines all;
-    for (const Json& choice : choices) {
-      Lines found;
-      Check(choice, value, place, found);
-      if (found.empty()) return;
-      all.insert(all.end(), found.begin(), found.end());
-    }
-    problems.insert(problems.end(), all.begin(), all.end());
-  }
-
-  /// Adds what an object schema and its allOf say about keys.
-  void Collect(const Json& unresolved, Json& properties, std::set<std::string>& required) const {
-    const Json& schema = Resolve(unresolved);
-    if (schema.contains("properties")) properties.update(schema["properties"]);
-    if (schema.contains("required")) {
-      for (const Json& key : schema["required"]) required.insert(key.get<std::string>());
-    }
-    if (!schema.contains("allOf")) return;
-    for (const Json& part : schema["allOf"]) Collect(part, properties, required);
-  }
-
-  void CheckObject(const Json& schema, const Json& value, const std::string& place,
-                   Lines& problems) const {
-    Json properties = Json::object();
-    std::set<std::string> required;
-    Collect(schema, properties, required);
-    for (const std::string& key : required) {
-      if (!value.contains(key)) problems.push_back(fmt::format("{}.{} is missing", place, key));
-    }
-    for (const auto& [key, member] : value.items()) {
-      if (properties.contains(key)) {
-        Check(properties[key], member, place + "." + key, problems);
-      } else if (schema.contains("additionalProperties")) {
-        Check(schema["propertyNames"], Json(key), place, problems);
-        Check(schema["additionalProperties"], member, place + "." + key, problems);
-      } else {
-        problems.push_back(fmt::format("{}.{} is not documented", place, key));
-      }
-    }
-  }
-
-  const Json root_;
-};
-
-const Document& TheDocument() {
-  static const Document document;
+const OpenapiDocument& TheDocument() {
+  static const OpenapiDocument document(ReadSource("docs/openapi.yaml"));
   return document;
 }
 
@@ -208,7 +57,7 @@ std::string MediaType(const std::string& content_type) {
 /// Requires that the document names this status, media type and shape for the operation.
 void RequireDocumented(const std::string& operation, int status, const std::string& content_type,
                        const std::string& body) {
-  const Document& document = TheDocument();
+  const OpenapiDocument& document = TheDocument();
   INFO(operation << " answered " << status << " " << content_type << ": " << body);
   const Json& responses = document.Operation(operation).at("responses");
   REQUIRE(responses.contains(std::to_string(status)));
@@ -224,31 +73,6 @@ void RequireDocumented(const std::string& operation, int status, const std::stri
   CHECK(document.Problems(response["content"][media_type].at("schema"), value, "$") ==
         std::vector<std::string>{});
 }
-
-/// An MDM server that takes everything.
-class WillingUpstream final : public Upstream {
- public:
-  const UpstreamName& name() const override { return name_; }
-  UpstreamLimits limits() const override { return {50, false}; }
-  std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
-    std::vector<EnqueueTargetResult> results;
-    for (const EnrollmentId& id : request.targets)
-      results.push_back({id, EnqueueOutcome::kQueued, ""});
-    return results;
-  }
-  std::vector<PushTargetResult> Push(const std::vector<EnrollmentId>& targets) override {
-    std::vector<PushTargetResult> results;
-    for (const EnrollmentId& id : targets)
-      results.push_back({id, push_outcome, "no push certificate"});
-    return results;
-  }
-  Result<std::string> Probe() override { return std::string("1"); }
-
-  PushOutcome push_outcome = PushOutcome::kSent;
-
- private:
-  const UpstreamName name_{"nanomdm"};
-};
 
 Config MakeTestConfig(const std::string& mdm_url) {
   Config config;
@@ -286,7 +110,7 @@ constexpr char kItem[] = "com.example.firewall";
 class Service {
  public:
   Service() {
-    auto upstream = std::make_unique<WillingUpstream>();
+    auto upstream = std::make_unique<test::WillingUpstream>();
     upstream_ = upstream.get();
     upstreams_.Add(std::move(upstream));
     routes_ = api_.Routes();
@@ -326,7 +150,7 @@ class Service {
   /// Operations that have answered with success.
   const std::set<std::string>& answered() const { return answered_; }
   const std::string& payload_uuid() const { return payload_uuid_; }
-  WillingUpstream& upstream() { return *upstream_; }
+  test::WillingUpstream& upstream() { return *upstream_; }
 
  private:
   void Fill();
@@ -336,7 +160,7 @@ class Service {
   const Config config_ = MakeTestConfig("http://127.0.0.1:1");
   std::unique_ptr<Store> store_ = std::move(OpenSqliteStore(":memory:").value());
   Upstreams upstreams_;
-  WillingUpstream* upstream_ = nullptr;
+  test::WillingUpstream* upstream_ = nullptr;
   Payloads payloads_{*store_, nullptr};
   Executor executor_{*store_, upstreams_, payloads_, clock_, random_};
   Runner runner_{*store_, upstreams_, executor_, clock_, config_.settings};
@@ -531,6 +355,7 @@ TEST_CASE("openapi: errors are the documented problem documents") {
   service.Call("POST /api/v1/devices/{device}/release", 409, WithPath({{"device", "UDID-1"}}));
   service.Call("POST /webhook/{upstream}", 404, WithPath({{"upstream", "other"}}));
   service.upstream().push_outcome = PushOutcome::kFailed;
+  service.upstream().push_detail = "no push certificate";
   service.Call("POST /api/v1/devices/{device}/push", 502, WithPath({{"device", "UDID-1"}}));
 }
 
@@ -587,7 +412,7 @@ TEST_CASE("openapi: enumerations are the program's words") {
 }
 
 TEST_CASE("openapi: examples fit their schemas, and request examples are understood") {
-  const Document& document = TheDocument();
+  const OpenapiDocument& document = TheDocument();
   const Json& assign =
       document.Operation("POST /api/v1/assignments")["requestBody"]["content"]["application/json"];
   Service service;

@@ -150,7 +150,7 @@ TEST_CASE("the migrations are compiled in byte for byte and in order") {
 
 TEST_CASE("opening twice applies each migration once and keeps the data") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   REQUIRE(SaveDevice(*Open(path), "A"));
   const std::string applied_at = RawDb(path).Value("SELECT applied_at FROM schema_migrations");
   std::int64_t count = 0;
@@ -163,7 +163,7 @@ TEST_CASE("opening twice applies each migration once and keeps the data") {
 
 TEST_CASE("the stored words are those of the schema: a file is durable, private and consistent") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   const auto store = Open(path);
   REQUIRE(SaveDevice(*store, "A"));
   RawDb raw(path);
@@ -179,7 +179,7 @@ TEST_CASE("the stored words are those of the schema: a file is durable, private 
 
 TEST_CASE("two stores open one file at the same time") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   std::vector<std::thread> threads;
   std::atomic<int> opened = 0;
   for (int i = 0; i < 4; ++i) {
@@ -195,7 +195,7 @@ TEST_CASE("two stores open one file at the same time") {
 
 TEST_CASE("a newer schema is refused and left alone") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   Open(path);
   RawDb(path).Execute("INSERT INTO schema_migrations VALUES (9999, '9999_future', 1)");
   CheckRefused(path);
@@ -204,7 +204,7 @@ TEST_CASE("a newer schema is refused and left alone") {
 
 TEST_CASE("a migration that fails leaves the schema as it was") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   Open(path);
   auto db = SqliteDb::Open(path, SqliteRole::kWriter);
   REQUIRE(db);
@@ -220,13 +220,13 @@ TEST_CASE("a migration that fails leaves the schema as it was") {
 
 TEST_CASE("a file that is no database, or another program's, is refused and left alone") {
   const TempFolder folder;
-  const std::string text = folder.File("text.db");
+  const std::string text = folder.Path("text.db");
   const std::string content(5000, 'x');
   std::ofstream(text) << content;
   CheckRefused(text);
   CHECK(ReadFile(text) == content);
 
-  const std::string foreign = folder.File("foreign.db");
+  const std::string foreign = folder.Path("foreign.db");
   RawDb(foreign).Execute("CREATE TABLE theirs (a)");
   CheckRefused(foreign);
   CHECK(RawDb(foreign).Value("SELECT COUNT(*) FROM sqlite_master") == "1");
@@ -236,20 +236,20 @@ TEST_CASE("a place where no database can be is refused") {
   const TempFolder folder;
   CheckRefused("");
   CheckRefused(folder.path().string());
-  CheckRefused(folder.File("missing/director.db"));
-  std::ofstream(folder.File("file")) << "x";
-  CheckRefused(folder.File("file/director.db"));
+  CheckRefused(folder.Path("missing/director.db"));
+  std::ofstream(folder.Path("file")) << "x";
+  CheckRefused(folder.Path("file/director.db"));
 }
 
 TEST_CASE("a folder or a file that cannot be written is refused") {
   const TempFolder folder;
-  const std::string existing = folder.File("director.db");
+  const std::string existing = folder.Path("director.db");
   Open(existing);
   REQUIRE(chmod(existing.c_str(), 0444) == 0);
   REQUIRE(chmod(folder.path().c_str(), 0555) == 0);
   {
     const WithoutRoot unprivileged;
-    CheckRefused(folder.File("new.db"));
+    CheckRefused(folder.Path("new.db"));
     CheckRefused(existing);
   }
   REQUIRE(chmod(folder.path().c_str(), 0755) == 0);
@@ -266,7 +266,7 @@ TEST_CASE("a name that looks like a URI is a name") {
 
 TEST_CASE("a word that is not known is corrupt and names its row") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   const auto store = Open(path);
   REQUIRE(SaveDevice(*store, "GOOD"));
   REQUIRE(SaveDevice(*store, "BAD"));
@@ -290,7 +290,7 @@ TEST_CASE("a word that is not known is corrupt and names its row") {
 
 TEST_CASE("a report that cannot be read back is corrupt") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   const auto store = Open(path);
   REQUIRE(SaveDevice(*store, "A"));
   REQUIRE(store->Write([](StoreWriter& writer) {
@@ -309,7 +309,7 @@ TEST_CASE("a report that cannot be read back is corrupt") {
 
 TEST_CASE("a damaged page makes the file unusable, and the log is told which file") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   {
     const auto store = Open(path);
     REQUIRE(store->Write([](StoreWriter& writer) {
@@ -347,7 +347,7 @@ TEST_CASE("a damaged page makes the file unusable, and the log is told which fil
 
 TEST_CASE("a file that is cut off is refused by name") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   Open(path);
   std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
   const std::string content = ReadFile(path);
@@ -361,7 +361,7 @@ TEST_CASE("a file that is cut off is refused by name") {
 
 TEST_CASE("a write-ahead log with a foreign header is refused and left alone") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   Open(path);
   const std::string garbage(8000, '\xa5');
   std::ofstream(path + "-wal", std::ios::binary) << garbage;
@@ -374,7 +374,7 @@ TEST_CASE("a write-ahead log with a foreign header is refused and left alone") {
 
 TEST_CASE("what a power cut leaves of a log in which nothing was committed is no damage") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   REQUIRE(SaveDevice(*Open(path), "A"));
   std::string left;
   SECTION("nothing") {}
@@ -388,7 +388,7 @@ TEST_CASE("what a power cut leaves of a log in which nothing was committed is no
 
 TEST_CASE("the check for room changes nothing and fails on a full disk") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   const auto store = Open(path);
   REQUIRE(SaveDevice(*store, "A"));
   const auto check = [&] {
@@ -415,7 +415,7 @@ TEST_CASE("the check for room changes nothing and fails on a full disk") {
 
 TEST_CASE("a full disk fails the write as a whole, and the next one works") {
   const TempFolder folder;
-  const auto store = Open(folder.File("director.db"));
+  const auto store = Open(folder.Path("director.db"));
   REQUIRE(SaveDevice(*store, "BEFORE"));
   Status done;
   {
@@ -431,7 +431,7 @@ TEST_CASE("a full disk fails the write as a whole, and the next one works") {
   CHECK(done.error().kind == ErrorKind::kUnavailable);
   CHECK(done.error().message.find('\n') == std::string::npos);
   REQUIRE(SaveDevice(*store, "AFTER"));
-  RawDb raw(folder.File("director.db"));
+  RawDb raw(folder.Path("director.db"));
   CHECK(raw.Column("SELECT enrollment_id FROM enrollments ORDER BY 1") ==
         std::vector<std::string>{"AFTER", "BEFORE"});
   CHECK(raw.Value("SELECT COUNT(*) FROM dead_letters") == "0");
@@ -440,7 +440,7 @@ TEST_CASE("a full disk fails the write as a whole, and the next one works") {
 
 TEST_CASE("what was reported as committed survives kill -9 at any moment") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   Open(path);
   std::int64_t committed = -1;
   for (int round = 0; round < 5; ++round) {
@@ -489,7 +489,7 @@ TEST_CASE("what was reported as committed survives kill -9 at any moment") {
 
 TEST_CASE("many writers and readers work on one file, and readers see whole transactions") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   const auto store = Open(path);
   constexpr int kWriters = 4;
   constexpr int kReaders = 6;
@@ -531,7 +531,7 @@ TEST_CASE("many writers and readers work on one file, and readers see whole tran
 
 TEST_CASE("claims of many workers never overlap") {
   const TempFolder folder;
-  const auto store = Open(folder.File("director.db"));
+  const auto store = Open(folder.Path("director.db"));
   REQUIRE(store->Write([](StoreWriter& writer) {
     std::vector<Enrollment> devices;
     for (int i = 0; i < 200; ++i) devices.push_back(MakeDevice("D" + std::to_string(i)));
@@ -567,7 +567,7 @@ TEST_CASE("claims of many workers never overlap") {
 
 TEST_CASE("an unchanged plan writes the enrollment's row alone") {
   const TempFolder folder;
-  const std::string path = folder.File("director.db");
+  const std::string path = folder.Path("director.db");
   const auto store = Open(path);
   REQUIRE(SaveDevice(*store, "A"));
   RawDb raw(path);

@@ -1,0 +1,110 @@
+#include "reconciler/plan.h"
+#include "tests/support/check_plan.h"
+
+namespace director::reconciler_question_test {
+namespace {
+
+using test::CheckPlan;
+
+const std::string kNoon = "2026-11-22T12:00:00Z";
+const Timestamp kNow = *ParseTime("2026-11-22T12:00:00Z");
+
+TEST_CASE("a new question is not pushed at the pace of an old NotNow") {
+  CheckPlan(R"(
+    enrollment seen=-1h pushed=-1h pushes=1
+    want wifi absent all adopt
+    report -2h wifi=A
+    intent InstallProfile vpn A not_now -1h not_now=5@-1h)",
+            kNoon, "ProfileList; push\nwifi pending");
+}
+
+TEST_CASE("a question that failed is held back, then asked again") {
+  const Plan plan =
+      CheckPlan("intent ProfileList failed -6m answered=-5m error=Locked.", kNoon, "nothing");
+  CHECK(plan.notes ==
+        std::vector<std::string>{
+            "ProfileList failed at 2026-11-22T11:55:00Z: Locked. It is asked again later."});
+  CHECK(plan.due_at == kNow + std::chrono::minutes(10));
+  CheckPlan("intent ProfileList failed -20m answered=-15m error=Locked.", kNoon,
+            "ProfileList; push\nclosed c1 failed");
+  const Plan not_sent =
+      CheckPlan("intent ProfileList not_sent -10s answered=-10s error=Down.", kNoon, "nothing");
+  CHECK(not_sent.due_at == kNow + std::chrono::seconds(50));
+  CheckPlan("intent ProfileList not_sent -60s answered=-60s error=Down.", kNoon,
+            "ProfileList; push\nclosed c1 not_sent");
+  CheckPlan(
+      "intent DeviceInformation failed -6m answered=-5m error=Locked.\nenrollment "
+      "info=none\nreport -1s",
+      kNoon, "nothing");
+  // The time of an answer may be missing; that must not hold it back for ever.
+  CheckPlan("intent ProfileList refused -20m error=No.", kNoon,
+            "ProfileList; push\nclosed c1 refused");
+}
+
+TEST_CASE("an answer that brought no report is not asked for again at once") {
+  CheckPlan("intent ProfileList acknowledged -10s answered=-5s", kNoon, "nothing");
+  CheckPlan("intent ProfileList acknowledged -20m answered=-16m", kNoon,
+            "ProfileList; push\nclosed c1 acknowledged");
+  CheckPlan("report -5s asked=-10s\nintent ProfileList acknowledged -10s answered=-5s", kNoon,
+            "nothing\nclosed c1 acknowledged");
+  CheckPlan(
+      "report -5s\nenrollment info=none\nintent DeviceInformation acknowledged -10s answered=-5s",
+      kNoon, "nothing");
+}
+
+TEST_CASE("a lone question is asked at most once a minute, whatever the clocks say") {
+  // The MDM server's clock is ten minutes late: its reports look older than the last answer.
+  const Plan plan = CheckPlan(R"(
+    want wifi A all
+    report -10m asked=-2s wifi=A
+    item wifi A pending settled=-5m)",
+                              kNoon, "nothing\nwifi pending");
+  CHECK(plan.due_at == kNow + std::chrono::seconds(58));
+  CheckPlan(R"(
+    want wifi A all
+    report -11m asked=-60s wifi=A
+    item wifi A pending settled=-5m)",
+            kNoon, "ProfileList; push\nwifi pending");
+  const Plan wanted =
+      CheckPlan("enrollment report_wanted=-1s\nreport -2s asked=-3s", kNoon, "nothing");
+  CHECK(wanted.due_at == kNow + std::chrono::seconds(57));
+}
+
+TEST_CASE("a report counts from its question when the MDM server's clock is hours behind ours") {
+  // Found by simulation: every report looked old, and the device was asked every minute.
+  CheckPlan("want wifi A all\nreport -7h asked=-10m wifi=A", kNoon, "nothing\nwifi verified");
+  CheckPlan("enrollment report_wanted=-20m\nreport -7h asked=-10m", kNoon, "nothing");
+}
+
+TEST_CASE("an operator can want a newer report") {
+  CheckPlan("enrollment report_wanted=-1m\nreport -2m", kNoon, "ProfileList; push");
+  CheckPlan("enrollment report_wanted=-2m\nreport -1m", kNoon, "nothing");
+}
+
+TEST_CASE("the report is asked for again after its interval, with jitter") {
+  CheckPlan("report -4h", kNoon, "nothing");
+  CheckPlan("report -8h", kNoon, "ProfileList; push");
+}
+
+TEST_CASE("facts ride along while the device is awake; user channels have none") {
+  CheckPlan("enrollment info=-30h\nreport -1s", kNoon, "DeviceInformation; push");
+  CheckPlan("enrollment info=-10h\nreport -1s", kNoon, "nothing");
+  CheckPlan("enrollment info=none seen=-5m\nreport -1m", kNoon, "nothing");
+  CheckPlan(
+      "enrollment info=none\nreport -1s\nintent DeviceInformation sent -5s\nenrollment pushed=-5s",
+      kNoon, "nothing");
+  CheckPlan("enrollment info=none user\nwant wifi A all\nreport -1s", kNoon,
+            "InstallProfile wifi A; ProfileList; push\nwifi in_flight");
+}
+
+TEST_CASE("a question that was perhaps never queued is asked once more, not for ever") {
+  const std::string world = "want wifi A all\nreport -7h wifi=A\n";
+  CheckPlan(world + "intent ProfileList unknown -1m", kNoon, "ProfileList; push\nwifi verified");
+  CheckPlan(world + "intent ProfileList unknown -2m\nintent ProfileList sent -1m", kNoon,
+            "push\nwifi verified");
+  CheckPlan(world + "intent ProfileList unknown -2m\nintent ProfileList unknown -1m", kNoon,
+            "push\nwifi verified");
+}
+
+}  // namespace
+}  // namespace director::reconciler_question_test
