@@ -71,6 +71,17 @@ std::vector<EnqueueTargetResult> Nobody(const CommandBatch& batch, EnqueueOutcom
 
 }  // namespace
 
+void Executor::ProbeAbsent() {
+  for (const auto& [name, server] : upstreams_.all()) {
+    if (server->health.answers() || server->health.retry_at(clock_.Now())) continue;
+    if (const Result<std::string> there = server->upstream->Probe(); there) {
+      server->health.RecordSuccess();
+    } else {
+      server->health.RecordFailure(clock_.Now(), there.error().message);
+    }
+  }
+}
+
 std::vector<CommandBatch> Executor::MakeBatches(std::vector<PlanCommit>& commits) {
   struct Place {
     PlanCommit* commit;
@@ -101,12 +112,10 @@ std::vector<CommandBatch> Executor::MakeBatches(std::vector<PlanCommit>& commits
   return batches;
 }
 
-Status Executor::Send(const std::vector<CommandBatch>& batches) {
+std::vector<DispatchOutcome> Executor::Send(const std::vector<CommandBatch>& batches) {
   Outcomes outcomes;
   for (const CommandBatch& batch : batches) SendBatch(batch, outcomes);
-  if (outcomes.empty()) return {};
-  return store_.Write(
-      [&](StoreWriter& writer) { return writer.RecordDispatch(outcomes, clock_.Now()); });
+  return outcomes;
 }
 
 Result<std::string> Executor::Encode(const CommandBatch& batch) {

@@ -38,13 +38,17 @@ class Executor {
            RandomSource& random)
       : store_(store), upstreams_(upstreams), payloads_(payloads), clock_(clock), random_(random) {}
 
+  /// Probes the MDM servers that did not answer and whose pause is over. To be called before
+  /// anything is decided: while a server is away, nothing is journaled for it in vain.
+  void ProbeAbsent();
+
   /// Gives every command of the commits a CommandUUID, shared by enrollments that get the same
   /// command in one request. The batches come in the order in which they must be sent: within each
   /// enrollment the order of its plan.
   std::vector<CommandBatch> MakeBatches(std::vector<PlanCommit>& commits);
 
-  /// Sends the journaled batches and records what became of each. Errors: those of the store.
-  Status Send(const std::vector<CommandBatch>& batches);
+  /// Sends the journaled batches. Returns what became of each, to be recorded.
+  std::vector<DispatchOutcome> Send(const std::vector<CommandBatch>& batches);
 
   /// Pushes each enrollment once. Failures are counted; a dead token is recorded.
   Status Push(const UpstreamName& upstream, const std::vector<EnrollmentId>& ids);

@@ -51,6 +51,7 @@ class Recording {
   }
 
   Status Apply(const Incoming& incoming) {
+    now_ = incoming.received_at;
     if (const auto* letter = std::get_if<DeadLetter>(&incoming.content)) {
       dead_letters_.push_back(*letter);
       happenings_.push_back({0,
@@ -73,7 +74,7 @@ class Recording {
     for (const IntentKey& key : answered_) intents.emplace_back(key.first, intents_.at(key));
     if (Status done = writer_.SaveEnrollments(enrollments); !done) return done;
     if (Status done = writer_.SaveIntents(intents); !done) return done;
-    if (Status done = writer_.SaveReports(reports_); !done) return done;
+    if (Status done = writer_.SaveReports(reports_, now_); !done) return done;
     if (Status done = writer_.AddHappenings(happenings_); !done) return done;
     if (Status done = writer_.AddDeadLetters(dead_letters_); !done) return done;
     for (const auto& [id, at] : due_) {
@@ -122,6 +123,7 @@ class Recording {
   }
 
   StoreWriter& writer_;
+  Timestamp now_;
   std::map<EnrollmentId, Enrollment> enrollments_;
   std::map<IntentKey, Intent> intents_;
   std::set<EnrollmentId> changed_;

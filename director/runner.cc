@@ -41,6 +41,7 @@ Result<Snapshot> LoadDecisionSnapshot(StoreReader& reader, Upstreams& upstreams,
     return snapshot;
   }
   snapshot->upstream_retry_at = server->health.retry_at(now);
+  snapshot->upstream_away_since = server->health.away_since();
   snapshot->upstream_problem = server->health.problem();
   return snapshot;
 }
@@ -119,6 +120,7 @@ Result<std::size_t> Runner::Step() {
   const Result<std::vector<Claim>> claims = ClaimSome(now);
   if (!claims) return Fail(claims.error());
   if (claims->empty()) return std::size_t{0};
+  executor_.ProbeAbsent();
   std::vector<PlanCommit> commits = Decide(*claims, now);
   std::vector<CommandBatch> batches = executor_.MakeBatches(commits);
   if (Status done = Commit(commits, now); !done) return Fail(done.error());
@@ -150,8 +152,9 @@ std::vector<PlanCommit> Runner::Decide(const std::vector<Claim>& claims, Timesta
         return {};
       });
       if (read) {
+        Plan plan = Reconcile(*snapshot, settings_, now);
         commits.push_back(
-            {claim, Reconcile(*snapshot, settings_, now), snapshot->enrollment.epoch, {}});
+            {claim, std::move(snapshot->items), std::move(plan), snapshot->enrollment.epoch, {}});
         continue;
       }
       Log(LogLevel::kError, "enrollment cannot be read; set aside",
@@ -205,23 +208,42 @@ Status Runner::Commit(std::vector<PlanCommit>& commits, Timestamp now) {
   return {};
 }
 
+/// Leaves out the pushes that the MDM server has sent by itself with a command.
+void Runner::ForgetPushed(const std::vector<DispatchOutcome>& outcomes,
+                          std::map<UpstreamName, std::vector<EnrollmentId>>& pushes) {
+  std::set<EnrollmentId> pushed;
+  for (const DispatchOutcome& outcome : outcomes) {
+    if (outcome.state == IntentState::kSent) pushed.insert(outcome.enrollment_id);
+  }
+  for (auto& [upstream, ids] : pushes) {
+    const Upstreams::Member* server = upstreams_.Find(upstream);
+    if (server == nullptr || !server->upstream->limits().pushes_on_enqueue) continue;
+    std::erase_if(ids, [&](const EnrollmentId& id) { return pushed.contains(id); });
+  }
+}
+
 Status Runner::Perform(const std::vector<PlanCommit>& commits, std::vector<CommandBatch> batches) {
   std::set<EnrollmentId> committed;
+  std::vector<Claim> sending;
   std::map<UpstreamName, std::vector<EnrollmentId>> pushes;
   for (const PlanCommit& commit : commits) {
     committed.insert(commit.claim.enrollment_id);
+    if (!commit.commands.empty()) sending.push_back(commit.claim);
     if (commit.plan.push) pushes[commit.claim.upstream].push_back(commit.claim.enrollment_id);
   }
   for (CommandBatch& batch : batches) {
     std::erase_if(batch.targets, [&](const EnrollmentId& id) { return !committed.contains(id); });
   }
   std::erase_if(batches, [](const CommandBatch& batch) { return batch.targets.empty(); });
-  const Status sent = executor_.Send(batches);
-  const Status ended = store_.Write([&](StoreWriter& writer) {
-    return writer.EndClaims({committed.begin(), committed.end()});
-  });
-  if (!sent) return sent;
-  if (!ended) return ended;
+  if (!sending.empty()) {
+    const std::vector<DispatchOutcome> outcomes = executor_.Send(batches);
+    const Status recorded = store_.Write([&](StoreWriter& writer) -> Status {
+      if (Status done = writer.RecordDispatch(outcomes, clock_.Now()); !done) return done;
+      return writer.EndClaims(sending);
+    });
+    if (!recorded) return recorded;
+    ForgetPushed(outcomes, pushes);
+  }
   for (const auto& [upstream, ids] : pushes) {
     if (Status done = executor_.Push(upstream, ids); !done) return done;
   }

@@ -21,7 +21,7 @@ void UpstreamHealth::RecordFailure(Timestamp now, std::string detail) {
   // Requests that were under way together count as one failure.
   if (failures_ > 0 && now < retry_at_) return;
   const Duration pause = kPauseMin * (1 << std::min(failures_, kDoublingsMax));
-  ++failures_;
+  if (failures_++ == 0) away_since_ = now;
   retry_at_ = now + std::min(pause, kPauseMax);
   problem_ = std::move(detail);
 }
@@ -35,6 +35,12 @@ std::optional<Timestamp> UpstreamHealth::retry_at(Timestamp now) const {
   const std::lock_guard lock(mutex_);
   if (failures_ == 0 || retry_at_ <= now) return std::nullopt;
   return retry_at_;
+}
+
+std::optional<Timestamp> UpstreamHealth::away_since() const {
+  const std::lock_guard lock(mutex_);
+  if (failures_ == 0) return std::nullopt;
+  return away_since_;
 }
 
 std::string UpstreamHealth::problem() const {

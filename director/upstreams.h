@@ -21,11 +21,14 @@ class UpstreamHealth {
   bool answers() const;
   /// Set while the server is left alone.
   std::optional<Timestamp> retry_at(Timestamp now) const;
+  /// The first of the failures in a row; empty while the server answers.
+  std::optional<Timestamp> away_since() const;
   std::string problem() const;
 
  private:
   mutable std::mutex mutex_;
   int failures_ = 0;
+  Timestamp away_since_;
   Timestamp retry_at_;
   std::string problem_;
 };

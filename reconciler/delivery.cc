@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/random.h"
 #include "mdm/command.h"
 #include "reconciler/backoff.h"
 #include "reconciler/history.h"
@@ -12,6 +13,7 @@ namespace director {
 namespace {
 
 constexpr int kUnknownQuestionsMax = 2;
+constexpr Duration kAbsenceSpreadMax = std::chrono::hours(1);
 
 /// What delivery has to know about one enrollment at one moment.
 struct Delivery {
@@ -50,6 +52,8 @@ struct Delivery {
     }
     return unknown_count >= kUnknownQuestionsMax ? unknown : nullptr;
   }
+  /// False while as many changes are under way as may be; the next ones wait for their answers.
+  bool HasRoom() const { return OpenChanges() < settings.commands_per_session_max; }
   int OpenChanges() const {
     return static_cast<int>(std::count_if(staying.begin(), staying.end(), [](const Intent& intent) {
       return IsOpen(intent.state) && !intent.payload_identifier.empty();
@@ -95,9 +99,10 @@ bool HasChanges(const Plan& plan) {
 }
 
 bool WantsReport(const Delivery& delivery, const std::vector<ItemWork>& items, const Plan& plan) {
+  const bool has_room = delivery.HasRoom();
   return HasChanges(plan) || delivery.now >= ReportDueAt(delivery) ||
-         std::any_of(items.begin(), items.end(), [](const ItemWork& item) {
-           return item.needs_report || item.wanted.has_value();
+         std::any_of(items.begin(), items.end(), [&](const ItemWork& item) {
+           return item.needs_report || (item.wanted.has_value() && has_room);
          });
 }
 
@@ -226,8 +231,19 @@ void ExplainSleep(const Delivery& delivery, std::vector<ItemWork>& items, Plan& 
   }
 }
 
+/// While the MDM server is away, timers look at an enrollment the less often the longer that lasts,
+/// each at its own time: neither the absence nor the return is a wave. What the device itself says
+/// is looked at when it comes.
+Timestamp NextTryAt(const Delivery& delivery) {
+  const Snapshot& snapshot = delivery.snapshot;
+  const Duration away_for = delivery.now - snapshot.upstream_away_since.value_or(delivery.now);
+  const Duration spread = std::clamp(away_for, Duration::zero(), kAbsenceSpreadMax);
+  const auto thousandth = static_cast<std::int64_t>(StableHash(delivery.key()) % 1000);
+  return *snapshot.upstream_retry_at + spread * thousandth / 1000;
+}
+
 void ExplainUpstreamDown(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
-  const Timestamp retry_at = *delivery.snapshot.upstream_retry_at;
+  const Timestamp retry_at = NextTryAt(delivery);
   const std::string text =
       fmt::format("The MDM server cannot be reached ({}); it is tried again at {}.",
                   delivery.snapshot.upstream_problem, FormatTime(retry_at));

@@ -212,7 +212,11 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
 
 Timestamp OverdueAt(const Intent& intent, const Settings& settings) {
   if (intent.state != IntentState::kNotNow) return intent.journaled_at + settings.lost_after;
-  return intent.not_now_at.value_or(intent.journaled_at) + settings.not_now_lost_after;
+  // Nothing is put off before it was journaled: an MDM server's clock that is hours behind ours
+  // does not make a fresh NotNow an old one.
+  const Timestamp put_off_at =
+      std::max(intent.not_now_at.value_or(Timestamp()), intent.journaled_at);
+  return put_off_at + settings.not_now_lost_after;
 }
 
 Timestamp HeldBackUntil(const Intent& intent, const Settings& settings) {

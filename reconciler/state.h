@@ -207,6 +207,7 @@ struct Snapshot {
   std::vector<Intent> intents;  ///< open ones, and final ones that no plan has digested
   /// Set while the MDM server is known to be unreachable: nothing is sent before this time.
   std::optional<Timestamp> upstream_retry_at;
+  std::optional<Timestamp> upstream_away_since;  ///< first failure of this absence
   std::string upstream_problem;  ///< the server's words, for the explanation
 };
 

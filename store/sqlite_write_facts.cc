@@ -48,7 +48,7 @@ constexpr const char* kLoseIntents =
     "AND state IN ('journaled', 'sent', 'unknown', 'not_now')";
 
 constexpr const char* kSelectReportHead =
-    "SELECT epoch, reported_at, digest FROM reports WHERE enrollment_id = ? AND kind = ?";
+    "SELECT epoch, reported_at, asked_at, digest FROM reports WHERE enrollment_id = ? AND kind = ?";
 constexpr const char* kUpsertReport =
     "INSERT INTO reports (enrollment_id, kind, epoch, digest, reported_at, asked_at) "
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (enrollment_id, kind) DO UPDATE SET "
@@ -107,9 +107,8 @@ void BindIdentity(SqliteStatement& statement, const Enrollment& e) {
 
 /// What is kept of the enrollment's report so far.
 struct ReportHead {
-  std::int64_t epoch = 0;
-  Timestamp reported_at;
-  std::string digest;  ///< empty when there is none
+  ProfileListReport report;  ///< without profiles
+  std::string digest;        ///< empty when there is none
 };
 
 Result<ReportHead> LoadReportHead(SqliteDb& db, const EnrollmentId& id) {
@@ -117,16 +116,20 @@ Result<ReportHead> LoadReportHead(SqliteDb& db, const EnrollmentId& id) {
   SqliteStatement statement = db.Use(kSelectReportHead);
   statement.Bind(id).Bind(kProfileListKind);
   if (statement.Next()) {
-    head = {statement.Int(0), FromUnixMs(statement.Int(1)), std::string(statement.Text(2))};
+    head.report.epoch = statement.Int(0);
+    head.report.reported_at = FromUnixMs(statement.Int(1));
+    if (!statement.IsNull(2)) head.report.asked_at = FromUnixMs(statement.Int(2));
+    head.digest = std::string(statement.Text(3));
   }
   if (Status done = statement.Finish(); !done) return Fail(done.error());
   return head;
 }
 
-bool IsNewer(const ReportHead& kept, const ProfileListReport& report) {
+/// What was kept before our clock was set back looks newer than it is.
+bool IsNewer(const ReportHead& kept, const ProfileListReport& report, Timestamp now) {
   if (kept.digest.empty()) return false;
-  if (kept.epoch != report.epoch) return kept.epoch > report.epoch;
-  return kept.reported_at > report.reported_at;
+  if (kept.report.epoch != report.epoch) return kept.report.epoch > report.epoch;
+  return kept.report.reported_at > report.reported_at && !IsOfAnotherTime(kept.report, now);
 }
 
 }  // namespace
@@ -188,17 +191,18 @@ Status SqliteWriter::LoseOpenIntents(const std::vector<EnrollmentId>& ids, Times
 }
 
 Status SqliteWriter::SaveReports(
-    const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports) {
+    const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
   for (const auto& [enrollment_id, report] : reports) {
-    if (Status done = SaveReport(enrollment_id, report); !done) return done;
+    if (Status done = SaveReport(enrollment_id, report, now); !done) return done;
   }
   return {};
 }
 
-Status SqliteWriter::SaveReport(const EnrollmentId& id, const ProfileListReport& report) {
+Status SqliteWriter::SaveReport(const EnrollmentId& id, const ProfileListReport& report,
+                                Timestamp now) {
   const Result<ReportHead> kept = LoadReportHead(db(), id);
   if (!kept) return Fail(kept.error());
-  if (IsNewer(*kept, report)) return {};
+  if (IsNewer(*kept, report, now)) return {};
   const std::string body = EncodeReportedProfiles(report.profiles);
   const std::string digest = Sha256Hex(body);
   Status done = db().Use(kUpsertReport)

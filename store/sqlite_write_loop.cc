@@ -18,19 +18,20 @@ constexpr const char* kNextFreeDueAt =
 constexpr const char* kNextLeasedDueAt =
     "SELECT MIN(MAX(due_at, lease_until)) FROM enrollments WHERE lease_until > ?";
 
-constexpr const char* kSelectVersion = "SELECT version FROM enrollments WHERE enrollment_id = ?";
-constexpr const char* kDropClaim =
-    "UPDATE enrollments SET due_at = MIN(due_at, ?2), lease_until = NULL WHERE enrollment_id = ?1";
+constexpr const char* kSelectClaim =
+    "SELECT 1 FROM enrollments WHERE enrollment_id = ? AND version = ? AND lease_until = ?";
+constexpr const char* kMakeDue =
+    "UPDATE enrollments SET due_at = MIN(due_at, ?2) WHERE enrollment_id = ?1";
 /// The version grows, so that a worker whose lease ran out cannot store a plan on top of this one.
 constexpr const char* kStorePlan =
     "UPDATE enrollments SET due_at = ?2, wants_wake = ?3, push_count = push_count + ?4, "
     "pushed_at = COALESCE(?5, pushed_at), version = version + 1 WHERE enrollment_id = ?1";
 constexpr const char* kEndClaim =
-    "UPDATE enrollments SET lease_until = NULL WHERE enrollment_id = ?";
+    "UPDATE enrollments SET lease_until = NULL WHERE enrollment_id = ? AND lease_until = ?";
 /// A claim from before a change must not put off what the change made due.
 constexpr const char* kReleaseClaim =
     "UPDATE enrollments SET due_at = CASE WHEN version = ?2 THEN ?3 ELSE MIN(due_at, ?3) END, "
-    "lease_until = NULL WHERE enrollment_id = ?1";
+    "lease_until = NULL WHERE enrollment_id = ?1 AND lease_until = ?4";
 
 constexpr const char* kUpsertItem =
     "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "
@@ -116,14 +117,13 @@ Status UpsertItem(SqliteDb& db, const EnrollmentId& id, const ItemRecord& item) 
       .Run();
 }
 
-/// The enrollment's version; empty when there is no such enrollment.
-Result<std::optional<std::int64_t>> LoadVersion(SqliteDb& db, const EnrollmentId& id) {
-  SqliteStatement statement = db.Use(kSelectVersion);
-  statement.Bind(id);
-  std::optional<std::int64_t> version;
-  if (statement.Next()) version = statement.Int(0);
+/// False when something changed since the claim, or when it is another worker's by now.
+Result<bool> Holds(SqliteDb& db, const Claim& claim) {
+  SqliteStatement statement = db.Use(kSelectClaim);
+  statement.Bind(claim.enrollment_id).Bind(claim.version).Bind(claim.lease_until);
+  const bool holds = statement.Next();
   if (Status done = statement.Finish(); !done) return Fail(done.error());
-  return version;
+  return holds;
 }
 
 }  // namespace
@@ -136,7 +136,7 @@ Result<std::vector<Claim>> SqliteWriter::ClaimDue(Timestamp now, Timestamp lease
     due.Bind(now).Bind(limit);
     while (due.Next()) {
       claims.push_back({EnrollmentId(std::string(due.Text(0))),
-                        UpstreamName(std::string(due.Text(1))), due.Int(2)});
+                        UpstreamName(std::string(due.Text(1))), due.Int(2), lease_until});
     }
     if (Status done = due.Finish(); !done) return Fail(done.error());
   }
@@ -166,10 +166,11 @@ Result<bool> SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp now) {
     return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
   }
   const EnrollmentId& id = commit.claim.enrollment_id;
-  const Result<std::optional<std::int64_t>> version = LoadVersion(db(), id);
-  if (!version) return Fail(version.error());
-  if (*version != commit.claim.version) {
-    Status done = db().Use(kDropClaim).Bind(id).Bind(now).Run();
+  const Result<bool> holds = Holds(db(), commit.claim);
+  if (!holds) return Fail(holds.error());
+  if (!*holds) {
+    Status done = db().Use(kMakeDue).Bind(id).Bind(now).Run();
+    if (done) done = EndClaims({commit.claim});
     if (!done) return Fail(done.error());
     return false;
   }
@@ -184,16 +185,15 @@ Result<bool> SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp now) {
                     .BindFlag(plan.push)
                     .Bind(plan.push ? std::optional(now) : std::nullopt)
                     .Run();
+  if (done && commit.commands.empty()) done = EndClaims({commit.claim});
   if (!done) return Fail(done.error());
   return true;
 }
 
 Status SqliteWriter::StoreItems(const PlanCommit& commit) {
   const EnrollmentId& id = commit.claim.enrollment_id;
-  Result<std::vector<ItemRecord>> stored = sqlite::LoadItems(db(), id);
-  if (!stored) return Fail(stored.error());
   std::map<PayloadIdentifier, const ItemRecord*> gone;
-  for (const ItemRecord& item : *stored) gone.emplace(item.payload_identifier, &item);
+  for (const ItemRecord& item : commit.items_before) gone.emplace(item.payload_identifier, &item);
   for (const ItemRecord& item : commit.plan.items) {
     const auto before = gone.extract(item.payload_identifier);
     if (before && *before.mapped() == item) continue;
@@ -235,15 +235,22 @@ Status SqliteWriter::JournalIntents(const PlanCommit& commit, Timestamp now) {
   return {};
 }
 
-Status SqliteWriter::EndClaims(const std::vector<EnrollmentId>& ids) {
-  for (const EnrollmentId& id : ids) {
-    if (Status done = db().Use(kEndClaim).Bind(id).Run(); !done) return done;
+Status SqliteWriter::EndClaims(const std::vector<Claim>& claims) {
+  for (const Claim& claim : claims) {
+    Status done = db().Use(kEndClaim).Bind(claim.enrollment_id).Bind(claim.lease_until).Run();
+    if (!done) return done;
   }
   return {};
 }
 
 Status SqliteWriter::ReleaseClaim(const Claim& claim, Timestamp due_at) {
-  return db().Use(kReleaseClaim).Bind(claim.enrollment_id).Bind(claim.version).Bind(due_at).Run();
+  return db()
+      .Use(kReleaseClaim)
+      .Bind(claim.enrollment_id)
+      .Bind(claim.version)
+      .Bind(due_at)
+      .Bind(claim.lease_until)
+      .Run();
 }
 
 Status SqliteWriter::MoveIntents(const CommandUuid& from, const CommandUuid& to,

@@ -18,8 +18,8 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status SaveEnrollments(const std::vector<Enrollment>& enrollments) override;
   Status SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) override;
   Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) override;
-  Status SaveReports(
-      const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports) override;
+  Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
+                     Timestamp now) override;
   Status MarkDue(const std::vector<EnrollmentId>& ids, Timestamp at) override;
   Status AddHappenings(const std::vector<Happening>& happenings) override;
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
@@ -29,7 +29,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
                                       std::size_t limit) override;
   Result<std::optional<Timestamp>> NextDueAt(Timestamp now) override;
   Result<bool> CommitPlan(const PlanCommit& commit, Timestamp now) override;
-  Status EndClaims(const std::vector<EnrollmentId>& ids) override;
+  Status EndClaims(const std::vector<Claim>& claims) override;
   Status ReleaseClaim(const Claim& claim, Timestamp due_at) override;
   Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
                      const std::vector<EnrollmentId>& ids) override;
@@ -49,7 +49,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
  private:
   Status SaveEnrollment(const Enrollment& enrollment);
   Status InsertEnrollment(const Enrollment& enrollment);
-  Status SaveReport(const EnrollmentId& id, const ProfileListReport& report);
+  Status SaveReport(const EnrollmentId& id, const ProfileListReport& report, Timestamp now);
 
   Status StoreItems(const PlanCommit& commit);
   Status CloseIntents(const PlanCommit& commit, Timestamp now);

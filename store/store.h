@@ -72,11 +72,13 @@ struct DeadLetter {
 };
 inline constexpr std::size_t kDeadLetterBodyMaxBytes = 64 * 1024;
 
-/// An enrollment taken by one worker. `version` tells whether anything changed since.
+/// An enrollment taken by one worker. `version` tells whether anything changed since, `lease_until`
+/// whether it is still this worker's.
 struct Claim {
   EnrollmentId enrollment_id;
   UpstreamName upstream;
   std::int64_t version = 0;
+  Timestamp lease_until;
 };
 
 /// A planned command with the CommandUUID under which it is journaled.
@@ -88,6 +90,7 @@ struct JournaledCommand {
 /// A plan to be stored: records, closed intents, new intents, next due time, push.
 struct PlanCommit {
   Claim claim;
+  std::vector<ItemRecord> items_before;  ///< as the plan found them; what did not change stays
   Plan plan;
   std::int64_t epoch = 0;
   std::vector<JournaledCommand> commands;  ///< one for each of `plan.commands`, in order
@@ -203,9 +206,10 @@ class StoreWriter : public StoreReader {
   /// digests them; later answers stay without effect.
   virtual Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) = 0;
   /// Keeps a report unless a newer one (by epoch, then `reported_at`) of the same enrollment is
-  /// kept already. Equal content costs no rewrite of the body.
-  virtual Status SaveReports(
-      const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports) = 0;
+  /// kept already; one of another time (`IsOfAnotherTime`) always gives way. Equal content costs no
+  /// rewrite of the body.
+  virtual Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
+                             Timestamp now) = 0;
   /// Makes enrollments due at `at` at the latest, and lets plans that were made before fail their
   /// commit.
   virtual Status MarkDue(const std::vector<EnrollmentId>& ids, Timestamp at) = 0;
@@ -220,13 +224,14 @@ class StoreWriter : public StoreReader {
   /// The earliest due time of all, leases respected; empty when there is no enrollment.
   virtual Result<std::optional<Timestamp>> NextDueAt(Timestamp now) = 0;
   /// Stores a plan and journals its commands as kJournaled, counts the push, sets the next due
-  /// time. The claim goes on until `EndClaims`, so that nobody else sends to the enrollment
-  /// meanwhile. False, with nothing stored, the claim ended and the enrollment due again, when
-  /// something changed since the claim: decide again.
+  /// time. The claim of a plan without commands ends; with commands it goes on until `EndClaims`,
+  /// so that nobody else sends to the enrollment meanwhile. False, with nothing stored, the claim
+  /// ended and the enrollment due again, when something changed since the claim or another worker
+  /// has taken it: decide again.
   virtual Result<bool> CommitPlan(const PlanCommit& commit, Timestamp now) = 0;
-  /// Ends claims after their commands are sent. When something changed meanwhile, the enrollment is
-  /// due as that said.
-  virtual Status EndClaims(const std::vector<EnrollmentId>& ids) = 0;
+  /// Ends claims after their commands are sent; one that another worker has taken stays its own.
+  /// When something changed meanwhile, the enrollment is due as that said.
+  virtual Status EndClaims(const std::vector<Claim>& claims) = 0;
   /// Ends a claim without a plan; the enrollment is due again at `due_at`.
   virtual Status ReleaseClaim(const Claim& claim, Timestamp due_at) = 0;
   /// Journals a command anew under another CommandUUID before it is sent again in smaller batches.

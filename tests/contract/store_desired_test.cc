@@ -55,12 +55,9 @@ std::vector<std::string> ListUuids(TestStore& store, const std::string& identifi
 
 /// Decides for everybody, so that only what happens afterwards makes somebody due.
 void SettleAll(TestStore& store) {
-  std::vector<EnrollmentId> ids;
   for (const Claim& claim : store.ClaimDue(At(1000), At(2000))) {
     REQUIRE(store.CommitPlan(MakeCommit(claim, At(9000)), At(1000)));
-    ids.push_back(claim.enrollment_id);
   }
-  store.Write([&](StoreWriter& writer) { return writer.EndClaims(ids); });
 }
 
 std::vector<std::string> DueBy(TestStore& store, Timestamp now) {
@@ -270,7 +267,6 @@ TEST_CASE("an assignment makes due those whom it concerns, when it comes and whe
   SettleAll(store);
   for (const Claim& claim : store.ClaimDue(At(3000), At(3500))) {
     REQUIRE(store.CommitPlan(MakeCommit(claim, At(9000)), At(3000)));
-    store.Write([&](StoreWriter& writer) { return writer.EndClaims({claim.enrollment_id}); });
   }
   REQUIRE(DueBy(store, At(3600)).empty());
   store.Write([&](StoreWriter& writer) { return writer.DeleteAssignment(id, At(4000)); });

@@ -141,6 +141,14 @@ TEST_CASE("a report gives way to a newer one only") {
     CHECK(kept_identifier() == "com.example.first");
     CHECK(store.LoadSnapshot("A").profile_list->reported_at == At(10));
   }
+  SECTION("one from before our clock was set back gives way") {
+    const Timestamp now = At(10) - std::chrono::hours(6);
+    ProfileListReport fresh = MakeReport(now, "com.example.fresh");
+    fresh.asked_at = now;
+    store.Save("A", fresh, now);
+    CHECK(kept_identifier() == "com.example.fresh");
+    CHECK(store.LoadSnapshot("A").profile_list->reported_at == now);
+  }
   SECTION("a newer one replaces it") {
     store.Save("A", MakeReport(At(11), "com.example.second"));
     CHECK(kept_identifier() == "com.example.second");
@@ -276,7 +284,8 @@ TEST_CASE("intents and reports of an unknown enrollment are refused") {
   REQUIRE_FALSE(intent);
   CHECK(intent.error().kind == ErrorKind::kInvalid);
   const Status report = store.store().Write([](StoreWriter& writer) {
-    return writer.SaveReports({{EnrollmentId("nobody"), MakeReport(At(1), "com.example.wifi")}});
+    return writer.SaveReports({{EnrollmentId("nobody"), MakeReport(At(1), "com.example.wifi")}},
+                              At(1));
   });
   REQUIRE_FALSE(report);
   CHECK(report.error().kind == ErrorKind::kInvalid);

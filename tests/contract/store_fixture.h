@@ -50,7 +50,12 @@ class TestStore {
     Write([&](StoreWriter& writer) { return writer.SaveIntents({{EnrollmentId(id), intent}}); });
   }
   void Save(const std::string& id, const ProfileListReport& report) {
-    Write([&](StoreWriter& writer) { return writer.SaveReports({{EnrollmentId(id), report}}); });
+    Save(id, report, report.reported_at);
+  }
+  void Save(const std::string& id, const ProfileListReport& report, Timestamp now) {
+    Write([&](StoreWriter& writer) {
+      return writer.SaveReports({{EnrollmentId(id), report}}, now);
+    });
   }
   void MarkDue(const std::string& id, Timestamp at) {
     Write([&](StoreWriter& writer) { return writer.MarkDue({EnrollmentId(id)}, at); });

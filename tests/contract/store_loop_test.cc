@@ -23,13 +23,17 @@ PlannedCommand Install() {
   return {"InstallProfile", PayloadIdentifier("com.example.wifi"), PayloadUuid("UUID-1"), "wanted"};
 }
 
+void End(TestStore& store, const Claim& claim) {
+  store.Write([&](StoreWriter& writer) { return writer.EndClaims({claim}); });
+}
+
 /// Enrollment A with one journaled command CMD-1 and its claim ended.
 void JournalOne(TestStore& store) {
   store.Save(MakeDevice("A"));
   PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
   AddCommand(commit, Install(), "CMD-1");
   REQUIRE(store.CommitPlan(commit, At(1)));
-  store.Write([](StoreWriter& writer) { return writer.EndClaims({EnrollmentId("A")}); });
+  End(store, commit.claim);
 }
 
 void Dispatch(TestStore& store, IntentState state, const std::string& error, Timestamp now) {
@@ -149,9 +153,9 @@ TEST_CASE("the next plan changes, keeps and drops items, and leaves pushes alone
   commit.plan.items = {MakeItem("a"), MakeItem("b"), MakeItem("c")};
   commit.plan.push = true;
   REQUIRE(store.CommitPlan(commit, At(1)));
-  store.Write([](StoreWriter& writer) { return writer.EndClaims({EnrollmentId("A")}); });
 
   PlanCommit next = MakeCommit(ClaimOne(store, At(10)), At(20));
+  next.items_before = store.LoadSnapshot("A").items;
   next.plan.items = {MakeItem("b"), MakeItem("c", ItemState::kVerified), MakeItem("d")};
   REQUIRE(store.CommitPlan(next, At(11)));
   const Snapshot snapshot = store.LoadSnapshot("A");
@@ -160,16 +164,38 @@ TEST_CASE("the next plan changes, keeps and drops items, and leaves pushes alone
   CHECK(snapshot.enrollment.pushed_at == At(1));
 }
 
-TEST_CASE("a claim goes on after its plan is stored until it is ended") {
+TEST_CASE("a claim goes on after its commands are journaled until it is ended") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
-  const auto claims = store.ClaimDue(At(0), At(600));
-  REQUIRE(claims.size() == 1);
-  REQUIRE(store.CommitPlan(MakeCommit(claims[0], At(500)), At(1)));
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
+  AddCommand(commit, Install(), "CMD-1");
+  REQUIRE(store.CommitPlan(commit, At(1)));
   store.MarkDue("A", At(2));
   CHECK(store.ClaimDue(At(3), At(603)).empty());
-  store.Write([](StoreWriter& writer) { return writer.EndClaims({EnrollmentId("A")}); });
+  End(store, commit.claim);
   CHECK(store.ClaimDue(At(3), At(603)).size() == 1);
+}
+
+TEST_CASE("a claim ends with a plan that sends nothing") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  REQUIRE(store.CommitPlan(MakeCommit(ClaimOne(store, At(0)), At(500)), At(1)));
+  store.MarkDue("A", At(2));
+  CHECK(store.ClaimDue(At(3), At(603)).size() == 1);
+}
+
+TEST_CASE("a worker whose lease ran out cannot end, release or use the claim of the next one") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const Claim slow = ClaimOne(store, At(0));
+  const Claim quick = ClaimOne(store, At(60));
+  SECTION("end") { End(store, slow); }
+  SECTION("release") {
+    store.Write([&](StoreWriter& writer) { return writer.ReleaseClaim(slow, At(61)); });
+  }
+  SECTION("use") { CHECK_FALSE(store.CommitPlan(MakeCommit(slow, At(900)), At(61))); }
+  CHECK(store.ClaimDue(At(62), At(600)).empty());
+  CHECK(store.CommitPlan(MakeCommit(quick, At(900)), At(63)));
 }
 
 TEST_CASE("without news, an enrollment with a stored plan is due when the plan says") {
@@ -210,7 +236,7 @@ TEST_CASE("everything that makes a decision stale fails its commit") {
   first.plan.items = {MakeItem("com.example.wifi")};
   AddCommand(first, Install(), "CMD-1");
   REQUIRE(store.CommitPlan(first, At(1)));
-  store.Write([](StoreWriter& writer) { return writer.EndClaims({EnrollmentId("A")}); });
+  End(store, first.claim);
   const Claim claim = ClaimOne(store, At(5));
 
   SECTION("a new assignment") {

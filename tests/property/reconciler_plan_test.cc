@@ -161,6 +161,7 @@ Snapshot AnyWorld() {
   }
   if (*rc::gen::inRange(0, 6) == 0) {
     snapshot.upstream_retry_at = kNow + seconds(*rc::gen::element(-1, 0, 1, 300));
+    snapshot.upstream_away_since = kNow - seconds(*rc::gen::element(-60, 0, 30, 86400));
     snapshot.upstream_problem = "connection refused";
   }
   return snapshot;

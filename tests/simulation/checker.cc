@@ -25,6 +25,7 @@ constexpr std::size_t kReportsKept = 8;
 constexpr std::size_t kQuestionsPerDayMax = 150;
 constexpr std::size_t kPushesPerDayMax = 250;
 constexpr std::size_t kLogLineMaxBytes = 8192;
+constexpr std::size_t kProblemsMax = 100;
 
 bool IsChange(const EnqueueRequest& request) {
   return request.request_type == request_type::kInstallProfile ||
@@ -100,8 +101,10 @@ void Checker::CheckTarget(const EnqueueRequest& request, const EnrollmentId& id,
                           Timestamp step_began_at) {
   CheckJournaled(request, id);
   const Known& known = At(id);
-  const bool left =
-      known.checked_out_at > known.last_word_at && known.check_out_recorded_at < step_began_at;
+  // To a clock that is behind the server's, a word from before the CheckOut that comes late is new.
+  const bool can_tell = process_->skew() >= Duration::zero();
+  const bool left = can_tell && known.checked_out_at > known.last_word_at &&
+                    known.check_out_recorded_at < step_began_at;
   if (left) Report("checked out", request.request_type + " for a device that has left", id);
   if (IsChange(request)) CheckChange(request, id, step_began_at);
 }
@@ -126,7 +129,7 @@ void Checker::CheckChange(const EnqueueRequest& request, const EnrollmentId& id,
   // What the device refuses is tried again by rule.
   const VirtualDevice* device = At(id).device;
   const bool is_refused = device != nullptr && FailureOf(*device, item) != nullptr;
-  if (is_quiet_ && !is_refused) {
+  if (is_quiet_ && !is_refused && !twins_.contains(id)) {
     Report("I9", request.request_type + " although nothing was to be done", id);
   }
   CheckAwake(id, step_began_at);
@@ -198,6 +201,8 @@ void Checker::CheckInstall(std::string_view payload, const EnrollmentId& id,
 bool Checker::WasReported(const Known& known, const PayloadIdentifier& item, bool adopt,
                           Timestamp step_began_at) const {
   Duration age_max = scenario_.settings.removal_evidence_age_max + minutes(1);
+  // To a clock that is behind the server's, what comes late by less than that is fresh.
+  if (process_->skew() < Duration::zero()) age_max -= process_->skew();
   // Hours that a clock was set back are hours that it did not count.
   if (process_->set_back_at() + hours(7) > kernel_.Now()) age_max += hours(6);
   return std::any_of(known.reports.begin(), known.reports.end(), [&](const ReportSeen& report) {
@@ -353,18 +358,28 @@ void Checker::CheckEnrollment(const EnrollmentRow& row) {
   }
 }
 
+/// A user channel cannot enroll while its Mac is dark.
+bool Checker::IsDark(const VirtualDevice& device) const {
+  if (device.is_dark()) return true;
+  if (device.facts().user_id.empty() || device.state() == EnrollmentState::kEnrolled) return false;
+  const auto mac = known_.find(EnrollmentId(device.facts().udid));
+  return mac != known_.end() && mac->second.device != nullptr && mac->second.device->is_dark();
+}
+
 std::vector<std::string> Checker::Unconverged() {
   std::vector<std::string> problems;
   for (const auto& [id, known] : known_) {
+    if (problems.size() >= kProblemsMax) break;
     if (known.device == nullptr || twins_.contains(id)) continue;
     const VirtualDevice& device = *known.device;
-    if (device.is_dark()) continue;
+    if (IsDark(device)) continue;
     if (device.state() == EnrollmentState::kGone) {
       problems.push_back(id.value() + " has left management and is to come back");
       continue;
     }
+    const std::optional<Snapshot> snapshot = Load(device.enrollment_id());
     for (const PayloadIdentifier& item : ledger_.items()) {
-      const std::string why = WhyUnconverged(device, item);
+      const std::string why = WhyUnconverged(device, item, snapshot);
       if (!why.empty()) problems.push_back(fmt::format("{} {}: {}", id.value(), item.value(), why));
     }
   }
@@ -372,11 +387,11 @@ std::vector<std::string> Checker::Unconverged() {
   return problems;
 }
 
-std::string Checker::WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item) {
+std::string Checker::WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,
+                                    const std::optional<Snapshot>& snapshot) const {
   const std::optional<Wanted> wanted = ledger_.WantedNow(device.facts(), item);
   if (!wanted) return {};
   if (device.state() != EnrollmentState::kEnrolled) return "the device is not enrolled";
-  const std::optional<Snapshot> snapshot = Load(device.enrollment_id());
   if (!snapshot) return "Director does not know the device";
   const auto record =
       std::find_if(snapshot->items.begin(), snapshot->items.end(),

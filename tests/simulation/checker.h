@@ -50,7 +50,7 @@ class Checker final : public ProcessWatcher {
 
   /// Every enrollment times item has a state, a reason and a time (I2); queues are bounded.
   void CheckFleet();
-  /// What keeps the fleet from being as desired; empty when it is.
+  /// What keeps the fleet from being as desired; empty when it is, cut off when it is much.
   std::vector<std::string> Unconverged();
   /// Nothing secret in what people read.
   void CheckTexts();
@@ -97,7 +97,9 @@ class Checker final : public ProcessWatcher {
   void CheckOneInFlight(const EnqueueRequest& request, const EnrollmentId& id,
                         const PayloadIdentifier& item);
   void CheckEnrollment(const EnrollmentRow& row);
-  std::string WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item);
+  bool IsDark(const VirtualDevice& device) const;
+  std::string WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,
+                             const std::optional<Snapshot>& snapshot) const;
   std::optional<Snapshot> Load(const EnrollmentId& id);
   static void Forget(std::deque<Timestamp>& times, Timestamp before);
 

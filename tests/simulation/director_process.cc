@@ -30,10 +30,10 @@ Config ProcessConfig() {
 
 /// The time that a webhook's body names.
 Timestamp SaidAt(const std::string& body, Timestamp fallback) {
-  constexpr std::string_view kKey = R"("created_at":")";
+  constexpr std::string_view kKey = R"("created_at":)";
   const std::size_t key = body.find(kKey);
   if (key == std::string::npos) return fallback;
-  const std::size_t begin = key + kKey.size();
+  const std::size_t begin = body.find('"', key + kKey.size()) + 1;  // MicroMDM writes spaces
   const Result<Timestamp> time =
       ParseTime(std::string_view(body).substr(begin, body.find('"', begin) - begin));
   return time ? *time : fallback;

@@ -30,10 +30,20 @@ void Kernel::Trace(std::string_view line) {
   for (int shift = 0; shift < 64; shift += 8) mix((ms >> shift) & 0xff);
   for (const char c : line) mix(static_cast<unsigned char>(c));
   ++trace_lines_;
-  std::string text = fmt::format("{}.{:03}  {}", FormatTime(now_), ms % 1000, line);
-  if (prints_) fmt::print("{}\n", text);
-  recent_.push_back(std::move(text));
+  if (prints_) fmt::print("{}\n", FormatLine({now_, std::string(line)}));
+  recent_.push_back({now_, std::string(line)});
   if (recent_.size() > kRecentTraceMax) recent_.pop_front();
+}
+
+std::vector<std::string> Kernel::RecentTrace() const {
+  std::vector<std::string> lines;
+  for (const TraceLine& line : recent_) lines.push_back(FormatLine(line));
+  return lines;
+}
+
+std::string Kernel::FormatLine(const TraceLine& line) {
+  const auto ms = static_cast<std::uint64_t>(ToUnixMs(line.at)) % 1000;
+  return fmt::format("{}.{:03}  {}", FormatTime(line.at), ms, line.text);
 }
 
 }  // namespace director::simulation

@@ -37,7 +37,7 @@ class Kernel final : public Clock {
   std::uint64_t trace_hash() const { return trace_hash_; }
   std::uint64_t trace_lines() const { return trace_lines_; }
   /// The newest lines, oldest first.
-  const std::deque<std::string>& recent() const { return recent_; }
+  std::vector<std::string> RecentTrace() const;
   /// Prints every line as it comes.
   void PrintTrace() { prints_ = true; }
 
@@ -51,13 +51,19 @@ class Kernel final : public Clock {
     }
   };
 
+  struct TraceLine {
+    Timestamp at;
+    std::string text;
+  };
+  static std::string FormatLine(const TraceLine& line);
+
   Timestamp now_;
   std::uint64_t planned_ = 0;
   std::priority_queue<Planned> queue_;
   bool stopped_ = false;
   std::uint64_t trace_hash_ = 0xcbf29ce484222325;
   std::uint64_t trace_lines_ = 0;
-  std::deque<std::string> recent_;
+  std::deque<TraceLine> recent_;
   bool prints_ = false;
 };
 

@@ -76,7 +76,8 @@ struct Scenario {
 /// A small world with every fault on or off and weighted at random, and limits that are hit.
 Scenario MakeSmallWorld(std::uint64_t seed);
 
-/// A fleet of a given size for a number of days: production's settings, every fault, each rare.
+/// A fleet of a given size for a number of days: every fault, each rare; production's settings, but
+/// a report a day and the facts once a week.
 Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days);
 
 /// One line: what the world is like.

@@ -286,7 +286,7 @@ void World::RunCalm() {
   if (checker_->violation()) return;
   const EnrollmentId id(problems.front().substr(0, problems.front().find(' ')));
   checker_->Report("convergence",
-                   fmt::format("{} of the fleet not as desired after {} of calm, such as {}",
+                   fmt::format("{} or more items not as desired after {} of calm, such as {}",
                                problems.size(), FormatDuration(kConvergenceMax), problems.front()),
                    id);
 }
@@ -306,7 +306,7 @@ void World::RunQuiet() {
 std::string World::DescribeViolation() {
   const Violation& violation = *checker_->violation();
   std::string text = "last events:\n";
-  for (const std::string& line : kernel_.recent()) text += "  " + line + "\n";
+  for (const std::string& line : kernel_.RecentTrace()) text += "  " + line + "\n";
   if (!violation.enrollment_id.empty()) {
     text += "explanation:\n" + checker_->Explain(violation.enrollment_id);
   }

@@ -11,7 +11,7 @@
 //     (every report lists the enrollment profile too, unless it says `hidden`)
 //   intent InstallProfile com.example.wifi A sent -1m answered=-30s class=transient error=No_route. not_now=2@-10m epoch=1
 //   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1
-//   upstream down=+5m problem=connection_refused
+//   upstream down=+5m away=-1h problem=connection_refused
 // clang-format on
 // Intents are named c1, c2, ... in their order. DeviceInformation is an hour old unless `info` says
 // otherwise.
@@ -309,6 +309,7 @@ class WorldReader {
   void ReadUpstream(const std::vector<std::string>& words) {
     for (const auto& [key, value] : ReadFields(words, 0)) {
       if (key == "down") snapshot_.upstream_retry_at = At(value);
+      if (key == "away") snapshot_.upstream_away_since = At(value);
       if (key == "problem") snapshot_.upstream_problem = Spaced(value);
     }
   }

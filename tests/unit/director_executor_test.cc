@@ -34,7 +34,7 @@ using director_test::WriteTo;
 class FakeUpstream final : public Upstream {
  public:
   const UpstreamName& name() const override { return kServer; }
-  UpstreamLimits limits() const override { return {50, false}; }
+  UpstreamLimits limits() const override { return {50, pushes_on_enqueue_}; }
 
   std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
     std::vector<EnqueueTargetResult> results;
@@ -64,6 +64,7 @@ class FakeUpstream final : public Upstream {
     std::vector<PushTargetResult> results;
     const std::lock_guard lock(mutex_);
     for (const EnrollmentId& id : targets) {
+      ++pushes_;
       results.push_back(
           {id, dead_.contains(id) ? PushOutcome::kUnregistered : PushOutcome::kSent, ""});
     }
@@ -87,6 +88,8 @@ class FakeUpstream final : public Upstream {
   int requests_ = 0;
   int requests_under_way_ = 0;
   int meetings_ = 0;
+  int pushes_ = 0;
+  bool pushes_on_enqueue_ = false;
   bool is_there_ = true;
   EnqueueOutcome answer_ = EnqueueOutcome::kQueued;
   std::set<EnrollmentId> refused_;
@@ -242,6 +245,55 @@ TEST_CASE(
   }
   CHECK(states.contains(IntentState::kUnknown));
   CHECK(world.upstreams.Find(kServer)->health.retry_at(world.clock.Now()));
+}
+
+TEST_CASE("while the server is away it is probed, and nothing more is journaled or sent") {
+  Fixture world;
+  world.AddDevices(300);
+  world.server->answer_ = EnqueueOutcome::kUnavailable;
+  world.server->is_there_ = false;
+  world.Settle();
+  const int requests = world.server->requests_;
+  CHECK(requests < 10);
+  for (int minute = 0; minute < 300; ++minute) {
+    world.clock.Advance(std::chrono::minutes(1));
+    world.Settle();
+  }
+  CHECK(world.server->requests_ == requests);
+  // Only those that were in hand when the first request failed: two questions for each.
+  CHECK(world.executor.counters().commands_failed == 2 * Runner::kClaimMax);
+
+  world.server->answer_ = EnqueueOutcome::kQueued;
+  world.server->is_there_ = true;
+  for (int minute = 0; minute < 65; ++minute) {
+    world.clock.Advance(std::chrono::minutes(1));
+    world.Settle();
+  }
+  CHECK(world.server->queues_.size() == 300);
+}
+
+TEST_CASE("a server that pushes with each command is not asked to push as well") {
+  Fixture world;
+  world.AddDevices(3);
+  SECTION("it pushes by itself") {
+    world.server->pushes_on_enqueue_ = true;
+    world.Settle();
+    CHECK(world.server->queues_.size() == 3);
+    CHECK(world.server->pushes_ == 0);
+    world.clock.Advance(std::chrono::minutes(15));  // still silent: now a push alone
+    world.Settle();
+    CHECK(world.server->pushes_ == 3);
+  }
+  SECTION("it does not") {
+    world.Settle();
+    CHECK(world.server->pushes_ == 3);
+  }
+  SECTION("the command did not get through") {
+    world.server->pushes_on_enqueue_ = true;
+    world.server->refused_ = {EnrollmentId("D1")};
+    world.Settle();
+    CHECK(world.server->pushes_ == 1);
+  }
 }
 
 TEST_CASE("a dead push token is remembered and the others are pushed") {

@@ -222,7 +222,7 @@ void Service::Fill() {
     report.epoch = 1;
     report.reported_at = kNow;
     report.profiles = {{PayloadIdentifier("com.example.mdm"), "UUID", "MDM", true, false}};
-    return writer.SaveReports({{EnrollmentId("UDID-1"), report}});
+    return writer.SaveReports({{EnrollmentId("UDID-1"), report}}, report.reported_at);
   });
   REQUIRE(reported);
 }

@@ -255,7 +255,7 @@ TEST_CASE("a crash between journal and sending loses nothing and repeats nothing
   REQUIRE(claims.size() == 3);
   for (const Claim& claim : claims) {
     const Snapshot snapshot = SnapshotOf(*world.store, claim.enrollment_id);
-    commits.push_back({claim, Reconcile(snapshot, world.settings, now), 1, {}});
+    commits.push_back({claim, snapshot.items, Reconcile(snapshot, world.settings, now), 1, {}});
   }
   world.executor->MakeBatches(commits);
   director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {

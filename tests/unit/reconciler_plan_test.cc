@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <chrono>
+#include <string>
+
 #include "reconciler/plan.h"
 #include "tests/support/check_plan.h"
 
@@ -134,7 +138,7 @@ TEST_CASE("a batch is in the order of the identifiers and bounded") {
     intent InstallProfile gone A sent -1m
     intent InstallProfile a A sent -1m)",
             kNoon, R"(
-    ProfileList; push
+    push
     a in_flight
     b pending
     c pending
@@ -192,6 +196,23 @@ TEST_CASE("while the MDM server is out of reach nothing is sent and everything s
             "at 2026-11-22T12:05:00Z."});
   CHECK(plan.due_at <= kNow + std::chrono::minutes(5));
   CheckPlan("upstream down=-0s\nreport -7h", kNoon, "ProfileList; push");
+}
+
+TEST_CASE("a long absence of the MDM server spreads the looks at the fleet over an hour") {
+  Snapshot snapshot =
+      test::ReadWorld("upstream down=+5m away=-8h problem=x\nwant wifi A all\nreport -1m", kNow);
+  Timestamp earliest = Timestamp::max();
+  Timestamp latest = Timestamp::min();
+  for (int i = 0; i < 200; ++i) {
+    snapshot.enrollment.channel.enrollment_id = EnrollmentId("D" + std::to_string(i));
+    const Plan plan = test::DecideChecked(snapshot, kNow);
+    earliest = std::min(earliest, plan.due_at);
+    latest = std::max(latest, plan.due_at);
+  }
+  CHECK(earliest >= kNow + std::chrono::minutes(5));
+  CHECK(earliest < kNow + std::chrono::minutes(10));
+  CHECK(latest > kNow + std::chrono::minutes(60));
+  CHECK(latest <= kNow + std::chrono::minutes(65));
 }
 
 TEST_CASE("pushes to a silent device back off from minutes to a day and never stop") {

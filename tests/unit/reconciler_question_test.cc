@@ -18,6 +18,30 @@ TEST_CASE("a new question is not pushed at the pace of an old NotNow") {
             kNoon, "ProfileList; push\nwifi pending");
 }
 
+TEST_CASE("a NotNow timed by an MDM server whose clock is hours behind is not an old one") {
+  const Plan plan = CheckPlan(R"(
+    enrollment seen=-1m pushed=-2m
+    want wifi A all
+    report -7h wifi=A
+    intent ProfileList not_now -2m not_now=1@-10h)",
+                              kNoon, "nothing\nwifi verified");
+  CHECK(plan.closed.empty());
+}
+
+TEST_CASE("nothing is asked for a change that waits until the changes under way are answered") {
+  Settings settings;
+  settings.commands_per_session_max = 1;
+  const std::string world = R"(
+    enrollment seen=-30s
+    want vpn A all
+    want wifi B all
+    report -2m asked=-2m)";
+  CheckPlan(world + "\n intent InstallProfile vpn A not_now -1h not_now=5@-30s", kNoon,
+            "nothing\nvpn not_now\nwifi pending", settings);
+  CheckPlan(world, kNoon, "InstallProfile vpn A; ProfileList; push\nvpn in_flight\nwifi pending",
+            settings);
+}
+
 TEST_CASE("a question that failed is held back, then asked again") {
   const Plan plan =
       CheckPlan("intent ProfileList failed -6m answered=-5m error=Locked.", kNoon, "nothing");

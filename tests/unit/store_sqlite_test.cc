@@ -294,7 +294,7 @@ TEST_CASE("a report that cannot be read back is corrupt") {
   const auto store = Open(path);
   REQUIRE(SaveDevice(*store, "A"));
   REQUIRE(store->Write([](StoreWriter& writer) {
-    return writer.SaveReports({{EnrollmentId("A"), ProfileListReport{}}});
+    return writer.SaveReports({{EnrollmentId("A"), ProfileListReport{}}}, At(1));
   }));
   RawDb(path).Execute("UPDATE report_bodies SET body = '[{]'");
   const Status done = store->Read([](StoreReader& reader) -> Status {
@@ -584,6 +584,9 @@ TEST_CASE("an unchanged plan writes the enrollment's row alone") {
       const auto claims = writer.ClaimDue(now, now, 1);
       if (!claims) return Fail(claims.error());
       PlanCommit commit = MakeCommit(claims->at(0), now);
+      const auto snapshot = writer.LoadSnapshot(EnrollmentId("A"));
+      if (!snapshot) return Fail(snapshot.error());
+      commit.items_before = snapshot->items;
       commit.plan.items = {MakeItem("a"), MakeItem("b")};
       const auto stored = writer.CommitPlan(commit, now);
       if (!stored) return Fail(stored.error());
@@ -596,7 +599,7 @@ TEST_CASE("an unchanged plan writes the enrollment's row alone") {
     report.reported_at = now;
     report.profiles.push_back({PayloadIdentifier("a"), "U", "", false, false});
     REQUIRE(store->Write([&](StoreWriter& writer) {
-      return writer.SaveReports({{EnrollmentId("A"), report}});
+      return writer.SaveReports({{EnrollmentId("A"), report}}, now);
     }));
   };
   commit_once(At(1));
