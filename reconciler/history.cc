@@ -68,6 +68,12 @@ bool IsAboutTarget(const Intent& intent, const ItemRecord& record) {
   return record.presence == Presence::kPresent && intent.payload_uuid == record.payload_uuid;
 }
 
+/// From when a pause after the answer counts. The answer's time is the MDM server's, whose clock may
+/// be hours behind ours; but nothing is answered before it was journaled.
+Timestamp PauseBegins(const Intent& intent) {
+  return std::max(intent.answered_at.value_or(intent.journaled_at), intent.journaled_at);
+}
+
 void Park(ItemRecord& record, const Enrollment& enrollment) {
   record.parked = true;
   record.parked_build = enrollment.build_version;
@@ -116,7 +122,7 @@ void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings&
   }
   record.last_error = AsSentence(intent.error);
   record.last_error_at = at;
-  CountFailure(record, intent.error_class, at, snapshot.enrollment, settings);
+  CountFailure(record, intent.error_class, PauseBegins(intent), snapshot.enrollment, settings);
 }
 
 /// True when the device has been heard from so long after the command that an answer cannot come
@@ -222,7 +228,7 @@ Timestamp OverdueAt(const Intent& intent, const Settings& settings) {
 Timestamp HeldBackUntil(const Intent& intent, const Settings& settings) {
   const Duration pause = intent.state == IntentState::kNotSent ? settings.retry_delay_min
                                                                : settings.server_retry_delay_min;
-  return intent.answered_at.value_or(intent.journaled_at) + pause;
+  return PauseBegins(intent) + pause;
 }
 
 std::vector<ItemWork> StartItems(const Snapshot& snapshot, Timestamp now) {

@@ -21,6 +21,8 @@ using std::chrono::seconds;
 
 /// Requests of one step go out one after the other, each with its time-outs.
 constexpr Duration kStepSlack = minutes(10);
+/// Below the shortest back-off, jitter and the slack of a late webhook included.
+constexpr Duration kBackOffMin = seconds(20);
 constexpr std::size_t kReportsKept = 8;
 constexpr std::size_t kQuestionsPerDayMax = 150;
 constexpr std::size_t kPushesPerDayMax = 250;
@@ -137,7 +139,8 @@ void Checker::CheckChange(const EnqueueRequest& request, const EnrollmentId& id,
   if (request.request_type == request_type::kRemoveProfile) {
     CheckRemove(item, id, step_began_at);
   } else {
-    CheckInstall(command->body.Find("Payload")->AsData()->bytes, id, step_began_at);
+    CheckInstall(request.command_uuid, command->body.Find("Payload")->AsData()->bytes, id,
+                 step_began_at);
   }
 }
 
@@ -178,12 +181,55 @@ std::vector<std::optional<Wanted>> Possible(const Ledger& ledger, DeviceFacts fa
   return all;
 }
 
-void Checker::CheckInstall(std::string_view payload, const EnrollmentId& id,
-                           Timestamp step_began_at) {
+/// True when every report that was recorded in this epoch shows what is installed again.
+bool Checker::IsBaseless(const EnrollmentId& id, const Profile& profile) {
+  const Known& known = At(id);
+  if (twins_.contains(id)) return false;
+  // To a clock that was set back, what comes now is from before the enrollment.
+  if (process_->skew() < Duration::zero()) return false;
+  bool is_shown = false;
+  for (const ReportSeen& report : known.reports) {
+    if (report.recorded_at < known.authenticate_recorded_at) continue;
+    is_shown = std::any_of(
+        report.profiles.begin(), report.profiles.end(), [&](const ReportedProfile& reported) {
+          return reported.payload_identifier == profile.payload_identifier &&
+                 EqualsIgnoreCaseAscii(reported.payload_uuid, profile.payload_uuid.value());
+        });
+    if (!is_shown) return false;
+  }
+  return is_shown;
+}
+
+/// What the device refused just now is not sent again at once, as long as the clock stands.
+void Checker::CheckBackOff(const CommandUuid& command_uuid, const Profile& profile,
+                           const EnrollmentId& id) {
+  Known& known = At(id);
+  InstallSeen& last = known.installs[profile.payload_identifier];
+  const bool is_same = last.payload_uuid == profile.payload_uuid.value();
+  if (is_same && last.failed_at && known.authenticate_recorded_at < *last.failed_at &&
+      last.skew == process_->skew() && kernel_.Now() < *last.failed_at + kBackOffMin) {
+    Report(
+        "back-off",
+        fmt::format("{} again {} after the device refused it", profile.payload_identifier.value(),
+                    FormatDuration(kernel_.Now() - *last.failed_at)),
+        id);
+  }
+  last = {command_uuid, profile.payload_uuid.value(), {}, {}};
+}
+
+void Checker::CheckInstall(const CommandUuid& command_uuid, std::string_view payload,
+                           const EnrollmentId& id, Timestamp step_began_at) {
   const Known& known = At(id);
   const Result<Profile> profile = ParseProfile(payload);
   if (!profile || known.device == nullptr) return;
   if (profile->has_mdm_payload) Report("I3", "an enrollment profile is installed", id);
+  if (IsBaseless(id, *profile)) {
+    Report(
+        "I9",
+        profile->payload_identifier.value() + " is installed, every report shows that it is there",
+        id);
+  }
+  CheckBackOff(command_uuid, *profile, id);
   const auto all =
       Possible(ledger_, known.device->facts(), profile->payload_identifier, step_began_at);
   const bool is_wanted = std::any_of(all.begin(), all.end(), [&](const auto& wanted) {
@@ -208,7 +254,8 @@ bool Checker::WasReported(const Known& known, const PayloadIdentifier& item, boo
   return std::any_of(known.reports.begin(), known.reports.end(), [&](const ReportSeen& report) {
     if (report.recorded_at > kernel_.Now() || report.reported_at + age_max < step_began_at)
       return false;
-    const bool other_epoch = known.authenticate_recorded_at < step_began_at &&
+    const bool other_epoch = process_->skew() >= Duration::zero() &&
+                             known.authenticate_recorded_at < step_began_at &&
                              report.reported_at < known.authenticated_at;
     if (other_epoch) return false;
     return std::any_of(report.profiles.begin(), report.profiles.end(), [&](const auto& profile) {
@@ -277,6 +324,19 @@ void Checker::WatchPush(const EnrollmentId& id) {
 
 // --- what comes in ------------------------------------------------------------------------------
 
+/// False when the command had been given up before its answer came: then that changes nothing.
+bool Checker::IsRecordedAsFailed(const MdmEvent& event, const ResultEvent& result) {
+  bool is_failed = false;
+  const Status read = database_.Read([&](StoreReader& reader) -> Status {
+    const auto intents = reader.LoadIntents({{event.channel.enrollment_id, result.command_uuid}});
+    if (!intents) return Fail(intents.error());
+    is_failed = !intents->empty() && intents->front().second.state == IntentState::kFailed;
+    return {};
+  });
+  if (!read) Report("I8", "the journal cannot be read: " + read.error().message);
+  return is_failed;
+}
+
 void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
   Known& known = At(event.channel.enrollment_id);
   if (std::holds_alternative<CheckOutEvent>(event.body)) {
@@ -290,7 +350,16 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
     known.authenticate_recorded_at = kernel_.Now();
   }
   const auto* result = std::get_if<ResultEvent>(&event.body);
-  if (result == nullptr || !result->profile_list) return;
+  if (result == nullptr) return;
+  for (auto& [item, install] : known.installs) {
+    const bool is_refused =
+        install.command_uuid == result->command_uuid && result->status == CommandStatus::kError;
+    if (result->device_information) install.failed_at.reset();  // perhaps a new OS: tried at once
+    if (!is_refused || install.failed_at || !IsRecordedAsFailed(event, *result)) continue;
+    install.failed_at = said_at;
+    install.skew = process_->skew();
+  }
+  if (!result->profile_list) return;
   known.reports.push_back({kernel_.Now(), said_at, *result->profile_list});
   if (known.reports.size() > kReportsKept) known.reports.pop_front();
 }
@@ -400,6 +469,8 @@ std::string Checker::WhyUnconverged(const VirtualDevice& device, const PayloadId
   const InstalledProfile* installed = device.FindProfile(item);
   const std::string state = fmt::format("{}: {}", ItemStateName(record->state), record->reason);
   if (wanted->presence == Presence::kAbsent) {
+    if (installed != nullptr && installed->has_mdm_payload)
+      return record->state == ItemState::kBlocked ? "" : state;
     if (installed == nullptr) return record->state == ItemState::kVerified ? "" : state;
     const bool is_ours = ledger_.IsRevision(item, ToUpperAscii(installed->payload_uuid));
     if (is_ours || wanted->adopt) return "is still there; " + state;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "mdm/profile.h"
 #include "simulator/device.h"
 #include "simulator/mdm_stand_in.h"
 #include "store/store.h"
@@ -69,6 +70,12 @@ class Checker final : public ProcessWatcher {
     Timestamp reported_at;
     std::vector<ReportedProfile> profiles;
   };
+  struct InstallSeen {
+    CommandUuid command_uuid;
+    std::string payload_uuid;
+    std::optional<Timestamp> failed_at;  ///< the device's refusal was recorded
+    Duration skew{};                     ///< of Director's clock, then
+  };
   /// What the checker knows about one enrollment.
   struct Known {
     const VirtualDevice* device = nullptr;
@@ -80,6 +87,7 @@ class Checker final : public ProcessWatcher {
     Timestamp last_word_at =
         Timestamp::min();  ///< newest event but CheckOut, by the server's clock
     std::deque<ReportSeen> reports;
+    std::map<PayloadIdentifier, InstallSeen> installs;  ///< the last of each
     std::map<PayloadIdentifier, std::deque<Timestamp>> sends;
     std::deque<Timestamp> questions;
     std::deque<Timestamp> pushes;
@@ -90,8 +98,13 @@ class Checker final : public ProcessWatcher {
   void CheckJournaled(const EnqueueRequest& request, const EnrollmentId& id);
   void CheckChange(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
   void CheckAwake(const EnrollmentId& id, Timestamp step_began_at);
-  void CheckInstall(std::string_view payload, const EnrollmentId& id, Timestamp step_began_at);
+  void CheckInstall(const CommandUuid& command_uuid, std::string_view payload,
+                    const EnrollmentId& id, Timestamp step_began_at);
+  void CheckBackOff(const CommandUuid& command_uuid, const Profile& profile,
+                    const EnrollmentId& id);
   void CheckRemove(const PayloadIdentifier& item, const EnrollmentId& id, Timestamp step_began_at);
+  bool IsRecordedAsFailed(const MdmEvent& event, const ResultEvent& result);
+  bool IsBaseless(const EnrollmentId& id, const Profile& profile);
   bool WasReported(const Known& known, const PayloadIdentifier& item, bool adopt,
                    Timestamp step_began_at) const;
   void CheckOneInFlight(const EnqueueRequest& request, const EnrollmentId& id,

@@ -20,6 +20,7 @@ struct Options {
   std::size_t devices = 0;
   std::int64_t days = 7;
   std::uint64_t swarm = 0;
+  bool first = false;
   bool trace = false;
 };
 
@@ -91,6 +92,7 @@ int RunSwarm(const Options& options) {
     if (!outcome.violation) continue;
     ++failed;
     ++rules[outcome.violation->rule];
+    if (options.first) break;
   }
   const double elapsed_s = SecondsSince(start);
   fmt::print("{} worlds, {} failed; {} changes, {} deaths; slowest convergence {} (seed {})\n",
@@ -112,6 +114,7 @@ int main(int argc, char* argv[]) {
                  "A fleet of this size with production's settings; without it a small world");
   app.add_option("--days", options.days, "Days with faults, with --devices")->capture_default_str();
   app.add_option("--swarm", options.swarm, "Run this many seeds in a row");
+  app.add_flag("--first", options.first, "With --swarm: stop at the first failure");
   app.add_flag("--trace", options.trace, "Print every event");
   CLI11_PARSE(app, argc, argv);
   return options.swarm > 0 ? director::simulation::RunSwarm(options)

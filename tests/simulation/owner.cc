@@ -81,6 +81,11 @@ void Owner::Change() {
                                         ? AssignmentChannel::kUser
                                         : AssignmentChannel::kDevice;
   const std::string target = RandomTarget();
+  if (random_.Below(20) == 0) {  // a mistake that would end the management of a fleet
+    Assign(PayloadIdentifier("com.example.simulator.enrollment"), channel, target,
+           {Presence::kAbsent, "", true});
+    return;
+  }
   switch (random_.Below(4)) {
     case 0:
       Assign(item, channel, target, {Presence::kAbsent, "", random_.Below(2) == 0});

@@ -28,6 +28,19 @@ TEST_CASE("a NotNow timed by an MDM server whose clock is hours behind is not an
   CHECK(plan.closed.empty());
 }
 
+TEST_CASE("pauses after a failure count by our clock when the MDM server's is hours behind") {
+  const Plan question =
+      CheckPlan("intent ProfileList failed -1m answered=-5h error=Locked.", kNoon, "nothing");
+  CHECK(question.due_at > kNow);
+  const Plan change = CheckPlan(R"(
+    enrollment seen=-10s
+    want wifi A all
+    report -4h asked=-5s
+    intent InstallProfile wifi A failed -30s answered=-5h class=transient error=No.)",
+                                kNoon, "nothing\nwifi backing_off\nclosed c1 failed");
+  CHECK(change.due_at > kNow);
+}
+
 TEST_CASE("nothing is asked for a change that waits until the changes under way are answered") {
   Settings settings;
   settings.commands_per_session_max = 1;
