@@ -15,6 +15,9 @@ python3 tools/check_headers.py
 echo "== compose file"
 python3 tools/check_compose.py
 
+echo "== canaries"
+python3 tools/canaries.py --check
+
 echo "== shell"
 bash -n dev tools/lint.sh .ci/run
 
