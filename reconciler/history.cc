@@ -68,8 +68,8 @@ bool IsAboutTarget(const Intent& intent, const ItemRecord& record) {
   return record.presence == Presence::kPresent && intent.payload_uuid == record.payload_uuid;
 }
 
-/// From when a pause after the answer counts. The answer's time is the MDM server's, whose clock may
-/// be hours behind ours; but nothing is answered before it was journaled.
+/// From when a pause after the answer counts. The answer's time is the MDM server's, whose clock
+/// may be hours behind ours; but nothing is answered before it was journaled.
 Timestamp PauseBegins(const Intent& intent) {
   return std::max(intent.answered_at.value_or(intent.journaled_at), intent.journaled_at);
 }

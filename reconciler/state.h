@@ -208,7 +208,7 @@ struct Snapshot {
   /// Set while the MDM server is known to be unreachable: nothing is sent before this time.
   std::optional<Timestamp> upstream_retry_at;
   std::optional<Timestamp> upstream_away_since;  ///< first failure of this absence
-  std::string upstream_problem;  ///< the server's words, for the explanation
+  std::string upstream_problem;                  ///< the server's words, for the explanation
 };
 
 /// The knobs of the decision. Defaults are for production.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sys/wait.h>
+
 #include <cstdio>
 #include <stdexcept>
 #include <string>
