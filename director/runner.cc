@@ -116,11 +116,11 @@ void Runner::WaitForDue() {
 }
 
 Result<std::size_t> Runner::Step() {
+  executor_.ProbeAbsent();
   const Timestamp now = clock_.Now();
   const Result<std::vector<Claim>> claims = ClaimSome(now);
   if (!claims) return Fail(claims.error());
   if (claims->empty()) return std::size_t{0};
-  executor_.ProbeAbsent();
   std::vector<PlanCommit> commits = Decide(*claims, now);
   std::vector<CommandBatch> batches = executor_.MakeBatches(commits);
   if (Status done = Commit(commits, now); !done) return Fail(done.error());
@@ -208,41 +208,42 @@ Status Runner::Commit(std::vector<PlanCommit>& commits, Timestamp now) {
   return {};
 }
 
-/// Leaves out the pushes that the MDM server has sent by itself with a command.
-void Runner::ForgetPushed(const std::vector<DispatchOutcome>& outcomes,
-                          std::map<UpstreamName, std::vector<EnrollmentId>>& pushes) {
-  std::set<EnrollmentId> pushed;
-  for (const DispatchOutcome& outcome : outcomes) {
-    if (outcome.state == IntentState::kSent) pushed.insert(outcome.enrollment_id);
-  }
-  for (auto& [upstream, ids] : pushes) {
-    const Upstreams::Member* server = upstreams_.Find(upstream);
-    if (server == nullptr || !server->upstream->limits().pushes_on_enqueue) continue;
-    std::erase_if(ids, [&](const EnrollmentId& id) { return pushed.contains(id); });
-  }
-}
-
 Status Runner::Perform(const std::vector<PlanCommit>& commits, std::vector<CommandBatch> batches) {
   std::set<EnrollmentId> committed;
   std::vector<Claim> sending;
-  std::map<UpstreamName, std::vector<EnrollmentId>> pushes;
   for (const PlanCommit& commit : commits) {
     committed.insert(commit.claim.enrollment_id);
     if (!commit.commands.empty()) sending.push_back(commit.claim);
-    if (commit.plan.push) pushes[commit.claim.upstream].push_back(commit.claim.enrollment_id);
   }
   for (CommandBatch& batch : batches) {
     std::erase_if(batch.targets, [&](const EnrollmentId& id) { return !committed.contains(id); });
   }
   std::erase_if(batches, [](const CommandBatch& batch) { return batch.targets.empty(); });
-  if (!sending.empty()) {
-    const std::vector<DispatchOutcome> outcomes = executor_.Send(batches);
-    const Status recorded = store_.Write([&](StoreWriter& writer) -> Status {
-      if (Status done = writer.RecordDispatch(outcomes, clock_.Now()); !done) return done;
-      return writer.EndClaims(sending);
-    });
-    if (!recorded) return recorded;
-    ForgetPushed(outcomes, pushes);
+  if (sending.empty()) return Push(commits, {});
+  const std::vector<DispatchOutcome> outcomes = executor_.Send(batches);
+  const Status recorded = store_.Write([&](StoreWriter& writer) -> Status {
+    if (Status done = writer.RecordDispatch(outcomes, clock_.Now()); !done) return done;
+    return writer.EndClaims(sending);
+  });
+  if (!recorded) return recorded;
+  return Push(commits, outcomes);
+}
+
+/// Leaves out the pushes that the MDM server has sent by itself with a command.
+Status Runner::Push(const std::vector<PlanCommit>& commits,
+                    const std::vector<DispatchOutcome>& outcomes) {
+  std::set<EnrollmentId> got_command;
+  for (const DispatchOutcome& outcome : outcomes) {
+    if (outcome.state == IntentState::kSent) got_command.insert(outcome.enrollment_id);
+  }
+  std::map<UpstreamName, std::vector<EnrollmentId>> pushes;
+  for (const PlanCommit& commit : commits) {
+    const EnrollmentId& enrollment_id = commit.claim.enrollment_id;
+    const UpstreamName& upstream = commit.claim.upstream;
+    const Upstreams::Member* server = upstreams_.Find(upstream);
+    const bool is_pushed = server != nullptr && server->upstream->limits().pushes_on_enqueue &&
+                           got_command.contains(enrollment_id);
+    if (commit.plan.push && !is_pushed) pushes[upstream].push_back(enrollment_id);
   }
   for (const auto& [upstream, ids] : pushes) {
     if (Status done = executor_.Push(upstream, ids); !done) return done;

@@ -3,7 +3,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -56,9 +55,8 @@ class Runner {
   Result<std::vector<Claim>> ClaimSome(Timestamp now);
   std::vector<PlanCommit> Decide(const std::vector<Claim>& claims, Timestamp now);
   Status Commit(std::vector<PlanCommit>& commits, Timestamp now);
-  void ForgetPushed(const std::vector<DispatchOutcome>& outcomes,
-                    std::map<UpstreamName, std::vector<EnrollmentId>>& pushes);
   Status Perform(const std::vector<PlanCommit>& commits, std::vector<CommandBatch> batches);
+  Status Push(const std::vector<PlanCommit>& commits, const std::vector<DispatchOutcome>& outcomes);
 
   Store& store_;
   Upstreams& upstreams_;

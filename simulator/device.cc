@@ -367,16 +367,13 @@ std::optional<std::vector<ErrorChainEntry>> VirtualDevice::RefuseMdmPayload(
 
 std::optional<std::vector<ErrorChainEntry>> VirtualDevice::PlannedFailure(
     const PayloadIdentifier& identifier) {
-  for (const InstallFailure& failure : behaviour_.install_failures) {
-    const bool matches =
-        failure.payload_identifier.empty() || failure.payload_identifier == identifier;
-    if (!matches) continue;
-    if (!failure.times) return failure.error_chain;
-    // Identifiers come from outside: a full table fails no more profiles instead of growing.
-    if (install_tries_.size() >= kDeviceProfilesMax && install_tries_.count(identifier) == 0) break;
-    if (install_tries_[identifier]++ < *failure.times) return failure.error_chain;
-    break;
-  }
+  const InstallFailure* failure = behaviour_.FindInstallFailure(identifier);
+  if (failure == nullptr) return std::nullopt;
+  if (!failure->times) return failure->error_chain;
+  // Identifiers come from outside: a full table fails no more profiles instead of growing.
+  if (install_tries_.size() >= kDeviceProfilesMax && !install_tries_.contains(identifier))
+    return std::nullopt;
+  if (install_tries_[identifier]++ < *failure->times) return failure->error_chain;
   return std::nullopt;
 }
 

@@ -1,5 +1,6 @@
 #include "simulator/device_behaviour.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace director {
@@ -30,6 +31,16 @@ std::vector<ErrorChainEntry> InstallFailedChain(std::string domain, std::int64_t
                           "Profile Installation Failed"};
   ErrorChainEntry cause{code, std::move(domain), text, text};
   return {std::move(wrapper), std::move(cause)};
+}
+
+const InstallFailure* DeviceBehaviour::FindInstallFailure(
+    const PayloadIdentifier& payload_identifier) const {
+  const auto found = std::find_if(install_failures.begin(), install_failures.end(),
+                                  [&](const InstallFailure& failure) {
+                                    return failure.payload_identifier.empty() ||
+                                           failure.payload_identifier == payload_identifier;
+                                  });
+  return found == install_failures.end() ? nullptr : &*found;
 }
 
 }  // namespace director

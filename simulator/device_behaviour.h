@@ -83,6 +83,9 @@ struct DeviceBehaviour {
   PayloadIdentifier dark_after;
   /// TokenUpdate says AwaitingConfiguration true until DeviceConfigured was executed (ADE).
   bool awaits_configuration = false;
+
+  /// The first one that concerns the profile, or null.
+  const InstallFailure* FindInstallFailure(const PayloadIdentifier& payload_identifier) const;
 };
 
 /// A chain as devices send it: the usual wrapper MCInstallationErrorDomain 4001, then the cause.

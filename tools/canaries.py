@@ -10,13 +10,13 @@ applies. Exit code 1 when a patch does not apply or a bug is not caught.
 """
 
 import argparse
+import itertools
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATCHES = ROOT / "tests" / "canaries"
@@ -67,29 +67,20 @@ def hunt(worlds):
     """The seed and the rule of the first violation; none when every world is as promised."""
     output = run(BUILD / "director_sim", "--swarm", str(worlds), "--first", check=False).stdout
     violation = re.search(r"VIOLATION (.+?) \S*: .*\nseed (\d+);", output)
-    return (int(violation[2]), violation[1].rsplit(" ", 0)[0]) if violation else None
-
-
-def rule_of(text, rules):
-    return next((rule for rule in rules if text == rule or text.startswith(rule + " ")), None)
+    return (int(violation[2]), violation[1]) if violation else None
 
 
 def try_canary(patch, worlds):
     rules = [rule.strip() for rule in header(patch, "Caught by").split(",")]
     run("git", "apply", patch, cwd=SOURCE)
-    started = time.monotonic()
     build()
     caught = hunt(worlds)
-    seconds = time.monotonic() - started
     run("git", "apply", "--reverse", patch, cwd=SOURCE)
-    if caught is None:
-        print(f"| {patch.stem} | not caught in {worlds} worlds | |", flush=True)
-        return False
-    seed, said = caught
-    rule = rule_of(said, rules)
-    expected = "" if rule else f" (expected {', '.join(rules)})"
-    print(f"| `{patch.stem}` | {header(patch, 'Bug')} | {seed} | {rule or said}{expected} | {seconds:.0f} s", flush=True)
-    return rule is not None
+    seed, rule = caught or ("none", f"nobody, in {worlds} worlds")
+    print(f"| `{patch.stem}` | {header(patch, 'Bug')} | {seed} | {rule} |", flush=True)
+    if caught and rule not in rules:
+        print(f"{patch.name}: expected {', '.join(rules)}", file=sys.stderr)
+    return rule in rules
 
 
 def main():
@@ -103,8 +94,8 @@ def main():
     if broken:
         sys.exit("does not apply: " + ", ".join(broken))
     if options.check:
-        for patch in patches:
-            header(patch, "Bug"), header(patch, "Caught by")
+        for patch, key in itertools.product(patches, ("Bug", "Caught by")):
+            header(patch, key)
         print(f"canaries: {len(patches)} patches apply")
         return 0
     SOURCE.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,17 @@ std::optional<Wanted> Ledger::WantedNow(const DeviceFacts& device,
   return At(device, item, Timestamp::max(), Reading::kAnswered);
 }
 
+std::vector<std::optional<Wanted>> Ledger::PossibleSince(const DeviceFacts& device,
+                                                         const PayloadIdentifier& item,
+                                                         Timestamp since) const {
+  auto all = WantedSince(device, item, since);
+  DeviceFacts unknown = device;
+  unknown.serial_number = "unknown";
+  const auto without = WantedSince(unknown, item, since);
+  all.insert(all.end(), without.begin(), without.end());
+  return all;
+}
+
 std::vector<std::optional<Wanted>> Ledger::WantedSince(const DeviceFacts& device,
                                                        const PayloadIdentifier& item,
                                                        Timestamp since) const {

@@ -35,11 +35,12 @@ class Ledger {
            std::optional<Wanted> wanted, Timestamp at);
   void AddRevision(const PayloadIdentifier& item, const std::string& payload_uuid);
 
-  /// Everything that was wanted of this enrollment for this item at some time from `since` until
-  /// now. An empty optional stands for "nothing".
-  std::vector<std::optional<Wanted>> WantedSince(const DeviceFacts& device,
-                                                 const PayloadIdentifier& item,
-                                                 Timestamp since) const;
+  /// Everything that may have been wanted of this enrollment for this item at some time from
+  /// `since` until now. Director may not know a serial number yet: then what was said about it does
+  /// not count. An empty optional stands for "nothing".
+  std::vector<std::optional<Wanted>> PossibleSince(const DeviceFacts& device,
+                                                   const PayloadIdentifier& item,
+                                                   Timestamp since) const;
   std::optional<Wanted> WantedNow(const DeviceFacts& device, const PayloadIdentifier& item) const;
   /// Every item that was ever assigned.
   const std::set<PayloadIdentifier>& items() const { return items_; }
@@ -64,6 +65,10 @@ class Ledger {
   std::optional<Wanted> EntryAt(const Key& key, Timestamp at, Reading reading) const;
   std::optional<Wanted> At(const DeviceFacts& device, const PayloadIdentifier& item, Timestamp at,
                            Reading reading) const;
+
+  std::vector<std::optional<Wanted>> WantedSince(const DeviceFacts& device,
+                                                 const PayloadIdentifier& item,
+                                                 Timestamp since) const;
 
   std::map<Key, History> histories_;
   std::map<Key, std::optional<Wanted>> proposals_;

@@ -272,6 +272,17 @@ TEST_CASE("while the server is away it is probed, and nothing more is journaled 
   CHECK(world.server->queues_.size() == 300);
 }
 
+TEST_CASE("a server that is back is noticed although no device is due") {
+  Fixture world;
+  UpstreamHealth& health = world.upstreams.Find(kServer)->health;
+  health.RecordFailure(world.clock.Now(), "connection refused");
+  world.clock.Advance(std::chrono::seconds(5));
+  const Result<std::size_t> claimed = world.runner.Step();
+  REQUIRE(claimed);
+  CHECK(*claimed == 0);
+  CHECK(health.answers());
+}
+
 TEST_CASE("a server that pushes with each command is not asked to push as well") {
   Fixture world;
   world.AddDevices(3);

@@ -1,0 +1,269 @@
+// What Director sends, held against what it may.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/text.h"
+#include "mdm/command.h"
+#include "mdm/profile.h"
+#include "reconciler/observe.h"
+#include "tests/simulation/checker.h"
+
+namespace director::simulation {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+/// Below the shortest back-off, jitter and the slack of a late webhook included.
+constexpr Duration kBackOffMin = seconds(20);
+constexpr std::size_t kQuestionsPerDayMax = 150;
+constexpr std::size_t kPushesPerDayMax = 250;
+
+bool IsChange(const EnqueueRequest& request) {
+  return request.request_type == request_type::kInstallProfile ||
+         request.request_type == request_type::kRemoveProfile;
+}
+
+/// The item of a command that changes something; empty when it cannot be read.
+PayloadIdentifier ItemOf(const ReceivedCommand& command) {
+  if (command.request_type == request_type::kRemoveProfile) {
+    const PlistValue* identifier = command.body.Find("Identifier");
+    return PayloadIdentifier(identifier && identifier->AsString() ? *identifier->AsString() : "");
+  }
+  const PlistValue* payload = command.body.Find("Payload");
+  if (payload == nullptr || payload->AsData() == nullptr) return {};
+  const Result<Profile> profile = ParseProfile(payload->AsData()->bytes);
+  return profile ? profile->payload_identifier : PayloadIdentifier();
+}
+
+bool IsForItem(const Intent& intent, const PayloadIdentifier& item) {
+  return intent.payload_identifier == item && IsOpen(intent.state);
+}
+
+}  // namespace
+
+void Checker::WatchEnqueue(const EnqueueRequest& request, Timestamp step_began_at) {
+  kernel_.Trace(fmt::format("enqueue {} {} for {}", request.request_type,
+                            request.command_uuid.value(), request.targets.size()));
+  for (const EnrollmentId& id : request.targets) CheckTarget(request, id, step_began_at);
+}
+
+void Checker::CheckTarget(const EnqueueRequest& request, const EnrollmentId& id,
+                          Timestamp step_began_at) {
+  CheckJournaled(request, id);
+  const Known& known = At(id);
+  // To a clock that is behind the server's, a word from before the CheckOut that comes late is new.
+  const bool can_tell = process_->skew() >= Duration::zero();
+  const bool left = can_tell && known.checked_out_at > known.last_word_at &&
+                    known.check_out_recorded_at < step_began_at;
+  if (left) Report("checked out", request.request_type + " for a device that has left", id);
+  if (IsChange(request)) CheckChange(request, id, step_began_at);
+}
+
+void Checker::CheckJournaled(const EnqueueRequest& request, const EnrollmentId& id) {
+  const Status read = database_.Read([&](StoreReader& reader) -> Status {
+    const auto intents = reader.LoadIntents({{id, request.command_uuid}});
+    if (!intents) return Fail(intents.error());
+    const bool is_there =
+        intents->size() == 1 && intents->front().second.request_type == request.request_type;
+    if (!is_there) Report("journal", request.request_type + " goes out without an intent", id);
+    return {};
+  });
+  if (!read) Report("I8", "the journal cannot be read: " + read.error().message, id);
+}
+
+void Checker::CheckChange(const EnqueueRequest& request, const EnrollmentId& id,
+                          Timestamp step_began_at) {
+  const Result<ReceivedCommand> command = DecodeCommand(request.command);
+  const PayloadIdentifier item = command ? ItemOf(*command) : PayloadIdentifier();
+  if (item.empty()) return Report("I8", "a command cannot be read", id);
+  // What the device refuses is tried again by rule.
+  const VirtualDevice* device = At(id).device;
+  const bool is_refused =
+      device != nullptr && device->behaviour().FindInstallFailure(item) != nullptr;
+  if (is_quiet_ && !is_refused && !twins_.contains(id)) {
+    Report("I9", request.request_type + " although nothing was to be done", id);
+  }
+  CheckAwake(id, step_began_at);
+  CheckOneInFlight(request, id, item);
+  if (request.request_type == request_type::kRemoveProfile) {
+    CheckRemove(item, id, step_began_at);
+  } else {
+    CheckInstall(request.command_uuid, command->body.Find("Payload")->AsData()->bytes, id,
+                 step_began_at);
+  }
+}
+
+void Checker::CheckAwake(const EnrollmentId& id, Timestamp step_began_at) {
+  // A webhook that comes hours late looks fresh to a clock that is hours behind the server's.
+  if (process_->skew() < Duration::zero()) return;
+  // When a clock that was set back passes its old time again, what was heard then looks fresh.
+  if (process_->set_back_at() + hours(7) > kernel_.Now()) return;
+  const Timestamp contact_at = At(id).contact_at;
+  if (contact_at + scenario_.settings.awake_window + kLateEventAfter + seconds(5) >= step_began_at)
+    return;
+  Report(
+      "I4",
+      fmt::format("a change for a device that was last in contact at {}", FormatTime(contact_at)),
+      id);
+}
+
+void Checker::CheckOneInFlight(const EnqueueRequest& request, const EnrollmentId& id,
+                               const PayloadIdentifier& item) {
+  const std::optional<Snapshot> snapshot = Load(id);
+  if (!snapshot) return;
+  for (const Intent& intent : snapshot->intents) {
+    if (intent.command_uuid == request.command_uuid || !IsForItem(intent, item)) continue;
+    Report("I4",
+           fmt::format("{} while {} for {} is under way", request.request_type, intent.request_type,
+                       item.value()),
+           id);
+  }
+}
+
+/// True when every report that was recorded in this epoch shows what is installed again.
+bool Checker::IsBaseless(const EnrollmentId& id, const Profile& profile) {
+  const Known& known = At(id);
+  if (twins_.contains(id)) return false;
+  // To a clock that was set back, what comes now is from before the enrollment.
+  if (process_->skew() < Duration::zero()) return false;
+  bool is_shown = false;
+  for (const ReportSeen& report : known.reports) {
+    if (report.recorded_at < known.authenticate_recorded_at) continue;
+    is_shown = std::any_of(
+        report.profiles.begin(), report.profiles.end(), [&](const ReportedProfile& reported) {
+          return reported.payload_identifier == profile.payload_identifier &&
+                 EqualsIgnoreCaseAscii(reported.payload_uuid, profile.payload_uuid.value());
+        });
+    if (!is_shown) return false;
+  }
+  return is_shown;
+}
+
+/// What the device refused just now is not sent again at once, as long as the clock stands.
+void Checker::CheckBackOff(const CommandUuid& command_uuid, const Profile& profile,
+                           const EnrollmentId& id) {
+  Known& known = At(id);
+  InstallSeen& last = known.installs[profile.payload_identifier];
+  const bool is_same = last.payload_uuid == profile.payload_uuid.value();
+  if (is_same && last.failed_at && known.authenticate_recorded_at < *last.failed_at &&
+      last.skew == process_->skew() && kernel_.Now() < *last.failed_at + kBackOffMin) {
+    Report(
+        "back-off",
+        fmt::format("{} again {} after the device refused it", profile.payload_identifier.value(),
+                    FormatDuration(kernel_.Now() - *last.failed_at)),
+        id);
+  }
+  last = {command_uuid, profile.payload_uuid.value(), {}, {}};
+}
+
+void Checker::CheckInstall(const CommandUuid& command_uuid, std::string_view payload,
+                           const EnrollmentId& id, Timestamp step_began_at) {
+  const Known& known = At(id);
+  const Result<Profile> profile = ParseProfile(payload);
+  if (!profile || known.device == nullptr) return;
+  if (profile->has_mdm_payload) Report("I3", "an enrollment profile is installed", id);
+  if (IsBaseless(id, *profile)) {
+    Report(
+        "I9",
+        profile->payload_identifier.value() + " is installed, every report shows that it is there",
+        id);
+  }
+  CheckBackOff(command_uuid, *profile, id);
+  const auto all =
+      ledger_.PossibleSince(known.device->facts(), profile->payload_identifier, step_began_at);
+  const bool is_wanted = std::any_of(all.begin(), all.end(), [&](const auto& wanted) {
+    return wanted && wanted->presence == Presence::kPresent &&
+           wanted->payload_uuid == profile->payload_uuid.value();
+  });
+  if (!is_wanted) {
+    Report("desired",
+           fmt::format("{} {} is installed, nobody wants it", profile->payload_identifier.value(),
+                       profile->payload_uuid.value()),
+           id);
+  }
+}
+
+bool Checker::WasReported(const Known& known, const PayloadIdentifier& item, bool adopt,
+                          Timestamp step_began_at) const {
+  Duration age_max = scenario_.settings.removal_evidence_age_max + minutes(1);
+  // To a clock that is behind the server's, what comes late by less than that is fresh.
+  if (process_->skew() < Duration::zero()) age_max -= process_->skew();
+  // Hours that a clock was set back are hours that it did not count.
+  if (process_->set_back_at() + hours(7) > kernel_.Now()) age_max += hours(6);
+  return std::any_of(known.reports.begin(), known.reports.end(), [&](const ReportSeen& report) {
+    if (report.recorded_at > kernel_.Now() || report.reported_at + age_max < step_began_at)
+      return false;
+    const bool other_epoch = process_->skew() >= Duration::zero() &&
+                             known.authenticate_recorded_at < step_began_at &&
+                             report.reported_at < known.authenticated_at;
+    if (other_epoch) return false;
+    return std::any_of(report.profiles.begin(), report.profiles.end(), [&](const auto& profile) {
+      return profile.payload_identifier == item && !profile.has_mdm_payload &&
+             (adopt || ledger_.IsRevision(item, ToUpperAscii(profile.payload_uuid)));
+    });
+  });
+}
+
+void Checker::CheckRemove(const PayloadIdentifier& item, const EnrollmentId& id,
+                          Timestamp step_began_at) {
+  const Known& known = At(id);
+  if (known.device == nullptr) return;
+  bool is_asked_for = false;
+  bool adopt = false;
+  for (const auto& wanted : ledger_.PossibleSince(known.device->facts(), item, step_began_at)) {
+    if (!wanted || wanted->presence != Presence::kAbsent) continue;
+    is_asked_for = true;
+    adopt = adopt || wanted->adopt;
+  }
+  if (!is_asked_for) Report("I1", item.value() + " is removed, nobody asked for that", id);
+  if (!WasReported(known, item, adopt, step_began_at)) {
+    Report("I1",
+           fmt::format("{} is removed without a fresh report that shows it as ours", item.value()),
+           id);
+  }
+  const InstalledProfile* installed = known.device->FindProfile(item);
+  if (installed != nullptr && installed->has_mdm_payload) {
+    Report("I3", "the enrollment profile is removed", id);
+  }
+}
+
+void Checker::WatchEnqueued(const EnqueueRequest& request,
+                            const std::vector<EnqueueTargetResult>& results) {
+  const Timestamp day_ago = kernel_.Now() - hours(24);
+  const Result<ReceivedCommand> command = DecodeCommand(request.command);
+  const bool is_change = IsChange(request);
+  const PayloadIdentifier item = command && is_change ? ItemOf(*command) : PayloadIdentifier();
+  for (const EnqueueTargetResult& result : results) {
+    const bool may_be_there =
+        result.outcome == EnqueueOutcome::kQueued || result.outcome == EnqueueOutcome::kUnknown;
+    if (!may_be_there) continue;
+    Known& known = At(result.enrollment_id);
+    std::deque<Timestamp>& times = is_change ? known.sends[item] : known.questions;
+    times.push_back(kernel_.Now());
+    Forget(times, day_ago);
+    const auto per_day = static_cast<std::size_t>(scenario_.settings.sends_per_day_max);
+    const std::size_t most = is_change ? 3 * per_day + 6 : kQuestionsPerDayMax;
+    if (times.size() > most) {
+      Report("bounded sends",
+             fmt::format("{} {} {} in a day", times.size(), request.request_type, item.value()),
+             result.enrollment_id);
+    }
+    ++(is_change ? changes_sent_ : questions_sent_);
+  }
+}
+
+void Checker::WatchPush(const EnrollmentId& id) {
+  std::deque<Timestamp>& pushes = At(id).pushes;
+  pushes.push_back(kernel_.Now());
+  Forget(pushes, kernel_.Now() - hours(24));
+  if (pushes.size() > kPushesPerDayMax) {
+    Report("bounded pushes", fmt::format("{} pushes in a day", pushes.size()), id);
+  }
+}
+
+}  // namespace director::simulation
