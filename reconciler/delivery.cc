@@ -33,6 +33,8 @@ struct Delivery {
     return seen_at + settings.awake_window > now && !IsAhead(seen_at, now);
   }
 
+  bool silent_since(Timestamp at) const { return !awake() && enrollment().last_seen_at < at; }
+
   const Intent* Find(std::string_view request_type) const {
     const auto found = std::find_if(staying.begin(), staying.end(), [&](const Intent& intent) {
       return intent.request_type == request_type;
@@ -177,6 +179,12 @@ Timestamp NextPushAt(const Delivery& delivery, const Plan& plan) {
       std::none_of(delivery.staying.begin(), delivery.staying.end(), [](const Intent& intent) {
         return IsOpen(intent.state) && intent.state != IntentState::kNotNow;
       });
+  // A device that was pushed and speaks is fetching what waits for it.
+  const bool spoke = enrollment.pushed_at && *enrollment.pushed_at < enrollment.last_seen_at &&
+                     !IsAhead(enrollment.last_seen_at, delivery.now);
+  if (spoke && plan.commands.empty()) {
+    at = std::max(at, enrollment.last_seen_at + delivery.settings.answer_time_max);
+  }
   if (!only_not_now) return at;
   for (const Intent& intent : delivery.staying) {
     if (intent.state != IntentState::kNotNow || !intent.not_now_at) continue;
@@ -255,8 +263,8 @@ void ExplainUpstreamDown(const Delivery& delivery, std::vector<ItemWork>& items,
   }
 }
 
-/// When a command has to be looked at again. Overdue and the device silent since: its next poll
-/// tells.
+/// When a command has to be looked at again. A silent device answers after its next poll, which
+/// fetches the command: a change is looked at then, a question only if the next push finds it open.
 void ScheduleIntent(const Delivery& delivery, const Intent& intent, Plan& plan) {
   if (!IsOpen(intent.state)) {
     plan.due_at = std::min(plan.due_at, HeldBackUntil(intent, delivery.settings));
@@ -264,7 +272,9 @@ void ScheduleIntent(const Delivery& delivery, const Intent& intent, Plan& plan) 
   }
   const Timestamp overdue_at = OverdueAt(intent, delivery.settings);
   const Timestamp last_seen_at = delivery.enrollment().last_seen_at;
-  if (overdue_at > delivery.now) {
+  if (intent.state != IntentState::kNotNow && delivery.silent_since(intent.journaled_at)) {
+    plan.wants_wake = plan.wants_wake || !intent.payload_identifier.empty();
+  } else if (overdue_at > delivery.now) {
     plan.due_at = std::min(plan.due_at, overdue_at);
   } else if (last_seen_at >= overdue_at) {
     plan.due_at = std::min(plan.due_at, last_seen_at + delivery.settings.answer_time_max);
@@ -281,7 +291,7 @@ void Schedule(const Delivery& delivery, const std::vector<ItemWork>& items, Plan
     if (item.record.due_at) plan.due_at = std::min(plan.due_at, *item.record.due_at);
     plan.wants_wake = plan.wants_wake || item.needs_report || item.wanted.has_value();
   }
-  if (!plan.commands.empty()) {
+  if (!plan.commands.empty() && !delivery.silent_since(delivery.now)) {
     plan.due_at = std::min(plan.due_at, delivery.now + delivery.settings.lost_after);
   }
   for (const Intent& intent : delivery.staying) ScheduleIntent(delivery, intent, plan);

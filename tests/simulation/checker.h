@@ -37,7 +37,6 @@ class Checker final : public ProcessWatcher {
   /// Another device with the enrollment id of one that was added.
   void AddTwin(const EnrollmentId& id) { twins_.insert(id); }
   void SetProcess(const DirectorProcess& process) { process_ = &process; }
-  void CalmBegins() { calm_began_at_ = kernel_.Now(); }
   /// From now on a command that changes something is a violation.
   void QuietBegins() { is_quiet_ = true; }
 
@@ -51,8 +50,9 @@ class Checker final : public ProcessWatcher {
 
   /// Every enrollment times item has a state, a reason and a time (I2); queues are bounded.
   void CheckFleet();
-  /// What keeps the fleet from being as desired; empty when it is, cut off when it is much.
-  std::vector<std::string> Unconverged();
+  /// The first thing that keeps the fleet from being as desired, with the enrollment's id in front;
+  /// empty when it is. Begins where the last call found something.
+  std::string Unconverged();
   /// Nothing secret in what people read.
   void CheckTexts();
 
@@ -111,6 +111,7 @@ class Checker final : public ProcessWatcher {
                         const PayloadIdentifier& item);
   void CheckEnrollment(const EnrollmentRow& row);
   bool IsDark(const VirtualDevice& device) const;
+  std::string WhyUnconverged(const EnrollmentId& id, const Known& known);
   std::string WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,
                              const std::optional<Snapshot>& snapshot) const;
   std::optional<Snapshot> Load(const EnrollmentId& id);
@@ -124,7 +125,7 @@ class Checker final : public ProcessWatcher {
   const DirectorProcess* process_ = nullptr;
   std::map<EnrollmentId, Known> known_;
   std::set<EnrollmentId> twins_;
-  std::optional<Timestamp> calm_began_at_;
+  EnrollmentId last_unconverged_;
   bool is_quiet_ = false;
   std::optional<Violation> violation_;
   std::uint64_t changes_sent_ = 0;

@@ -15,8 +15,6 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr std::size_t kProblemsMax = 100;
-
 }  // namespace
 
 void Checker::CheckFleet() {
@@ -76,25 +74,31 @@ bool Checker::IsDark(const VirtualDevice& device) const {
   return mac != known_.end() && mac->second.device != nullptr && mac->second.device->is_dark();
 }
 
-std::vector<std::string> Checker::Unconverged() {
-  std::vector<std::string> problems;
-  for (const auto& [id, known] : known_) {
-    if (problems.size() >= kProblemsMax) break;
-    if (known.device == nullptr || twins_.contains(id)) continue;
-    const VirtualDevice& device = *known.device;
-    if (IsDark(device)) continue;
-    if (device.state() == EnrollmentState::kGone) {
-      problems.push_back(id.value() + " has left management and is to come back");
-      continue;
-    }
-    const std::optional<Snapshot> snapshot = Load(device.enrollment_id());
-    for (const PayloadIdentifier& item : ledger_.items()) {
-      const std::string why = WhyUnconverged(device, item, snapshot);
-      if (!why.empty()) problems.push_back(fmt::format("{} {}: {}", id.value(), item.value(), why));
+std::string Checker::Unconverged() {
+  const auto middle = known_.lower_bound(last_unconverged_);
+  for (const auto& [begin, end] :
+       {std::pair(middle, known_.end()), std::pair(known_.begin(), middle)}) {
+    for (auto it = begin; it != end; ++it) {
+      const std::string why = WhyUnconverged(it->first, it->second);
+      if (why.empty()) continue;
+      last_unconverged_ = it->first;
+      return it->first.value() + " " + why;
     }
   }
-  if (ledger_.HasProposals()) problems.emplace_back("an owner waits for an answer");
-  return problems;
+  return ledger_.HasProposals() ? " an owner waits for an answer" : "";
+}
+
+std::string Checker::WhyUnconverged(const EnrollmentId& id, const Known& known) {
+  if (known.device == nullptr || twins_.contains(id)) return {};
+  const VirtualDevice& device = *known.device;
+  if (IsDark(device)) return {};
+  if (device.state() == EnrollmentState::kGone) return "has left management and is to come back";
+  const std::optional<Snapshot> snapshot = Load(id);
+  for (const PayloadIdentifier& item : ledger_.items()) {
+    const std::string why = WhyUnconverged(device, item, snapshot);
+    if (!why.empty()) return fmt::format("{}: {}", item.value(), why);
+  }
+  return {};
 }
 
 std::string Checker::WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,

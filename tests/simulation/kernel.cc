@@ -8,16 +8,18 @@
 namespace director::simulation {
 
 void Kernel::At(Timestamp at, std::function<void()> action) {
-  queue_.push({std::max(at, now_), planned_++, std::move(action)});
+  queue_.push_back({std::max(at, now_), planned_++, std::move(action)});
+  std::push_heap(queue_.begin(), queue_.end());
 }
 
 void Kernel::RunUntil(Timestamp end) {
-  while (!stopped_ && !queue_.empty() && queue_.top().at <= end) {
+  while (!stopped_ && !queue_.empty() && queue_.front().at <= end) {
+    std::pop_heap(queue_.begin(), queue_.end());
+    const Planned planned = std::move(queue_.back());
+    queue_.pop_back();
     // An action that let time pass itself leaves others behind: they run late, as on a busy thread.
-    now_ = std::max(now_, queue_.top().at);
-    const std::function<void()> action = queue_.top().action;
-    queue_.pop();
-    action();
+    now_ = std::max(now_, planned.at);
+    planned.action();
   }
   if (!stopped_) now_ = std::max(now_, end);
 }

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <queue>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,7 +58,7 @@ class Kernel final : public Clock {
 
   Timestamp now_;
   std::uint64_t planned_ = 0;
-  std::priority_queue<Planned> queue_;
+  std::vector<Planned> queue_;  ///< a heap, the next one in front
   bool stopped_ = false;
   std::uint64_t trace_hash_ = 0xcbf29ce484222325;
   std::uint64_t trace_lines_ = 0;

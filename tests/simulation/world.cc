@@ -268,27 +268,29 @@ void World::RunCalm() {
     actor->Push();
   }
   director_->Calm();
-  checker_->CalmBegins();
-  std::vector<std::string> problems;
+  std::string problem;
   while (kernel_.Now() < calm_began_at + kConvergenceMax && !checker_->violation()) {
     kernel_.RunFor(kLook);
-    problems = checker_->Unconverged();
-    for (const auto& actor : devices_) {
-      if (!actor->is_leaving() || actor->device().is_dark()) continue;
-      problems.push_back(actor->device().enrollment_id().value() + " is leaving management");
-    }
-    const bool all_heard = kernel_.Now() >= calm_began_at + kWebhookLateMax;
-    if (problems.empty() && all_heard) {
+    if (kernel_.Now() < calm_began_at + kWebhookLateMax) continue;
+    problem = Unconverged();
+    if (problem.empty()) {
       convergence_ = kernel_.Now() - calm_began_at;
       return;
     }
   }
   if (checker_->violation()) return;
-  const EnrollmentId id(problems.front().substr(0, problems.front().find(' ')));
-  checker_->Report("convergence",
-                   fmt::format("{} or more items not as desired after {} of calm, such as {}",
-                               problems.size(), FormatDuration(kConvergenceMax), problems.front()),
-                   id);
+  checker_->Report(
+      "convergence",
+      fmt::format("not as desired after {} of calm: {}", FormatDuration(kConvergenceMax), problem),
+      EnrollmentId(problem.substr(0, problem.find(' '))));
+}
+
+std::string World::Unconverged() {
+  for (const auto& actor : devices_) {
+    if (!actor->is_leaving() || actor->device().is_dark()) continue;
+    return actor->device().enrollment_id().value() + " is leaving management";
+  }
+  return checker_->Unconverged();
 }
 
 void World::RunQuiet() {
@@ -299,8 +301,8 @@ void World::RunQuiet() {
   if (checker_->violation()) return;
   checker_->CheckFleet();
   checker_->CheckTexts();
-  const std::vector<std::string> problems = checker_->Unconverged();
-  if (!problems.empty()) checker_->Report("convergence", "lost again: " + problems.front());
+  const std::string problem = checker_->Unconverged();
+  if (!problem.empty()) checker_->Report("convergence", "lost again: " + problem);
 }
 
 std::string World::DescribeViolation() {

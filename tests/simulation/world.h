@@ -57,6 +57,7 @@ class World {
   void RunFaults();
   void RunCalm();
   void RunQuiet();
+  std::string Unconverged();
   std::string DescribeViolation();
 
   const Scenario scenario_;

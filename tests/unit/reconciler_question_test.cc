@@ -41,6 +41,25 @@ TEST_CASE("pauses after a failure count by our clock when the MDM server's is ho
   CHECK(change.due_at > kNow);
 }
 
+TEST_CASE("a device that speaks is not pushed for what it is fetching") {
+  const Plan plan =
+      CheckPlan("enrollment seen=-1s pushed=-2h\nintent ProfileList sent -2h", kNoon, "nothing");
+  CHECK(plan.due_at == kNow + std::chrono::seconds(29));
+  CheckPlan("enrollment seen=-30s pushed=-2h\nintent ProfileList sent -5m", kNoon, "push");
+}
+
+TEST_CASE(
+    "a question to a silent device waits for its answer or the next push, a change for any word") {
+  const std::string world = "enrollment seen=-1h pushed=-1m pushes=2\n";
+  for (const std::string rest : {"intent ProfileList sent -1m", "report -8h"}) {
+    const Plan plan = CheckPlan(world + rest, kNoon, rest[0] == 'r' ? "ProfileList" : "nothing");
+    CHECK_FALSE(plan.wants_wake);
+    CHECK(plan.due_at > kNow + std::chrono::minutes(40));
+  }
+  CHECK(CheckPlan(world + "intent InstallProfile wifi A sent -1m\nreport -1h", kNoon, "nothing")
+            .wants_wake);
+}
+
 TEST_CASE("nothing is asked for a change that waits until the changes under way are answered") {
   Settings settings;
   settings.commands_per_session_max = 1;
