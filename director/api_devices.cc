@@ -107,9 +107,9 @@ Result<LiveView> LoadLiveView(Store& store, Upstreams& upstreams, const Settings
   const Status done = store.Read([&](StoreReader& reader) -> Status {
     const Result<EnrollmentId> id = find(reader);
     if (!id) return Fail(id.error());
-    Result<Snapshot> snapshot = LoadDecisionSnapshot(reader, upstreams, *id, now);
+    Result<Snapshot> snapshot = reader.LoadSnapshot(*id);
     if (!snapshot) return Fail(snapshot.error());
-    view.snapshot = std::move(*snapshot);
+    view.snapshot = WithHealth(std::move(*snapshot), upstreams, now);
     return {};
   });
   if (!done) return Fail(done.error());
@@ -215,7 +215,7 @@ HttpServerResponse Api::ReconcileDevice(const HttpServerRequest& request) {
     if (!enrollments) return Fail(enrollments.error());
     enrollments->front().report_wanted_at = now;
     if (Status saved = writer.SaveEnrollments(*enrollments); !saved) return saved;
-    return writer.MarkDue({*id}, now);
+    return writer.MarkDue({{*id, now}});
   });
   if (!done) return ProblemResponse(done.error());
   deps_.notify();
@@ -242,7 +242,7 @@ HttpServerResponse Api::ReleaseDevice(const HttpServerRequest& request) {
     ++enrollment.epoch;
     enrollment.ask_first = true;
     if (Status saved = writer.SaveEnrollments(*enrollments); !saved) return saved;
-    if (Status due = writer.MarkDue({*id}, now); !due) return due;
+    if (Status due = writer.MarkDue({{*id, now}}); !due) return due;
     return writer.AddHappenings({{0, now, *id, "operator", "Released from quarantine."}});
   });
   if (!done) return ProblemResponse(done.error());

@@ -77,10 +77,7 @@ class Recording {
     if (Status done = writer_.SaveReports(reports_, now_); !done) return done;
     if (Status done = writer_.AddHappenings(happenings_); !done) return done;
     if (Status done = writer_.AddDeadLetters(dead_letters_); !done) return done;
-    for (const auto& [id, at] : due_) {
-      if (Status done = writer_.MarkDue({id}, at); !done) return done;
-    }
-    return {};
+    return writer_.MarkDue(due_);
   }
 
  private:

@@ -29,20 +29,17 @@ std::string DescribeCommand(const PlannedCommand& command) {
 
 }  // namespace
 
-Result<Snapshot> LoadDecisionSnapshot(StoreReader& reader, Upstreams& upstreams,
-                                      const EnrollmentId& id, Timestamp now) {
-  Result<Snapshot> snapshot = reader.LoadSnapshot(id);
-  if (!snapshot) return snapshot;
-  const UpstreamName& name = snapshot->enrollment.upstream;
+Snapshot WithHealth(Snapshot snapshot, Upstreams& upstreams, Timestamp now) {
+  const UpstreamName& name = snapshot.enrollment.upstream;
   Upstreams::Member* server = upstreams.Find(name);
   if (server == nullptr) {
-    snapshot->upstream_retry_at = now + kUnknownUpstreamPause;
-    snapshot->upstream_problem = fmt::format("no MDM server named {} is configured", name.value());
+    snapshot.upstream_retry_at = now + kUnknownUpstreamPause;
+    snapshot.upstream_problem = fmt::format("no MDM server named {} is configured", name.value());
     return snapshot;
   }
-  snapshot->upstream_retry_at = server->health.retry_at(now);
-  snapshot->upstream_away_since = server->health.away_since();
-  snapshot->upstream_problem = server->health.problem();
+  snapshot.upstream_retry_at = server->health.retry_at(now);
+  snapshot.upstream_away_since = server->health.away_since();
+  snapshot.upstream_problem = server->health.problem();
   return snapshot;
 }
 
@@ -101,8 +98,8 @@ Result<std::size_t> Runner::StepGuarded() {
 void Runner::WaitForDue() {
   const Timestamp now = clock_.Now();
   Duration wait = kIdleWaitMax;
-  const Status read = store_.Write([&](StoreWriter& writer) -> Status {
-    const Result<std::optional<Timestamp>> next = writer.NextDueAt(now);
+  const Status read = store_.Read([&](StoreReader& reader) -> Status {
+    const Result<std::optional<Timestamp>> next = reader.NextDueAt();
     if (!next) return Fail(next.error());
     if (*next) wait = std::clamp(**next - now, Duration(1), kIdleWaitMax);
     return {};
@@ -140,36 +137,71 @@ Result<std::vector<Claim>> Runner::ClaimSome(Timestamp now) {
   return claims;
 }
 
+Status Runner::LoadInto(const std::vector<EnrollmentId>& ids,
+                        std::map<EnrollmentId, Snapshot>& snapshots) {
+  return store_.Read([&](StoreReader& reader) -> Status {
+    Result<std::vector<Snapshot>> loaded = reader.LoadSnapshots(ids);
+    if (!loaded) return Fail(loaded.error());
+    for (Snapshot& snapshot : *loaded) {
+      const EnrollmentId id = snapshot.enrollment.channel.enrollment_id;
+      snapshots.insert_or_assign(id, std::move(snapshot));
+    }
+    return {};
+  });
+}
+
+/// One that cannot be read does not keep the others from being read.
+std::map<EnrollmentId, Snapshot> Runner::LoadSnapshots(const std::vector<Claim>& claims) {
+  std::map<EnrollmentId, Snapshot> snapshots;
+  std::vector<EnrollmentId> ids;
+  for (const Claim& claim : claims) ids.push_back(claim.enrollment_id);
+  if (LoadInto(ids, snapshots)) return snapshots;
+  for (const EnrollmentId& id : ids) {
+    if (Status read = LoadInto({id}, snapshots); !read) {
+      Log(LogLevel::kError, "enrollment cannot be read; set aside",
+          {{log_key::kEnrollmentId, id.value()}, {log_key::kError, ErrorForLog(read.error())}});
+    }
+  }
+  return snapshots;
+}
+
 std::vector<PlanCommit> Runner::Decide(const std::vector<Claim>& claims, Timestamp now) {
+  std::map<EnrollmentId, Snapshot> snapshots = LoadSnapshots(claims);
   std::vector<PlanCommit> commits;
   std::vector<Claim> set_aside;
   for (const Claim& claim : claims) {
-    try {
-      Result<Snapshot> snapshot = Fail(ErrorKind::kUnavailable, "not read");
-      const Status read = store_.Read([&](StoreReader& reader) -> Status {
-        snapshot = LoadDecisionSnapshot(reader, upstreams_, claim.enrollment_id, now);
-        if (!snapshot) return Fail(snapshot.error());
-        return {};
-      });
-      if (read) {
-        Plan plan = Reconcile(*snapshot, settings_, now);
-        commits.push_back(
-            {claim, std::move(snapshot->items), std::move(plan), snapshot->enrollment.epoch, {}});
-        continue;
-      }
-      Log(LogLevel::kError, "enrollment cannot be read; set aside",
-          {{log_key::kEnrollmentId, claim.enrollment_id.value()},
-           {log_key::kError, ErrorForLog(read.error())}});
-    } catch (const InvariantViolation& violation) {
-      Log(LogLevel::kError, "enrollment breaks an invariant; set aside",
-          {{log_key::kEnrollmentId, claim.enrollment_id.value()},
-           {log_key::kError, violation.what()}});
+    std::optional<PlanCommit> commit;
+    if (auto snapshot = snapshots.extract(claim.enrollment_id)) {
+      commit = DecideOne(claim, std::move(snapshot.mapped()), now);
     }
-    set_aside.push_back(claim);
+    if (commit) {
+      commits.push_back(std::move(*commit));
+    } else {
+      set_aside.push_back(claim);
+    }
   }
-  if (set_aside.empty()) return commits;
+  if (!set_aside.empty()) SetAside(set_aside, now);
+  return commits;
+}
+
+/// Nothing when the decision breaks an invariant.
+std::optional<PlanCommit> Runner::DecideOne(const Claim& claim, Snapshot snapshot,
+                                            Timestamp now) const {
+  try {
+    const Snapshot seen = WithHealth(std::move(snapshot), upstreams_, now);
+    Plan plan = Reconcile(seen, settings_, now);
+    return PlanCommit{claim, seen.items, std::move(plan), seen.enrollment.epoch, {}};
+  } catch (const InvariantViolation& violation) {
+    Log(LogLevel::kError, "enrollment breaks an invariant; set aside",
+        {{log_key::kEnrollmentId, claim.enrollment_id.value()},
+         {log_key::kError, violation.what()}});
+    return std::nullopt;
+  }
+}
+
+void Runner::SetAside(const std::vector<Claim>& claims, Timestamp now) {
   const Status released = store_.Write([&](StoreWriter& writer) -> Status {
-    for (const Claim& claim : set_aside) {
+    for (const Claim& claim : claims) {
       if (Status done = writer.ReleaseClaim(claim, now + kSetAside); !done) return done;
     }
     return {};
@@ -178,21 +210,17 @@ std::vector<PlanCommit> Runner::Decide(const std::vector<Claim>& claims, Timesta
   if (!released)
     Log(LogLevel::kError, "claims stay until their lease ends",
         {{log_key::kError, ErrorForLog(released.error())}});
-  return commits;
 }
 
 Status Runner::Commit(std::vector<PlanCommit>& commits, Timestamp now) {
   std::set<EnrollmentId> outdated;
   const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-    outdated.clear();
+    Result<std::set<EnrollmentId>> stored = writer.CommitPlans(commits, now);
+    if (!stored) return Fail(stored.error());
+    outdated = std::move(*stored);
     std::vector<Happening> happenings;
     for (const PlanCommit& commit : commits) {
-      const Result<bool> stored = writer.CommitPlan(commit, now);
-      if (!stored) return Fail(stored.error());
-      if (!*stored) {
-        outdated.insert(commit.claim.enrollment_id);
-        continue;
-      }
+      if (outdated.contains(commit.claim.enrollment_id)) continue;
       for (const PlannedCommand& command : commit.plan.commands) {
         if (command.payload_identifier.empty()) continue;
         happenings.push_back(

@@ -3,7 +3,9 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -16,8 +18,7 @@
 namespace director {
 
 /// The snapshot as the decision sees it: what is stored, and whether the MDM server answers.
-Result<Snapshot> LoadDecisionSnapshot(StoreReader& reader, Upstreams& upstreams,
-                                      const EnrollmentId& id, Timestamp now);
+Snapshot WithHealth(Snapshot snapshot, Upstreams& upstreams, Timestamp now);
 
 /// Takes due enrollments, decides, journals, sends. `Step` is the whole loop once, on the caller's
 /// thread; `Start` runs it on worker threads.
@@ -53,7 +54,12 @@ class Runner {
   /// Waits until notified, something is due, or at most a second.
   void WaitForDue();
   Result<std::vector<Claim>> ClaimSome(Timestamp now);
+  std::map<EnrollmentId, Snapshot> LoadSnapshots(const std::vector<Claim>& claims);
+  Status LoadInto(const std::vector<EnrollmentId>& ids,
+                  std::map<EnrollmentId, Snapshot>& snapshots);
   std::vector<PlanCommit> Decide(const std::vector<Claim>& claims, Timestamp now);
+  std::optional<PlanCommit> DecideOne(const Claim& claim, Snapshot snapshot, Timestamp now) const;
+  void SetAside(const std::vector<Claim>& claims, Timestamp now);
   Status Commit(std::vector<PlanCommit>& commits, Timestamp now);
   Status Perform(const std::vector<PlanCommit>& commits, std::vector<CommandBatch> batches);
   Status Push(const std::vector<PlanCommit>& commits, const std::vector<DispatchOutcome>& outcomes);

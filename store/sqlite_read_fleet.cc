@@ -7,6 +7,13 @@
 namespace director::sqlite {
 namespace {
 
+constexpr const char* kNextFreeDueAt =
+    "SELECT due_at FROM enrollments INDEXED BY enrollments_due WHERE lease_until IS NULL "
+    "ORDER BY due_at LIMIT 1";
+constexpr const char* kNextLeaseEnd =
+    "SELECT MIN(lease_until) FROM enrollments INDEXED BY enrollments_leased "
+    "WHERE lease_until IS NOT NULL";
+
 constexpr const char* kCountEnrollments =
     "SELECT status, COUNT(*) FROM enrollments GROUP BY status";
 /// Answered from the index items_state alone.
@@ -69,6 +76,19 @@ Status FindOldestWaiting(SqliteDb& db, FleetCounts& counts) {
 }
 
 }  // namespace
+
+Result<std::optional<Timestamp>> NextDueAt(SqliteDb& db) {
+  std::optional<Timestamp> next;
+  for (const char* sql : {kNextFreeDueAt, kNextLeaseEnd}) {
+    SqliteStatement statement = db.Use(sql);
+    if (statement.Next() && !statement.IsNull(0)) {
+      const Timestamp at = FromUnixMs(statement.Int(0));
+      next = next ? std::min(*next, at) : at;
+    }
+    if (Status done = statement.Finish(); !done) return Fail(done.error());
+  }
+  return next;
+}
 
 Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now) {
   FleetCounts counts;

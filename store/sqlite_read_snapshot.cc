@@ -1,9 +1,15 @@
+#include <algorithm>
+#include <iterator>
+#include <map>
+
 #include "store/report_json.h"
 #include "store/sqlite_reader.h"
 #include "store/sqlite_row.h"
 
 namespace director::sqlite {
 namespace {
+
+using Assignments = std::vector<DesiredAssignment>;
 
 constexpr std::string_view kProfileListKind = "ProfileList";
 
@@ -32,16 +38,15 @@ constexpr const char* kSelectLiveIntents =
 constexpr const char* kSelectDeviceNames =
     "SELECT udid, serial_number FROM enrollments WHERE enrollment_id = ?";
 
-constexpr const char* kSelectAssignments =
+constexpr const char* kSelectShared =
     "SELECT assignment_id, payload_identifier, presence, COALESCE(payload_uuid, ''), target_kind, "
     "target, adopt, source, assigned_at "
-    "FROM assignments WHERE channel = ?1 AND target_kind = 'all' "
-    "UNION ALL "
+    "FROM assignments WHERE channel = ? AND target_kind = 'all' ORDER BY assignment_id";
+constexpr const char* kSelectNamed =
     "SELECT assignment_id, payload_identifier, presence, COALESCE(payload_uuid, ''), target_kind, "
     "target, adopt, source, assigned_at "
-    "FROM assignments WHERE channel = ?1 AND target_kind = 'device' "
-    "AND target COLLATE NOCASE IN (?2, ?3, ?4, ?5, ?6, ?7) "
-    "ORDER BY assignment_id";
+    "FROM assignments WHERE channel = ? AND target_kind = 'device' "
+    "AND target COLLATE NOCASE IN (?, ?, ?, ?, ?, ?) ORDER BY assignment_id";
 
 constexpr const char* kSelectKnownUuids =
     "SELECT payload_uuid FROM revisions WHERE payload_identifier = ? ORDER BY payload_uuid";
@@ -153,22 +158,8 @@ Status AddKnownUuids(SqliteDb& db, DesiredAssignment& assignment) {
   return statement.Finish();
 }
 
-Result<std::vector<DesiredAssignment>> LoadDesired(SqliteDb& db, const Enrollment& enrollment) {
-  const auto device = DeviceNames(db, enrollment);
-  if (!device) return Fail(device.error());
-  const Channel& channel = enrollment.channel;
-  SqliteStatement statement = db.Use(kSelectAssignments);
-  // Names that are not known are empty, and no assignment aims at an empty name.
-  statement
-      .Bind(AssignmentChannelName(IsUserChannel(channel.type) ? AssignmentChannel::kUser
-                                                              : AssignmentChannel::kDevice))
-      .Bind(channel.enrollment_id)
-      .Bind(channel.device_id)
-      .Bind(channel.udid)
-      .Bind(enrollment.serial_number)
-      .Bind(device->first)
-      .Bind(device->second);
-  std::vector<DesiredAssignment> assignments;
+Result<Assignments> ReadAssignments(SqliteDb& db, SqliteStatement& statement) {
+  Assignments assignments;
   while (statement.Next()) {
     SqliteRow row(statement, "assignments");
     DesiredAssignment assignment = ReadAssignment(row);
@@ -182,6 +173,52 @@ Result<std::vector<DesiredAssignment>> LoadDesired(SqliteDb& db, const Enrollmen
   if (Status done = statement.Finish(); !done) return Fail(done.error());
   return assignments;
 }
+
+/// The assignments of several enrollments; those for all are read once.
+class DesiredReader {
+ public:
+  explicit DesiredReader(SqliteDb& db) : db_(db) {}
+
+  Result<Assignments> Load(const Enrollment& enrollment) {
+    const auto channel = IsUserChannel(enrollment.channel.type) ? AssignmentChannel::kUser
+                                                                : AssignmentChannel::kDevice;
+    if (Status done = LoadShared(channel); !done) return Fail(done.error());
+    const auto device = DeviceNames(db_, enrollment);
+    if (!device) return Fail(device.error());
+    SqliteStatement statement = db_.Use(kSelectNamed);
+    // Names that are not known are empty, and no assignment aims at an empty name.
+    statement.Bind(AssignmentChannelName(channel))
+        .Bind(enrollment.channel.enrollment_id)
+        .Bind(enrollment.channel.device_id)
+        .Bind(enrollment.channel.udid)
+        .Bind(enrollment.serial_number)
+        .Bind(device->first)
+        .Bind(device->second);
+    Result<Assignments> named = ReadAssignments(db_, statement);
+    if (!named) return named;
+    Assignments all = shared_.at(channel);
+    const auto middle = all.insert(all.end(), std::make_move_iterator(named->begin()),
+                                   std::make_move_iterator(named->end()));
+    std::inplace_merge(all.begin(), middle, all.end(), [](const auto& a, const auto& b) {
+      return a.assignment_id < b.assignment_id;
+    });
+    return all;
+  }
+
+ private:
+  Status LoadShared(AssignmentChannel channel) {
+    if (shared_.contains(channel)) return {};
+    SqliteStatement statement = db_.Use(kSelectShared);
+    statement.Bind(AssignmentChannelName(channel));
+    Result<Assignments> shared = ReadAssignments(db_, statement);
+    if (!shared) return Fail(shared.error());
+    shared_.emplace(channel, std::move(*shared));
+    return {};
+  }
+
+  SqliteDb& db_;
+  std::map<AssignmentChannel, Assignments> shared_;
+};
 
 }  // namespace
 
@@ -230,25 +267,29 @@ Result<std::vector<ItemRecord>> LoadItems(SqliteDb& db, const EnrollmentId& id) 
   return items;
 }
 
-Result<Snapshot> LoadSnapshot(SqliteDb& db, const EnrollmentId& id) {
-  Result<std::optional<Enrollment>> enrollment = LoadEnrollment(db, id);
-  if (!enrollment) return Fail(enrollment.error());
-  if (!*enrollment) return Fail(ErrorKind::kNotFound, "no such enrollment");
-  auto assignments = LoadDesired(db, **enrollment);
-  if (!assignments) return Fail(assignments.error());
-  auto report = LoadReport(db, id);
-  if (!report) return Fail(report.error());
-  auto items = LoadItems(db, id);
-  if (!items) return Fail(items.error());
-  auto intents = LoadLiveIntents(db, id);
-  if (!intents) return Fail(intents.error());
-  Snapshot snapshot;
-  snapshot.enrollment = std::move(**enrollment);
-  snapshot.assignments = std::move(*assignments);
-  snapshot.profile_list = std::move(*report);
-  snapshot.items = std::move(*items);
-  snapshot.intents = std::move(*intents);
-  return snapshot;
+Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<EnrollmentId>& ids) {
+  std::vector<Snapshot> snapshots;
+  DesiredReader desired(db);
+  for (const EnrollmentId& id : ids) {
+    Result<std::optional<Enrollment>> enrollment = LoadEnrollment(db, id);
+    if (!enrollment) return Fail(enrollment.error());
+    if (!*enrollment) continue;
+    auto assignments = desired.Load(**enrollment);
+    if (!assignments) return Fail(assignments.error());
+    auto report = LoadReport(db, id);
+    if (!report) return Fail(report.error());
+    auto items = LoadItems(db, id);
+    if (!items) return Fail(items.error());
+    auto intents = LoadLiveIntents(db, id);
+    if (!intents) return Fail(intents.error());
+    Snapshot& snapshot = snapshots.emplace_back();
+    snapshot.enrollment = std::move(**enrollment);
+    snapshot.assignments = std::move(*assignments);
+    snapshot.profile_list = std::move(*report);
+    snapshot.items = std::move(*items);
+    snapshot.intents = std::move(*intents);
+  }
+  return snapshots;
 }
 
 }  // namespace director::sqlite

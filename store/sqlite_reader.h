@@ -26,8 +26,9 @@ Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
 Result<std::vector<Intent>> LoadLiveIntents(SqliteDb& db, const EnrollmentId& id);
 /// By identifier.
 Result<std::vector<ItemRecord>> LoadItems(SqliteDb& db, const EnrollmentId& id);
-Result<Snapshot> LoadSnapshot(SqliteDb& db, const EnrollmentId& id);
+Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<EnrollmentId>& ids);
 
+Result<std::optional<Timestamp>> NextDueAt(SqliteDb& db);
 Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now);
 
 Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid);
@@ -56,8 +57,8 @@ class SqliteReaderOf : public Port {
       const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) final {
     return sqlite::LoadIntents(db_, keys);
   }
-  Result<Snapshot> LoadSnapshot(const EnrollmentId& id) final {
-    return sqlite::LoadSnapshot(db_, id);
+  Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) final {
+    return sqlite::LoadSnapshots(db_, ids);
   }
   Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) final {
     return sqlite::FindEnrollments(db_, name);
@@ -66,6 +67,7 @@ class SqliteReaderOf : public Port {
                                                      const PageRequest& page) final {
     return sqlite::ListEnrollments(db_, filter, page);
   }
+  Result<std::optional<Timestamp>> NextDueAt() final { return sqlite::NextDueAt(db_); }
   Result<FleetCounts> CountFleet(Timestamp now) final { return sqlite::CountFleet(db_, now); }
   Result<Revision> LoadRevision(const PayloadUuid& payload_uuid) final {
     return sqlite::LoadRevision(db_, payload_uuid);

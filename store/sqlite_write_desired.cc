@@ -92,7 +92,9 @@ Status SqliteWriter::MarkConcernedDue(AssignmentChannel channel, const std::stri
   if (!target.empty()) {
     const Result<std::vector<EnrollmentId>> named = FindEnrollments(target);
     if (!named) return Fail(named.error());
-    return MarkDue(*named, now);
+    std::map<EnrollmentId, Timestamp> due_at;
+    for (const EnrollmentId& id : *named) due_at.emplace(id, now);
+    return MarkDue(due_at);
   }
   return db().Use(kMarkChannelsDue).Bind(now).BindFlag(channel == AssignmentChannel::kUser).Run();
 }
@@ -101,7 +103,7 @@ Status SqliteWriter::RetryItem(const EnrollmentId& id, const PayloadIdentifier& 
                                Timestamp now) {
   if (Status done = db().Use(kUnparkItem).Bind(id).Bind(identifier).Run(); !done) return done;
   if (db().changes() == 0) return Fail(ErrorKind::kNotFound, "no such item on this enrollment");
-  return MarkDue({id}, now);
+  return MarkDue({{id, now}});
 }
 
 }  // namespace director

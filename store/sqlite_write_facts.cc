@@ -217,8 +217,8 @@ Status SqliteWriter::SaveReport(const EnrollmentId& id, const ProfileListReport&
   return db().Use(kUpsertReportBody).Bind(id).Bind(kProfileListKind).Bind(body).Run();
 }
 
-Status SqliteWriter::MarkDue(const std::vector<EnrollmentId>& ids, Timestamp at) {
-  for (const EnrollmentId& id : ids) {
+Status SqliteWriter::MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) {
+  for (const auto& [id, at] : due_at) {
     if (Status done = db().Use(kMarkDue).Bind(id).Bind(at).Run(); !done) return done;
   }
   return {};

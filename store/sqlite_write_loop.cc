@@ -6,17 +6,16 @@
 namespace director {
 namespace {
 
+constexpr const char* kSelectExpired =
+    "SELECT enrollment_id, upstream, version FROM enrollments INDEXED BY enrollments_leased "
+    "WHERE lease_until <= ? ORDER BY due_at, enrollment_id LIMIT ?";
 constexpr const char* kSelectDue =
     "SELECT enrollment_id, upstream, version FROM enrollments INDEXED BY enrollments_due "
-    "WHERE due_at <= ?1 AND (lease_until IS NULL OR lease_until <= ?1) "
-    "ORDER BY due_at, enrollment_id LIMIT ?2";
+    "WHERE due_at <= ? AND lease_until IS NULL ORDER BY due_at, enrollment_id LIMIT ?";
+constexpr const char* kDoubtIntents =
+    "UPDATE intents INDEXED BY intents_open SET state = 'unknown' "
+    "WHERE enrollment_id = ? AND closed_at IS NULL AND state = 'journaled'";
 constexpr const char* kLease = "UPDATE enrollments SET lease_until = ?2 WHERE enrollment_id = ?1";
-
-constexpr const char* kNextFreeDueAt =
-    "SELECT due_at FROM enrollments WHERE lease_until IS NULL OR lease_until <= ? "
-    "ORDER BY due_at LIMIT 1";
-constexpr const char* kNextLeasedDueAt =
-    "SELECT MIN(MAX(due_at, lease_until)) FROM enrollments WHERE lease_until > ?";
 
 constexpr const char* kSelectClaim =
     "SELECT 1 FROM enrollments WHERE enrollment_id = ? AND version = ? AND lease_until = ?";
@@ -131,14 +130,19 @@ Result<bool> Holds(SqliteDb& db, const Claim& claim) {
 Result<std::vector<Claim>> SqliteWriter::ClaimDue(Timestamp now, Timestamp lease_until,
                                                   std::size_t limit) {
   std::vector<Claim> claims;
-  {
-    SqliteStatement due = db().Use(kSelectDue);
-    due.Bind(now).Bind(limit);
+  for (const char* sql : {kSelectExpired, kSelectDue}) {
+    SqliteStatement due = db().Use(sql);
+    due.Bind(now).Bind(limit - claims.size());
     while (due.Next()) {
       claims.push_back({EnrollmentId(std::string(due.Text(0))),
                         UpstreamName(std::string(due.Text(1))), due.Int(2), lease_until});
     }
     if (Status done = due.Finish(); !done) return Fail(done.error());
+    if (sql != kSelectExpired) continue;
+    for (const Claim& expired : claims) {
+      Status done = db().Use(kDoubtIntents).Bind(expired.enrollment_id).Run();
+      if (!done) return Fail(done.error());
+    }
   }
   for (const Claim& claim : claims) {
     Status done = db().Use(kLease).Bind(claim.enrollment_id).Bind(lease_until).Run();
@@ -147,18 +151,15 @@ Result<std::vector<Claim>> SqliteWriter::ClaimDue(Timestamp now, Timestamp lease
   return claims;
 }
 
-Result<std::optional<Timestamp>> SqliteWriter::NextDueAt(Timestamp now) {
-  std::optional<Timestamp> next;
-  for (const char* sql : {kNextFreeDueAt, kNextLeasedDueAt}) {
-    SqliteStatement statement = db().Use(sql);
-    statement.Bind(now);
-    if (statement.Next() && !statement.IsNull(0)) {
-      const Timestamp at = FromUnixMs(statement.Int(0));
-      next = next ? std::min(*next, at) : at;
-    }
-    if (Status done = statement.Finish(); !done) return Fail(done.error());
+Result<std::set<EnrollmentId>> SqliteWriter::CommitPlans(const std::vector<PlanCommit>& commits,
+                                                         Timestamp now) {
+  std::set<EnrollmentId> outdated;
+  for (const PlanCommit& commit : commits) {
+    const Result<bool> stored = CommitPlan(commit, now);
+    if (!stored) return Fail(stored.error());
+    if (!*stored) outdated.insert(commit.claim.enrollment_id);
   }
-  return next;
+  return outdated;
 }
 
 Result<bool> SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp now) {
@@ -273,7 +274,7 @@ Status SqliteWriter::RecordDispatch(const std::vector<DispatchOutcome>& outcomes
                       .Run();
     if (!done) return done;
     if (outcome.state == IntentState::kSent) continue;
-    if (Status due = MarkDue({outcome.enrollment_id}, now); !due) return due;
+    if (Status due = MarkDue({{outcome.enrollment_id, now}}); !due) return due;
   }
   return {};
 }

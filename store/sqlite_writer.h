@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,15 +22,15 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) override;
   Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
                      Timestamp now) override;
-  Status MarkDue(const std::vector<EnrollmentId>& ids, Timestamp at) override;
+  Status MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) override;
   Status AddHappenings(const std::vector<Happening>& happenings) override;
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
 
   // sqlite_write_loop.cc
   Result<std::vector<Claim>> ClaimDue(Timestamp now, Timestamp lease_until,
                                       std::size_t limit) override;
-  Result<std::optional<Timestamp>> NextDueAt(Timestamp now) override;
-  Result<bool> CommitPlan(const PlanCommit& commit, Timestamp now) override;
+  Result<std::set<EnrollmentId>> CommitPlans(const std::vector<PlanCommit>& commits,
+                                             Timestamp now) override;
   Status EndClaims(const std::vector<Claim>& claims) override;
   Status ReleaseClaim(const Claim& claim, Timestamp due_at) override;
   Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
@@ -51,6 +53,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status InsertEnrollment(const Enrollment& enrollment);
   Status SaveReport(const EnrollmentId& id, const ProfileListReport& report, Timestamp now);
 
+  Result<bool> CommitPlan(const PlanCommit& commit, Timestamp now);
   Status StoreItems(const PlanCommit& commit);
   Status CloseIntents(const PlanCommit& commit, Timestamp now);
   Status JournalIntents(const PlanCommit& commit, Timestamp now);

@@ -19,4 +19,11 @@ Result<AssignmentChannel> ParseAssignmentChannel(std::string_view name) {
   return Fail(ErrorKind::kInvalid, "must be one of: device, user");
 }
 
+Result<Snapshot> StoreReader::LoadSnapshot(const EnrollmentId& id) {
+  Result<std::vector<Snapshot>> snapshots = LoadSnapshots({id});
+  if (!snapshots) return Fail(snapshots.error());
+  if (snapshots->empty()) return Fail(ErrorKind::kNotFound, "no such enrollment");
+  return std::move(snapshots->front());
+}
+
 }  // namespace director

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -161,11 +162,17 @@ class StoreReader {
   /// Returns the known ones among `keys` with their enrollment, final ones included.
   virtual Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
       const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) = 0;
-  /// Everything that `Reconcile` needs but the upstream's health. kNotFound for an unknown id.
+  /// Everything that `Reconcile` needs but the upstream's health, of the known ones among `ids`, in
+  /// any order. kCorrupt when one of them cannot be read.
   /// An assignment matches when its channel fits and it is for all or its target is the UDID,
   /// serial number (of this enrollment or of the device channel it belongs to) or enrollment id (of
   /// either), letter case aside.
-  virtual Result<Snapshot> LoadSnapshot(const EnrollmentId& id) = 0;
+  virtual Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) = 0;
+  /// kNotFound for an unknown id.
+  Result<Snapshot> LoadSnapshot(const EnrollmentId& id);
+  /// When `ClaimDue` finds something, if nothing happens before: the earliest due time of those
+  /// that nobody holds or the earliest end of a lease. Empty when there is no enrollment.
+  virtual Result<std::optional<Timestamp>> NextDueAt() = 0;
   /// Enrollment ids for what a person calls a device: enrollment id, UDID or serial number, letter
   /// case aside. Device channel first.
   virtual Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) = 0;
@@ -210,25 +217,25 @@ class StoreWriter : public StoreReader {
   /// rewrite of the body.
   virtual Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
                              Timestamp now) = 0;
-  /// Makes enrollments due at `at` at the latest, and lets plans that were made before fail their
-  /// commit.
-  virtual Status MarkDue(const std::vector<EnrollmentId>& ids, Timestamp at) = 0;
+  /// Makes each enrollment due at its time at the latest, and lets plans that were made before fail
+  /// their commit.
+  virtual Status MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) = 0;
   virtual Status AddHappenings(const std::vector<Happening>& happenings) = 0;
   virtual Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) = 0;
 
   // The loop.
-  /// Takes up to `limit` enrollments whose due time has come and that no living lease holds, oldest
-  /// first, until `lease_until`.
+  /// Takes up to `limit` enrollments until `lease_until`, oldest due time first: those whose lease
+  /// ran out, and those that nobody holds and whose due time has come. Who held one is taken for
+  /// dead: of the commands that it journaled nobody knows whether they went out (kUnknown).
   virtual Result<std::vector<Claim>> ClaimDue(Timestamp now, Timestamp lease_until,
                                               std::size_t limit) = 0;
-  /// The earliest due time of all, leases respected; empty when there is no enrollment.
-  virtual Result<std::optional<Timestamp>> NextDueAt(Timestamp now) = 0;
-  /// Stores a plan and journals its commands as kJournaled, counts the push, sets the next due
-  /// time. The claim of a plan without commands ends; with commands it goes on until `EndClaims`,
-  /// so that nobody else sends to the enrollment meanwhile. False, with nothing stored, the claim
-  /// ended and the enrollment due again, when something changed since the claim or another worker
-  /// has taken it: decide again.
-  virtual Result<bool> CommitPlan(const PlanCommit& commit, Timestamp now) = 0;
+  /// Stores plans, of different enrollments, and journals their commands as kJournaled, counts the
+  /// pushes, sets the next due times. The claim of a plan without commands ends; with commands it
+  /// goes on until `EndClaims`, so that nobody else sends to the enrollment meanwhile. Returns
+  /// those that something changed for since the claim, or that another worker has taken: nothing of
+  /// their plans is stored, their claims have ended and they are due again.
+  virtual Result<std::set<EnrollmentId>> CommitPlans(const std::vector<PlanCommit>& commits,
+                                                     Timestamp now) = 0;
   /// Ends claims after their commands are sent; one that another worker has taken stays its own.
   /// When something changed meanwhile, the enrollment is due as that said.
   virtual Status EndClaims(const std::vector<Claim>& claims) = 0;

@@ -251,7 +251,7 @@ TEST_CASE("a write that ends in an error leaves no trace") {
   REQUIRE_FALSE(done);
   CHECK(done.error().kind == ErrorKind::kConflict);
   CHECK(done.error().message == "changed my mind");
-  CHECK_FALSE(store.NextDueAt(At(0)));
+  CHECK_FALSE(store.NextDueAt());
 }
 
 TEST_CASE("a write that throws leaves no trace and frees the store") {
@@ -261,7 +261,7 @@ TEST_CASE("a write that throws leaves no trace and frees the store") {
     throw std::logic_error("broken");
   };
   CHECK_THROWS_AS(store.store().Write(throwing), std::logic_error);
-  CHECK_FALSE(store.NextDueAt(At(0)));
+  CHECK_FALSE(store.NextDueAt());
 }
 
 TEST_CASE("a write that goes on after a refused value is not committed in part") {
@@ -273,7 +273,7 @@ TEST_CASE("a write that goes on after a refused value is not committed in part")
     return {};
   });
   CHECK_FALSE(done);
-  CHECK_FALSE(store.NextDueAt(At(0)));
+  CHECK_FALSE(store.NextDueAt());
 }
 
 TEST_CASE("intents and reports of an unknown enrollment are refused") {

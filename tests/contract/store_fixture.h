@@ -58,7 +58,7 @@ class TestStore {
     });
   }
   void MarkDue(const std::string& id, Timestamp at) {
-    Write([&](StoreWriter& writer) { return writer.MarkDue({EnrollmentId(id)}, at); });
+    Write([&](StoreWriter& writer) { return writer.MarkDue({{EnrollmentId(id), at}}); });
   }
 
   /// Reads one value and fails the test when it cannot be read.
@@ -103,22 +103,15 @@ class TestStore {
   bool CommitPlan(const PlanCommit& commit, Timestamp now) {
     bool stored = false;
     Write([&](StoreWriter& writer) -> Status {
-      const Result<bool> result = writer.CommitPlan(commit, now);
-      if (!result) return Fail(result.error());
-      stored = *result;
+      const auto outdated = writer.CommitPlans({commit}, now);
+      if (!outdated) return Fail(outdated.error());
+      stored = outdated->empty();
       return {};
     });
     return stored;
   }
-  std::optional<Timestamp> NextDueAt(Timestamp now) {
-    std::optional<Timestamp> next;
-    Write([&](StoreWriter& writer) -> Status {
-      const auto result = writer.NextDueAt(now);
-      if (!result) return Fail(result.error());
-      next = *result;
-      return {};
-    });
-    return next;
+  std::optional<Timestamp> NextDueAt() {
+    return Get<std::optional<Timestamp>>([](StoreReader& reader) { return reader.NextDueAt(); });
   }
   /// The intent as journaled, closed ones included; fails the test when there is none.
   Intent LoadIntent(const std::string& id, const std::string& command_uuid) {

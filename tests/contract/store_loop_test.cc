@@ -27,14 +27,16 @@ void End(TestStore& store, const Claim& claim) {
   store.Write([&](StoreWriter& writer) { return writer.EndClaims({claim}); });
 }
 
-/// Enrollment A with one journaled command CMD-1 and its claim ended.
-void JournalOne(TestStore& store) {
+/// Enrollment A with one journaled command CMD-1, still claimed.
+Claim JournalClaimed(TestStore& store) {
   store.Save(MakeDevice("A"));
   PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
   AddCommand(commit, Install(), "CMD-1");
   REQUIRE(store.CommitPlan(commit, At(1)));
-  End(store, commit.claim);
+  return commit.claim;
 }
+
+void JournalOne(TestStore& store) { End(store, JournalClaimed(store)); }
 
 void Dispatch(TestStore& store, IntentState state, const std::string& error, Timestamp now) {
   store.Write([&](StoreWriter& writer) {
@@ -71,18 +73,38 @@ TEST_CASE("a claim whose lease ran out is taken by another, and the first cannot
   CHECK_FALSE(store.CommitPlan(MakeCommit(slow[0], At(800)), At(62)));
 }
 
+TEST_CASE(
+    "what a dead worker held is due when its lease ends, its journaled commands are in doubt") {
+  TestStore store(FOR_EVERY_STORE());
+  const Timestamp lease_end = JournalClaimed(store).lease_until;
+  const Timestamp soon = lease_end - std::chrono::seconds(1);
+  const Timestamp later = lease_end + std::chrono::seconds(60);
+  store.Save(MakeDevice("B"));
+  store.Save("B", MakeIntent("OTHER"));
+  CHECK(store.NextDueAt() == At(0));
+  CHECK(IdsOf(store.ClaimDue(At(2), later)) == Ids{"B"});
+  CHECK(store.NextDueAt() == lease_end);
+  CHECK(store.ClaimDue(soon, later).empty());
+  const auto taken = store.ClaimDue(lease_end, later);
+  REQUIRE(IdsOf(taken) == Ids{"A"});
+  CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kUnknown);
+  CHECK(store.LoadIntent("B", "OTHER").state == IntentState::kJournaled);
+  Dispatch(store, IntentState::kSent, "", lease_end);  // it was not dead
+  CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kSent);
+  CHECK(store.CommitPlan(MakeCommit(taken[0], later), lease_end));
+}
+
 TEST_CASE("the next due time respects leases") {
   TestStore store(FOR_EVERY_STORE());
-  CHECK_FALSE(store.NextDueAt(At(0)));
+  CHECK_FALSE(store.NextDueAt());
   store.Save(MakeDevice("A"));
-  CHECK(store.NextDueAt(At(5)) == At(0));
+  CHECK(store.NextDueAt() == At(0));
   store.ClaimDue(At(5), At(60));
-  CHECK(store.NextDueAt(At(6)) == At(60));
-  CHECK(store.NextDueAt(At(61)) == At(0));
+  CHECK(store.NextDueAt() == At(60));
   Enrollment other = MakeDevice("B");
   other.last_seen_at = At(30);
   store.Save(other);
-  CHECK(store.NextDueAt(At(6)) == At(30));
+  CHECK(store.NextDueAt() == At(30));
 }
 
 TEST_CASE("marking due only ever brings the time forward") {
@@ -270,8 +292,8 @@ TEST_CASE("a plan needs one CommandUUID for each command, never one that is in u
   SECTION("an empty one") { AddCommand(commit, Install(), ""); }
   commit.plan.items = {MakeItem("com.example.wifi")};
   const Status done = store.store().Write([&](StoreWriter& writer) -> Status {
-    const auto stored = writer.CommitPlan(commit, At(501));
-    if (!stored) return Fail(stored.error());
+    const auto outdated = writer.CommitPlans({commit}, At(501));
+    if (!outdated) return Fail(outdated.error());
     return {};
   });
   REQUIRE_FALSE(done);

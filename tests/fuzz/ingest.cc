@@ -75,9 +75,11 @@ std::string Envelope(std::string_view raw) {
 /// Every enrollment can be loaded and decided about, and the decision comes to rest.
 void CheckDecision(fuzz::World& world, const EnrollmentId& id) {
   const Status done = world.store().Read([&](StoreReader& reader) -> Status {
-    const auto snapshot = LoadDecisionSnapshot(reader, world.upstreams(), id, world.clock().Now());
-    if (!snapshot) return Fail(snapshot.error());
-    const Plan plan = Reconcile(*snapshot, world.config().settings, world.clock().Now());
+    Result<Snapshot> stored = reader.LoadSnapshot(id);
+    if (!stored) return Fail(stored.error());
+    const Timestamp now = world.clock().Now();
+    const Snapshot snapshot = WithHealth(std::move(*stored), world.upstreams(), now);
+    const Plan plan = Reconcile(snapshot, world.config().settings, now);
     for (const ItemRecord& item : plan.items) INVARIANT(!item.reason.empty());
     for (const PlannedCommand& command : plan.commands) INVARIANT(!command.reason.empty());
     return {};

@@ -326,8 +326,8 @@ void DirectorProcess::StepOnce() {
   }
   if (*claimed > 0) kernel_.Trace(fmt::format("step: {} decided", *claimed));
   std::optional<Timestamp> next;
-  const Status read = database_.Write([&](StoreWriter& writer) -> Status {
-    auto found = writer.NextDueAt(clock_.Now());
+  const Status read = database_.Read([&](StoreReader& reader) -> Status {
+    auto found = reader.NextDueAt();
     if (!found) return Fail(found.error());
     next = *found;
     return {};

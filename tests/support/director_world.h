@@ -166,13 +166,7 @@ class World {
     while (clock.Now() <= end) {
       Settle();
       if (WakePushed()) continue;
-      std::optional<Timestamp> next;
-      WriteTo(*store, [&](StoreWriter& writer) -> Status {
-        const auto found = writer.NextDueAt(clock.Now());
-        if (!found) return Fail(found.error());
-        next = *found;
-        return {};
-      });
+      const auto next = ReadFrom(*store, [](StoreReader& reader) { return reader.NextDueAt(); });
       if (!next || *next > end) break;
       clock.Set(std::max(*next, clock.Now() + Duration(1)));
     }

@@ -190,11 +190,13 @@ TEST_CASE("four workers never have two requests under way that name one enrollme
   std::atomic<bool> stop{false};
   std::thread restless([&] {
     for (int round = 0; !stop; ++round) {
-      std::vector<EnrollmentId> ids;
-      for (int i = round % 3; i < kDevices; i += 3) ids.emplace_back("D" + std::to_string(i));
       world.clock.Advance(std::chrono::seconds(1));
-      const Status done = world.store->Write(
-          [&](StoreWriter& writer) { return writer.MarkDue(ids, world.clock.Now()); });
+      std::map<EnrollmentId, Timestamp> due_at;
+      for (int i = round % 3; i < kDevices; i += 3) {
+        due_at.emplace("D" + std::to_string(i), world.clock.Now());
+      }
+      const Status done =
+          world.store->Write([&](StoreWriter& writer) { return writer.MarkDue(due_at); });
       if (!done) stop = true;
       world.runner.Notify();
       world.server->AwaitRequest();
@@ -326,12 +328,15 @@ class OneCorrupt final : public Store {
     return inner_->Write(body);
   }
   Status Read(const std::function<Status(StoreReader&)>& body) override {
-    // The loop reads one enrollment a call, in the order of the claims: the first one is the bad
-    // one.
-    if (std::exchange(is_next_, false)) return Fail(ErrorKind::kCorrupt, "a row cannot be read");
+    // The loop reads all, and when that fails each alone, in the order of the claims: the first one
+    // is the bad one.
+    if (bad_reads_ > 0) {
+      --bad_reads_;
+      return Fail(ErrorKind::kCorrupt, "a row cannot be read");
+    }
     return inner_->Read(body);
   }
-  bool is_next_ = false;
+  int bad_reads_ = 0;
 
  private:
   std::unique_ptr<Store> inner_ = OpenStore();
@@ -346,7 +351,7 @@ TEST_CASE("an enrollment that cannot be read is set aside for an hour and the ot
   Executor executor(store, world.upstreams, payloads, world.clock, world.random);
   Runner runner(store, world.upstreams, executor, world.clock, Settings());
   world.AddDevices(5);
-  store.is_next_ = true;
+  store.bad_reads_ = 2;
   const Result<std::size_t> claimed = runner.Step();
   REQUIRE(claimed);
   CHECK(*claimed == 5);

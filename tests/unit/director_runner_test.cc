@@ -259,11 +259,9 @@ TEST_CASE("a crash between journal and sending loses nothing and repeats nothing
   }
   world.executor->MakeBatches(commits);
   director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
-    for (const PlanCommit& commit : commits) {
-      const Result<bool> stored = writer.CommitPlan(commit, now);
-      if (!stored) return Fail(stored.error());
-      CHECK(*stored);
-    }
+    const auto outdated = writer.CommitPlans(commits, now);
+    if (!outdated) return Fail(outdated.error());
+    CHECK(outdated->empty());
     return {};
   });
   world.Restart();
@@ -331,7 +329,7 @@ TEST_CASE("a plan that something overtook is made again") {
     auto claimed = writer.ClaimDue(now, now + seconds(1), 100);
     if (!claimed) return Fail(claimed.error());
     claims = std::move(*claimed);
-    return writer.MarkDue({world.id(0)}, now);
+    return writer.MarkDue({{world.id(0), now}});
   });
   REQUIRE(claims.size() == 1);
   world.clock.Advance(seconds(2));

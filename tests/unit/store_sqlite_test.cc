@@ -588,9 +588,9 @@ TEST_CASE("an unchanged plan writes the enrollment's row alone") {
       if (!snapshot) return Fail(snapshot.error());
       commit.items_before = snapshot->items;
       commit.plan.items = {MakeItem("a"), MakeItem("b")};
-      const auto stored = writer.CommitPlan(commit, now);
-      if (!stored) return Fail(stored.error());
-      CHECK(*stored);
+      const auto outdated = writer.CommitPlans({commit}, now);
+      if (!outdated) return Fail(outdated.error());
+      CHECK(outdated->empty());
       return {};
     }));
   };
