@@ -32,7 +32,6 @@ struct Delivery {
     const Timestamp seen_at = enrollment().last_seen_at;
     return seen_at + settings.awake_window > now && !IsAhead(seen_at, now);
   }
-
   bool silent_since(Timestamp at) const { return !awake() && enrollment().last_seen_at < at; }
 
   const Intent* Find(std::string_view request_type) const {
