@@ -8,13 +8,13 @@ function(director_module name)
   target_link_libraries(director_${name} PUBLIC ${ARG_LIBRARIES} PRIVATE ${ARG_PRIVATE})
 endfunction()
 
-# director_embed_migrations(TARGET FOLDER): compiles FOLDER/NNNN_name.sql into TARGET, so that the
-# binary carries its schema. Declared in store/migrations.h.
-function(director_embed_migrations target folder)
+# director_embed_migrations(TARGET FUNCTION FOLDER): compiles FOLDER/NNNN_name.sql into TARGET, so that
+# the binary carries its schema. Declared in store/migrations.h.
+function(director_embed_migrations target function folder)
   file(GLOB files CONFIGURE_DEPENDS ${folder}/*.sql)
   list(SORT files)
-  set(out ${CMAKE_BINARY_DIR}/generated/migrations_sqlite.cc)
-  set(body "#include \"store/migrations.h\"\n\nnamespace director {\n\nconst std::vector<Migration>& SqliteMigrations() {\n  static const std::vector<Migration> migrations = {\n")
+  set(out ${CMAKE_BINARY_DIR}/generated/${function}.cc)
+  set(body "#include \"store/migrations.h\"\n\nnamespace director {\n\nconst std::vector<Migration>& ${function}() {\n  static const std::vector<Migration> migrations = {\n")
   foreach(file ${files})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
     get_filename_component(stem ${file} NAME_WE)

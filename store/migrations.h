@@ -12,7 +12,9 @@ struct Migration {
   std::string sql;
 };
 
-/// The steps for SQLite in order, compiled in from migrations/sqlite.
+/// The steps in order, compiled in from migrations/sqlite and migrations/postgresql. Both have the
+/// same numbers for the same change.
 const std::vector<Migration>& SqliteMigrations();
+const std::vector<Migration>& PostgresMigrations();
 
 }  // namespace director

@@ -1,7 +1,5 @@
-#include <charconv>
-#include <limits>
-
-#include "store/report_json.h"
+#include "store/page.h"
+#include "store/row_readers.h"
 #include "store/sqlite_reader.h"
 #include "store/sqlite_row.h"
 
@@ -38,58 +36,6 @@ constexpr const char* kListDeadLetters =
     "SELECT dead_letter_id, received_at, upstream, reason, body, size_bytes FROM dead_letters "
     "WHERE dead_letter_id < ?1 ORDER BY dead_letter_id DESC LIMIT ?2";
 
-Revision ReadRevision(const SqliteStatement& statement, SqliteRow& row) {
-  Revision revision;
-  revision.payload_uuid = row.TextAs<PayloadUuid>();
-  revision.payload_identifier = row.TextAs<PayloadIdentifier>();
-  revision.display_name = row.Text();
-  revision.payload_scope = row.Text();
-  Result<std::vector<std::string>> types = DecodeStrings(statement.Text(4));
-  if (types) revision.payload_types = std::move(*types);
-  if (!types) row.Refuse();
-  row.Text();
-  revision.source = row.Text();
-  revision.created_at = row.Time();
-  revision.size_bytes = row.Int();
-  return revision;
-}
-
-Assignment ReadAssignment(SqliteRow& row) {
-  Assignment assignment;
-  assignment.assignment_id = row.Int();
-  assignment.payload_identifier = row.TextAs<PayloadIdentifier>();
-  assignment.channel = row.TextBy(ParseAssignmentChannel);
-  assignment.target_kind = row.TextBy(ParseTargetKind);
-  assignment.target = row.Text();
-  assignment.presence = row.TextBy(ParsePresence);
-  assignment.payload_uuid = row.TextAs<PayloadUuid>();
-  assignment.adopt = row.Flag();
-  assignment.source = row.Text();
-  assignment.assigned_at = row.Time();
-  return assignment;
-}
-
-Happening ReadHappening(SqliteRow& row) {
-  Happening happening;
-  happening.happening_id = row.Int();
-  happening.at = row.Time();
-  happening.enrollment_id = row.TextAs<EnrollmentId>();
-  happening.kind = row.Text();
-  happening.text = row.Text();
-  return happening;
-}
-
-/// The number to stay below: `after`, or above all for the first page.
-Result<std::int64_t> NumberBefore(const PageRequest& page) {
-  if (Status fits = CheckLimit(page); !fits) return Fail(fits.error());
-  std::int64_t number = std::numeric_limits<std::int64_t>::max();
-  if (page.after.empty()) return number;
-  const char* end = page.after.data() + page.after.size();
-  const auto [stopped_at, code] = std::from_chars(page.after.data(), end, number);
-  if (code != std::errc() || stopped_at != end) return Fail(InvalidField("after", "not a number"));
-  return number;
-}
-
 }  // namespace
 
 Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid) {
@@ -100,8 +46,8 @@ Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid) {
     return Fail(ErrorKind::kNotFound, "no such revision");
   }
   SqliteRow row(statement, "revisions");
-  Revision revision = ReadRevision(statement, row);
-  revision.mobileconfig = row.Text();
+  Revision revision = ReadRevision(row);
+  revision.mobileconfig = row.Bytes();
   if (Status read = row.Check(payload_uuid.value()); !read) return Fail(read.error());
   return revision;
 }
@@ -114,7 +60,7 @@ Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const PayloadIdentifie
   std::vector<Revision> revisions;
   while (statement.Next()) {
     SqliteRow row(statement, "revisions");
-    revisions.push_back(ReadRevision(statement, row));
+    revisions.push_back(ReadRevision(row));
     const Status read = row.Check(revisions.back().payload_uuid.value());
     if (!read) return Fail(read.error());
   }
@@ -161,14 +107,7 @@ Result<std::vector<DeadLetter>> ListDeadLetters(SqliteDb& db, const PageRequest&
   std::vector<DeadLetter> letters;
   while (statement.Next()) {
     SqliteRow row(statement, "dead_letters");
-    DeadLetter letter;
-    letter.dead_letter_id = row.Int();
-    letter.received_at = row.Time();
-    letter.upstream = row.TextAs<UpstreamName>();
-    letter.reason = row.Text();
-    letter.body = row.Text();
-    letter.size_bytes = row.Int();
-    letters.push_back(std::move(letter));
+    letters.push_back(ReadDeadLetter(row));
   }
   if (Status done = statement.Finish(); !done) return Fail(done.error());
   return letters;

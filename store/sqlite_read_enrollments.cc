@@ -1,3 +1,5 @@
+#include "store/page.h"
+#include "store/row_readers.h"
 #include "store/sqlite_reader.h"
 #include "store/sqlite_row.h"
 
@@ -44,40 +46,6 @@ constexpr const char* kListEnrollments =
 constexpr const char* kCountItemStates =
     "SELECT state, COUNT(*) FROM items WHERE enrollment_id = ? GROUP BY state";
 
-Enrollment ReadEnrollment(SqliteRow& row) {
-  Enrollment e;
-  e.channel.enrollment_id = row.TextAs<EnrollmentId>();
-  e.channel.device_id = row.TextAs<EnrollmentId>();
-  e.channel.type = row.TextBy(ParseChannelType);
-  e.channel.udid = row.Text();
-  e.channel.user_id = row.Text();
-  e.upstream = row.TextAs<UpstreamName>();
-  e.status = row.TextBy(ParseEnrollmentStatus);
-  e.quarantine_reason = row.Text();
-  e.epoch = row.Int();
-  e.ask_first = row.Flag();
-  e.awaiting_configuration = row.OptionalFlag();
-  e.serial_number = row.Text();
-  e.os_version = row.Text();
-  e.build_version = row.Text();
-  e.product_name = row.Text();
-  e.model_name = row.Text();
-  e.device_name = row.Text();
-  e.user_short_name = row.Text();
-  e.is_supervised = row.OptionalFlag();
-  e.first_seen_at = row.Time();
-  e.last_seen_at = row.Time();
-  e.authenticated_at = row.OptionalTime();
-  e.enrolled_at = row.OptionalTime();
-  e.device_information_at = row.OptionalTime();
-  e.push_count = row.SmallInt();
-  e.pushed_at = row.OptionalTime();
-  e.push_unregistered = row.Flag();
-  e.wants_wake = row.Flag();
-  e.report_wanted_at = row.OptionalTime();
-  return e;
-}
-
 Status AddDetails(SqliteDb& db, EnrollmentRow& listed) {
   const EnrollmentId id = listed.enrollment.channel.enrollment_id;
   Result<std::optional<Enrollment>> enrollment = LoadEnrollment(db, id);
@@ -95,12 +63,6 @@ Status AddDetails(SqliteDb& db, EnrollmentRow& listed) {
 }
 
 }  // namespace
-
-Status CheckLimit(const PageRequest& page) {
-  constexpr std::size_t kLimitMax = 1000;
-  if (page.limit >= 1 && page.limit <= kLimitMax) return {};
-  return Fail(InvalidField("limit", "must be 1 to 1000"));
-}
 
 Result<std::optional<Enrollment>> LoadEnrollment(SqliteDb& db, const EnrollmentId& id) {
   SqliteStatement statement = db.Use(kSelectEnrollment);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "store/row_readers.h"
 #include "store/sqlite_reader.h"
 #include "store/sqlite_row.h"
 
@@ -44,11 +45,7 @@ Status CountItems(SqliteDb& db, FleetCounts& counts) {
   SqliteStatement statement = db.Use(kCountItems);
   while (statement.Next()) {
     SqliteRow row(statement, "items");
-    ItemCount count;
-    count.payload_identifier = row.TextAs<PayloadIdentifier>();
-    count.state = row.TextBy(ParseItemState);
-    count.presence = row.TextBy(ParsePresence);
-    count.count = row.Int();
+    ItemCount count = ReadItemCount(row);
     if (Status read = row.Check(count.payload_identifier.value()); !read) return read;
     counts.items.push_back(std::move(count));
   }
@@ -64,12 +61,7 @@ Status FindOldestWaiting(SqliteDb& db, FleetCounts& counts) {
   SqliteStatement statement = db.Use(kSelectOldestWaiting);
   if (!statement.Next()) return statement.Finish();
   SqliteRow row(statement, "items");
-  OldestWaiting oldest;
-  oldest.enrollment_id = row.TextAs<EnrollmentId>();
-  oldest.payload_identifier = row.TextAs<PayloadIdentifier>();
-  oldest.state = row.TextBy(ParseItemState);
-  oldest.since = row.Time();
-  oldest.reason = row.Text();
+  OldestWaiting oldest = ReadOldestWaiting(row);
   if (Status read = row.Check(oldest.enrollment_id.value()); !read) return read;
   counts.oldest_waiting = std::move(oldest);
   return {};

@@ -2,7 +2,7 @@
 #include <iterator>
 #include <map>
 
-#include "store/report_json.h"
+#include "store/row_readers.h"
 #include "store/sqlite_reader.h"
 #include "store/sqlite_row.h"
 
@@ -51,69 +51,6 @@ constexpr const char* kSelectNamed =
 constexpr const char* kSelectKnownUuids =
     "SELECT payload_uuid FROM revisions WHERE payload_identifier = ? ORDER BY payload_uuid";
 
-Result<ErrorClass> ParseErrorClass(std::string_view name) {
-  for (const ErrorClass known : {ErrorClass::kTransient, ErrorClass::kPermanent, ErrorClass::kUser,
-                                 ErrorClass::kServer, ErrorClass::kDone, ErrorClass::kUnknown}) {
-    if (ErrorClassName(known) == name) return known;
-  }
-  return Fail(ErrorKind::kInvalid, "not an error class");
-}
-
-Intent ReadIntent(SqliteRow& row) {
-  Intent intent;
-  intent.command_uuid = row.TextAs<CommandUuid>();
-  intent.request_type = row.Text();
-  intent.payload_identifier = row.TextAs<PayloadIdentifier>();
-  intent.payload_uuid = row.TextAs<PayloadUuid>();
-  intent.epoch = row.Int();
-  intent.state = row.TextBy(ParseIntentState);
-  intent.journaled_at = row.Time();
-  intent.answered_at = row.OptionalTime();
-  intent.not_now_count = row.SmallInt();
-  intent.not_now_at = row.OptionalTime();
-  intent.error_class = row.TextBy(ParseErrorClass);
-  intent.error = row.Text();
-  return intent;
-}
-
-ItemRecord ReadItem(SqliteRow& row) {
-  ItemRecord item;
-  item.payload_identifier = row.TextAs<PayloadIdentifier>();
-  item.presence = row.TextBy(ParsePresence);
-  item.payload_uuid = row.TextAs<PayloadUuid>();
-  item.epoch = row.Int();
-  item.state = row.TextBy(ParseItemState);
-  item.reason = row.Text();
-  item.state_since = row.Time();
-  item.due_at = row.OptionalTime();
-  item.attempts = row.SmallInt();
-  item.next_attempt_at = row.OptionalTime();
-  item.acknowledged_at = row.OptionalTime();
-  item.settled_at = row.OptionalTime();
-  item.verified_at = row.OptionalTime();
-  item.parked = row.Flag();
-  item.parked_build = row.Text();
-  item.last_error = row.Text();
-  item.last_error_at = row.OptionalTime();
-  item.sends_since = row.Time();
-  item.sends = row.SmallInt();
-  return item;
-}
-
-DesiredAssignment ReadAssignment(SqliteRow& row) {
-  DesiredAssignment assignment;
-  assignment.assignment_id = row.Int();
-  assignment.payload_identifier = row.TextAs<PayloadIdentifier>();
-  assignment.presence = row.TextBy(ParsePresence);
-  assignment.payload_uuid = row.TextAs<PayloadUuid>();
-  assignment.target_kind = row.TextBy(ParseTargetKind);
-  assignment.target = row.Text();
-  assignment.adopt = row.Flag();
-  assignment.source = row.Text();
-  assignment.assigned_at = row.Time();
-  return assignment;
-}
-
 Result<std::optional<ProfileListReport>> LoadReport(SqliteDb& db, const EnrollmentId& id) {
   SqliteStatement statement = db.Use(kSelectReport);
   statement.Bind(id).Bind(kProfileListKind);
@@ -122,16 +59,8 @@ Result<std::optional<ProfileListReport>> LoadReport(SqliteDb& db, const Enrollme
     return std::optional<ProfileListReport>();
   }
   SqliteRow row(statement, "reports");
-  std::optional<ProfileListReport> report(std::in_place);
-  report->epoch = row.Int();
-  report->reported_at = row.Time();
-  report->asked_at = row.OptionalTime();
-  Result<std::vector<ReportedProfile>> profiles = DecodeReportedProfiles(statement.Text(3));
-  if (!profiles) {
-    row.Refuse();
-    return Fail(row.Check(id.value()).error());
-  }
-  report->profiles = std::move(*profiles);
+  std::optional<ProfileListReport> report = ReadReport(row);
+  if (Status read = row.Check(id.value()); !read) return Fail(read.error());
   return report;
 }
 
@@ -162,7 +91,7 @@ Result<Assignments> ReadAssignments(SqliteDb& db, SqliteStatement& statement) {
   Assignments assignments;
   while (statement.Next()) {
     SqliteRow row(statement, "assignments");
-    DesiredAssignment assignment = ReadAssignment(row);
+    DesiredAssignment assignment = ReadDesiredAssignment(row);
     const std::string key = std::to_string(assignment.assignment_id);
     if (Status read = row.Check(key); !read) return Fail(read.error());
     if (assignment.presence == Presence::kAbsent) {

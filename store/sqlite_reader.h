@@ -39,9 +39,6 @@ Result<std::vector<Happening>> ListHappenings(SqliteDb& db, const EnrollmentId& 
                                               const PageRequest& page);
 Result<std::vector<DeadLetter>> ListDeadLetters(SqliteDb& db, const PageRequest& page);
 
-/// kInvalid for a limit that is not 1 .. 1000.
-Status CheckLimit(const PageRequest& page);
-
 }  // namespace sqlite
 
 /// The reader's half of a port (`StoreReader` or `StoreWriter`) on one connection.

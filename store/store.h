@@ -289,6 +289,10 @@ class Store {
   /// returned. After an OK return the change survives a crash of the process and, on disk, of the
   /// machine. Writers wait for each other (at most 10 s, then kUnavailable). Neither call may be
   /// made from within a `body`.
+  ///
+  /// `body` may run several times, each time in a new transaction, when another director was in its
+  /// way: what it leaves behind outside must be that of its last run. A connection that is lost
+  /// during the commit gives kUnavailable although the change may have happened.
   virtual Status Write(const std::function<Status(StoreWriter&)>& body) = 0;
   virtual Status Read(const std::function<Status(StoreReader&)>& body) = 0;
 };

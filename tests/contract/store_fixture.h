@@ -7,9 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "store/postgres_store.h"
 #include "store/sqlite_store.h"
 #include "store/store.h"
 #include "tests/support/catch.h"
+#include "tests/support/postgres_database.h"
 #include "tests/support/temp_folder.h"
 
 namespace director::store_test {
@@ -17,10 +19,11 @@ namespace director::store_test {
 using test::TempFolder;
 
 /// The implementations that every contract test runs on. Add one here and in `TestStore`.
-enum class StoreKind { kSqliteMemory, kSqliteFile };
+enum class StoreKind { kSqliteMemory, kSqliteFile, kPostgres };
 #define FOR_EVERY_STORE()                                  \
   GENERATE(director::store_test::StoreKind::kSqliteMemory, \
-           director::store_test::StoreKind::kSqliteFile)
+           director::store_test::StoreKind::kSqliteFile,   \
+           director::store_test::StoreKind::kPostgres)
 
 inline Timestamp At(std::int64_t seconds) { return FromUnixMs(1'800'000'000'000 + seconds * 1000); }
 
@@ -29,8 +32,8 @@ inline Timestamp At(std::int64_t seconds) { return FromUnixMs(1'800'000'000'000 
 class TestStore {
  public:
   explicit TestStore(StoreKind kind) {
-    const bool in_memory = kind == StoreKind::kSqliteMemory;
-    auto opened = OpenSqliteStore(in_memory ? ":memory:" : folder_.Path("director.db"));
+    auto opened = Open(kind);
+    INFO((opened ? std::string() : ErrorForLog(opened.error())));
     REQUIRE(opened);
     store_ = std::move(*opened);
   }
@@ -125,7 +128,15 @@ class TestStore {
   }
 
  private:
+  Result<std::unique_ptr<Store>> Open(StoreKind kind) {
+    if (kind == StoreKind::kSqliteMemory) return OpenSqliteStore(":memory:");
+    if (kind == StoreKind::kSqliteFile) return OpenSqliteStore(folder_.Path("director.db"));
+    postgres_.emplace();
+    return OpenPostgresStore(postgres_->settings());
+  }
+
   TempFolder folder_;
+  std::optional<test::PostgresDatabase> postgres_;
   std::unique_ptr<Store> store_;
 };
 

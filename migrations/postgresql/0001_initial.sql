@@ -1,0 +1,177 @@
+-- The first schema; the tables of migrations/sqlite/0001_initial.sql. Times are UTC milliseconds since 1970,
+-- words are spelt as in the program, unknown facts are empty strings, absent times are NULL. Every hot table is
+-- keyed by enrollment first. Texts that are compared or ordered have the collation "C": the same order everywhere.
+
+CREATE TABLE enrollments (
+  enrollment_id text COLLATE "C" PRIMARY KEY CHECK (enrollment_id <> ''),
+  device_id text COLLATE "C" NOT NULL CHECK (device_id <> ''),
+  channel_type text COLLATE "C" NOT NULL
+    CHECK (channel_type IN ('Device', 'User', 'Shared iPad', 'User Enrollment (Device)', 'User Enrollment')),
+  udid text COLLATE "C" NOT NULL,
+  user_id text COLLATE "C" NOT NULL,
+  upstream text NOT NULL CHECK (upstream <> ''),
+  status text COLLATE "C" NOT NULL CHECK (status IN ('authenticated', 'enrolled', 'checked_out', 'quarantined')),
+  quarantine_reason text NOT NULL,
+  epoch bigint NOT NULL,
+  ask_first boolean NOT NULL,
+  awaiting_configuration boolean,
+  serial_number text COLLATE "C" NOT NULL,
+  os_version text NOT NULL,
+  build_version text NOT NULL,
+  product_name text NOT NULL,
+  model_name text NOT NULL,
+  device_name text NOT NULL,
+  user_short_name text NOT NULL,
+  is_supervised boolean,
+  first_seen_at bigint NOT NULL,
+  last_seen_at bigint NOT NULL,
+  authenticated_at bigint,
+  enrolled_at bigint,
+  device_information_at bigint,
+  push_count integer NOT NULL CHECK (push_count >= 0),
+  pushed_at bigint,
+  push_unregistered boolean NOT NULL,
+  wants_wake boolean NOT NULL,
+  report_wanted_at bigint  -- an operator wants a ProfileList newer than this
+) WITH (fillfactor = 80);
+
+CREATE INDEX enrollments_status ON enrollments (status);
+CREATE INDEX enrollments_id ON enrollments (lower(enrollment_id));
+CREATE INDEX enrollments_device ON enrollments (lower(device_id));
+CREATE INDEX enrollments_serial ON enrollments (lower(serial_number));
+CREATE INDEX enrollments_udid ON enrollments (lower(udid));
+
+-- What changes with every event and decision, apart from the facts and their indexes. Its row is the lock of
+-- the enrollment: whoever changes anything of an enrollment holds it.
+CREATE TABLE schedule (
+  enrollment_id text COLLATE "C" PRIMARY KEY REFERENCES enrollments ON DELETE CASCADE,
+  due_at bigint NOT NULL,   -- when to decide again
+  lease_until bigint,       -- a worker holds the claim until then
+  version bigint NOT NULL   -- grows with everything that makes an earlier decision stale
+) WITH (fillfactor = 70);
+
+CREATE INDEX schedule_due ON schedule (due_at, enrollment_id) WHERE lease_until IS NULL;
+CREATE INDEX schedule_leased ON schedule (lease_until) WHERE lease_until IS NOT NULL;
+
+CREATE TABLE reports (
+  enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
+  kind text COLLATE "C" NOT NULL CHECK (kind IN ('ProfileList')),
+  epoch bigint NOT NULL,
+  digest text NOT NULL CHECK (length(digest) = 64),  -- SHA-256 of the body
+  reported_at bigint NOT NULL,
+  asked_at bigint,
+  PRIMARY KEY (enrollment_id, kind)
+) WITH (fillfactor = 80);
+
+-- Apart from `reports`, so that an unchanged report moves only its times.
+CREATE TABLE report_bodies (
+  enrollment_id text COLLATE "C" NOT NULL,
+  kind text COLLATE "C" NOT NULL,
+  body text NOT NULL,  -- JSON
+  PRIMARY KEY (enrollment_id, kind),
+  FOREIGN KEY (enrollment_id, kind) REFERENCES reports ON DELETE CASCADE
+);
+
+CREATE TABLE items (
+  enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
+  payload_identifier text COLLATE "C" NOT NULL CHECK (payload_identifier <> ''),
+  presence text COLLATE "C" NOT NULL CHECK (presence IN ('present', 'absent')),
+  payload_uuid text NOT NULL,
+  epoch bigint NOT NULL,
+  state text COLLATE "C" NOT NULL
+    CHECK (state IN ('pending', 'in_flight', 'not_now', 'acknowledged', 'verified', 'backing_off', 'parked', 'blocked')),
+  reason text NOT NULL,
+  state_since bigint NOT NULL,
+  due_at bigint,
+  attempts integer NOT NULL CHECK (attempts >= 0),
+  next_attempt_at bigint,
+  acknowledged_at bigint,
+  settled_at bigint,
+  verified_at bigint,
+  parked boolean NOT NULL,
+  parked_build text NOT NULL,
+  last_error text NOT NULL,
+  last_error_at bigint,
+  sends_since bigint NOT NULL,
+  sends integer NOT NULL CHECK (sends >= 0),
+  PRIMARY KEY (enrollment_id, payload_identifier)
+) WITH (fillfactor = 90);
+
+CREATE INDEX items_state ON items (payload_identifier, state, presence);
+CREATE INDEX items_waiting ON items (state_since, enrollment_id, payload_identifier)
+  WHERE state NOT IN ('verified', 'blocked');
+
+CREATE TABLE intents (
+  enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
+  command_uuid text COLLATE "C" NOT NULL CHECK (command_uuid <> ''),
+  request_type text NOT NULL CHECK (request_type <> ''),
+  payload_identifier text NOT NULL,
+  payload_uuid text NOT NULL,
+  epoch bigint NOT NULL,
+  state text COLLATE "C" NOT NULL
+    CHECK (state IN ('journaled', 'sent', 'unknown', 'not_now', 'acknowledged', 'failed', 'not_sent', 'refused', 'lost')),
+  journaled_at bigint NOT NULL,
+  answered_at bigint,
+  not_now_count integer NOT NULL CHECK (not_now_count >= 0),
+  not_now_at bigint,
+  error_class text COLLATE "C" NOT NULL
+    CHECK (error_class IN ('transient', 'permanent', 'user', 'server', 'done', 'unknown')),
+  error text NOT NULL,
+  closed_at bigint,              -- NULL until a plan has digested it
+  closed_reason text NOT NULL DEFAULT '',
+  PRIMARY KEY (enrollment_id, command_uuid)
+) WITH (fillfactor = 80);
+
+CREATE INDEX intents_open ON intents (enrollment_id) WHERE closed_at IS NULL;
+CREATE INDEX intents_closed ON intents (closed_at) WHERE closed_at IS NOT NULL;
+
+CREATE TABLE revisions (
+  payload_uuid text COLLATE "C" PRIMARY KEY CHECK (payload_uuid <> ''),
+  payload_identifier text COLLATE "C" NOT NULL CHECK (payload_identifier <> ''),
+  display_name text NOT NULL,
+  payload_scope text NOT NULL,
+  payload_types text NOT NULL,  -- JSON array of strings
+  source text NOT NULL,
+  created_at bigint NOT NULL,
+  size_bytes bigint NOT NULL CHECK (size_bytes >= 0),
+  mobileconfig bytea NOT NULL
+);
+
+CREATE INDEX revisions_identifier ON revisions (payload_identifier, created_at DESC, payload_uuid);
+
+CREATE TABLE assignments (
+  assignment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- never used twice
+  payload_identifier text COLLATE "C" NOT NULL CHECK (payload_identifier <> ''),
+  channel text COLLATE "C" NOT NULL CHECK (channel IN ('device', 'user')),
+  target_kind text COLLATE "C" NOT NULL CHECK (target_kind IN ('all', 'device')),
+  target text COLLATE "C" NOT NULL,
+  presence text NOT NULL CHECK (presence IN ('present', 'absent')),
+  payload_uuid text COLLATE "C" REFERENCES revisions,
+  adopt boolean NOT NULL,
+  source text NOT NULL,
+  assigned_at bigint NOT NULL,
+  CONSTRAINT all_names_no_target CHECK ((target_kind = 'all') = (target = '')),
+  CONSTRAINT present_names_a_revision CHECK ((presence = 'present') = (payload_uuid IS NOT NULL))
+);
+
+CREATE UNIQUE INDEX assignments_key ON assignments (payload_identifier, channel, target_kind, lower(target));
+CREATE INDEX assignments_target ON assignments (channel, target_kind, lower(target));
+
+CREATE TABLE happenings (
+  happening_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at bigint NOT NULL,
+  enrollment_id text COLLATE "C" NOT NULL,  -- empty when it is about no single enrollment
+  kind text NOT NULL CHECK (kind <> ''),
+  text text NOT NULL
+);
+
+CREATE INDEX happenings_enrollment ON happenings (enrollment_id, happening_id) WHERE enrollment_id <> '';
+
+CREATE TABLE dead_letters (
+  dead_letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  received_at bigint NOT NULL,
+  upstream text NOT NULL,
+  reason text NOT NULL,
+  size_bytes bigint NOT NULL CHECK (size_bytes >= 0),
+  body bytea NOT NULL CHECK (length(body) <= 65536)
+);

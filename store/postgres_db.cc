@@ -1,0 +1,177 @@
+#include "store/postgres_db.h"
+
+#include <fmt/core.h>
+
+#include <charconv>
+#include <utility>
+
+#include "base/invariant.h"
+#include "base/text.h"
+
+namespace director {
+namespace {
+
+constexpr std::size_t kMessageSizeMaxBytes = 300;
+
+constexpr char kHexDigits[] = "0123456789abcdef";
+
+/// The element of an array literal. Source: PostgreSQL's documentation of array input.
+void AppendElement(std::string& literal, const PostgresValue& value) {
+  if (!value) {
+    literal += "NULL";
+    return;
+  }
+  literal += '"';
+  for (const char c : *value) {
+    if (c == '"' || c == '\\') literal += '\\';
+    literal += c;
+  }
+  literal += '"';
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return 0;
+}
+
+ErrorKind KindOfState(std::string_view sqlstate) {
+  if (sqlstate == "40001" || sqlstate == "40P01") return ErrorKind::kConflict;
+  const std::string_view error_class = sqlstate.substr(0, 2);
+  if (error_class == "22" || error_class == "23") return ErrorKind::kInvalid;
+  return ErrorKind::kUnavailable;
+}
+
+/// libpqxx 6 (Debian 12) and 7 (Debian 13) take parameters in different ways.
+pqxx::result Execute(pqxx::transaction_base& transaction, const char* sql,
+                     const std::vector<const char*>& parameters) {
+#if PQXX_VERSION_MAJOR >= 7
+  pqxx::params given;
+  for (const char* parameter : parameters) given.append(parameter);
+  return transaction.exec(sql, given);
+#else
+  return transaction.exec_params(sql, pqxx::prepare::make_dynamic_params(parameters));
+#endif
+}
+
+/// The server's message in one line, without the values that it quotes in its DETAIL.
+std::string FirstLine(std::string_view text) {
+  text = text.substr(0, text.find('\n'));
+  constexpr std::string_view kPrefix = "ERROR:  ";
+  if (text.starts_with(kPrefix)) text.remove_prefix(kPrefix.size());
+  return Printable(text, kMessageSizeMaxBytes);
+}
+
+}  // namespace
+
+PostgresValue ToPostgres(std::string_view text) { return std::string(text); }
+PostgresValue ToPostgres(std::int64_t number) { return std::to_string(number); }
+PostgresValue ToPostgres(Timestamp at) { return ToPostgres(ToUnixMs(at)); }
+PostgresValue ToPostgres(std::optional<Timestamp> at) {
+  return at ? ToPostgres(*at) : std::nullopt;
+}
+PostgresValue ToPostgres(bool flag) { return std::string(flag ? "t" : "f"); }
+PostgresValue ToPostgres(std::optional<bool> flag) {
+  return flag ? ToPostgres(*flag) : std::nullopt;
+}
+
+PostgresValue BytesToPostgres(std::string_view bytes) {
+  std::string hex = "\\x";
+  hex.reserve(2 + 2 * bytes.size());
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    hex += kHexDigits[byte >> 4];
+    hex += kHexDigits[byte & 0xf];
+  }
+  return hex;
+}
+
+void PostgresBatch::Add(PostgresValue value) {
+  columns_[next_].push_back(std::move(value));
+  next_ = (next_ + 1) % columns_.size();
+}
+
+std::vector<PostgresValue> PostgresBatch::Arrays() const {
+  INVARIANT(next_ == 0);
+  std::vector<PostgresValue> arrays;
+  for (const auto& column : columns_) {
+    std::string literal = "{";
+    for (const PostgresValue& value : column) {
+      if (literal.size() > 1) literal += ',';
+      AppendElement(literal, value);
+    }
+    arrays.emplace_back(std::move(literal) + "}");
+  }
+  return arrays;
+}
+
+pqxx::field PostgresResult::FieldAt(int column) const {
+  return result_[static_cast<pqxx::result::size_type>(row_)]
+                [static_cast<pqxx::row::size_type>(column)];
+}
+
+std::string_view PostgresResult::TextAt(int column) const {
+  const pqxx::field field = FieldAt(column);
+  return {field.c_str(), field.size()};
+}
+
+std::string PostgresResult::BytesAt(int column) const {
+  std::string_view hex = TextAt(column);
+  hex.remove_prefix(std::min<std::size_t>(2, hex.size()));
+  std::string bytes;
+  bytes.reserve(hex.size() / 2);
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    bytes += static_cast<char>(HexDigit(hex[i]) * 16 + HexDigit(hex[i + 1]));
+  }
+  return bytes;
+}
+
+std::int64_t PostgresResult::IntAt(int column) const {
+  const std::string_view text = TextAt(column);
+  std::int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+std::string_view PostgresResult::NameOf(int column) const {
+  return result_.column_name(static_cast<pqxx::row::size_type>(column));
+}
+
+Error DescribePostgres(const std::exception& failure) {
+  Error error;
+  error.detail = Printable(failure.what(), kMessageSizeMaxBytes);
+  if (const auto* refused = dynamic_cast<const pqxx::sql_error*>(&failure)) {
+    error.kind = KindOfState(refused->sqlstate());
+    error.message = error.kind == ErrorKind::kInvalid
+                        ? fmt::format("the database refuses a value: {}", FirstLine(failure.what()))
+                        : fmt::format("the database cannot be used: {}", FirstLine(failure.what()));
+    error.detail = fmt::format("SQLSTATE {}: {}", refused->sqlstate(), error.detail);
+    return error;
+  }
+  error.kind = ErrorKind::kUnavailable;
+  error.message = fmt::format("the database cannot be reached: {}", FirstLine(failure.what()));
+  return error;
+}
+
+Result<PostgresResult> PostgresTransaction::Run(const char* sql,
+                                                const std::vector<PostgresValue>& values,
+                                                std::string_view table) {
+  if (failure_) return Fail(*failure_);
+  std::vector<const char*> parameters;
+  for (const PostgresValue& value : values) {
+    // PostgreSQL has no text with a NUL in it, and the wire would end there.
+    if (value && value->find('\0') != std::string::npos) {
+      failure_ = MakeError(ErrorKind::kInvalid, "the database refuses a value: it has a zero byte");
+      return Fail(*failure_);
+    }
+    parameters.push_back(value ? value->c_str() : nullptr);
+  }
+  try {
+    return PostgresResult(Execute(transaction_, sql, parameters), table);
+  } catch (const std::exception& failure) {
+    failure_ = DescribePostgres(failure);
+    return Fail(*failure_);
+  }
+}
+
+}  // namespace director

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <pqxx/pqxx>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "store/row.h"
+
+namespace director {
+
+/// A value on its way into a statement, as PostgreSQL reads it; nothing stands for NULL.
+using PostgresValue = std::optional<std::string>;
+
+PostgresValue ToPostgres(std::string_view text);
+PostgresValue ToPostgres(std::int64_t number);
+PostgresValue ToPostgres(Timestamp at);
+PostgresValue ToPostgres(std::optional<Timestamp> at);
+PostgresValue ToPostgres(bool flag);
+PostgresValue ToPostgres(std::optional<bool> flag);
+PostgresValue BytesToPostgres(std::string_view bytes);
+template <typename Tag>
+PostgresValue ToPostgres(const StrongId<Tag>& id) {
+  return ToPostgres(std::string_view(id.value()));
+}
+
+/// Many rows in one statement: `Bind` takes the values row by row, the statement unnests one array
+/// for each column.
+class PostgresBatch {
+ public:
+  explicit PostgresBatch(std::size_t columns) : columns_(columns) {}
+
+  template <typename T>
+  PostgresBatch& Bind(const T& value) {
+    Add(ToPostgres(value));
+    return *this;
+  }
+  PostgresBatch& Bind(const char* text) { return Bind(std::string_view(text)); }
+  PostgresBatch& Bind(int number) { return Bind(std::int64_t{number}); }
+  PostgresBatch& BindBytes(std::string_view bytes) {
+    Add(BytesToPostgres(bytes));
+    return *this;
+  }
+  bool empty() const { return columns_.front().empty(); }
+  std::vector<PostgresValue> Arrays() const;
+
+ private:
+  void Add(PostgresValue value);
+
+  std::vector<std::vector<PostgresValue>> columns_;
+  std::size_t next_ = 0;
+};
+
+/// One array as a parameter.
+template <typename T>
+PostgresValue ArrayToPostgres(const std::vector<T>& values) {
+  PostgresBatch rows(1);
+  for (const T& value : values) rows.Bind(value);
+  return rows.Arrays().front();
+}
+
+/// What a statement returned, row by row: `Next` goes to the first one, then to each other.
+class PostgresResult final : public Row {
+ public:
+  /// `table` names the rows in errors.
+  PostgresResult(pqxx::result result, std::string_view table)
+      : Row(table), result_(std::move(result)) {}
+
+  bool Next() {
+    StartOver();
+    return ++row_ < static_cast<int>(result_.size());
+  }
+  std::int64_t affected_rows() const { return static_cast<std::int64_t>(result_.affected_rows()); }
+
+ private:
+  bool IsNull(int column) const override { return FieldAt(column).is_null(); }
+  std::string_view TextAt(int column) const override;
+  std::string BytesAt(int column) const override;
+  std::int64_t IntAt(int column) const override;
+  bool FlagAt(int column) const override { return TextAt(column) == "t"; }
+  std::string_view NameOf(int column) const override;
+  pqxx::field FieldAt(int column) const;
+
+  pqxx::result result_;
+  int row_ = -1;
+};
+
+/// What PostgreSQL and the network to it say, as our error. kInvalid: the database refuses a value;
+/// kConflict: another transaction was in the way, the same may work a moment later; kUnavailable:
+/// all else.
+Error DescribePostgres(const std::exception& failure);
+
+/// An open transaction. The first error sticks: later statements are not sent and return it.
+class PostgresTransaction {
+ public:
+  explicit PostgresTransaction(pqxx::transaction_base& transaction) : transaction_(transaction) {}
+
+  Result<PostgresResult> Run(const char* sql, const std::vector<PostgresValue>& values,
+                             std::string_view table);
+  const std::optional<Error>& failure() const { return failure_; }
+
+ private:
+  pqxx::transaction_base& transaction_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace director

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/postgres_db.h"
+#include "store/store.h"
+
+namespace director {
+
+/// The reads, one function each, over an open transaction. Contracts: store/store.h.
+namespace postgres {
+
+Result<std::vector<Enrollment>> LoadEnrollments(PostgresTransaction& db,
+                                                const std::vector<EnrollmentId>& ids);
+Result<std::vector<EnrollmentId>> FindEnrollments(PostgresTransaction& db, const std::string& name);
+Result<std::vector<EnrollmentRow>> ListEnrollments(PostgresTransaction& db,
+                                                   const EnrollmentFilter& filter,
+                                                   const PageRequest& page);
+
+Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
+    PostgresTransaction& db, const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys);
+Result<std::vector<Snapshot>> LoadSnapshots(PostgresTransaction& db,
+                                            const std::vector<EnrollmentId>& ids);
+
+Result<std::optional<Timestamp>> NextDueAt(PostgresTransaction& db);
+Result<FleetCounts> CountFleet(PostgresTransaction& db, Timestamp now);
+
+Result<Revision> LoadRevision(PostgresTransaction& db, const PayloadUuid& payload_uuid);
+Result<std::vector<Revision>> ListRevisions(PostgresTransaction& db,
+                                            const PayloadIdentifier& identifier,
+                                            const PageRequest& page);
+Result<std::vector<Assignment>> ListAssignments(PostgresTransaction& db,
+                                                const PayloadIdentifier& identifier);
+Result<std::vector<Happening>> ListHappenings(PostgresTransaction& db,
+                                              const EnrollmentId& enrollment_id,
+                                              const PageRequest& page);
+Result<std::vector<DeadLetter>> ListDeadLetters(PostgresTransaction& db, const PageRequest& page);
+
+}  // namespace postgres
+
+/// The reader's half of a port (`StoreReader` or `StoreWriter`) on one transaction.
+template <typename Port>
+class PostgresReaderOf : public Port {
+ public:
+  explicit PostgresReaderOf(PostgresTransaction& db) : db_(db) {}
+
+  Result<std::vector<Enrollment>> LoadEnrollments(const std::vector<EnrollmentId>& ids) override {
+    return postgres::LoadEnrollments(db_, ids);
+  }
+  Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
+      const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) final {
+    return postgres::LoadIntents(db_, keys);
+  }
+  Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) final {
+    return postgres::LoadSnapshots(db_, ids);
+  }
+  Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) final {
+    return postgres::FindEnrollments(db_, name);
+  }
+  Result<std::vector<EnrollmentRow>> ListEnrollments(const EnrollmentFilter& filter,
+                                                     const PageRequest& page) final {
+    return postgres::ListEnrollments(db_, filter, page);
+  }
+  Result<std::optional<Timestamp>> NextDueAt() final { return postgres::NextDueAt(db_); }
+  Result<FleetCounts> CountFleet(Timestamp now) final { return postgres::CountFleet(db_, now); }
+  Result<Revision> LoadRevision(const PayloadUuid& payload_uuid) final {
+    return postgres::LoadRevision(db_, payload_uuid);
+  }
+  Result<std::vector<Revision>> ListRevisions(const PayloadIdentifier& identifier,
+                                              const PageRequest& page) final {
+    return postgres::ListRevisions(db_, identifier, page);
+  }
+  Result<std::vector<Assignment>> ListAssignments(const PayloadIdentifier& identifier) final {
+    return postgres::ListAssignments(db_, identifier);
+  }
+  Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
+                                                const PageRequest& page) final {
+    return postgres::ListHappenings(db_, enrollment_id, page);
+  }
+  Result<std::vector<DeadLetter>> ListDeadLetters(const PageRequest& page) final {
+    return postgres::ListDeadLetters(db_, page);
+  }
+
+ protected:
+  PostgresTransaction& db() { return db_; }
+
+ private:
+  PostgresTransaction& db_;
+};
+
+using PostgresReader = PostgresReaderOf<StoreReader>;
+
+}  // namespace director

@@ -1,0 +1,181 @@
+#include "store/postgres_store.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "store/postgres_connect.h"
+#include "store/postgres_reader.h"
+#include "store/postgres_writer.h"
+
+namespace director {
+namespace {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+constexpr std::chrono::milliseconds kWaitMax = std::chrono::seconds(10);
+/// How often a transaction begins anew when another one was in its way or its connection was lost.
+constexpr int kAttemptsMax = 8;
+
+/// At most so many connections, opened when they are needed. Thread-safe.
+class PostgresPool {
+ public:
+  explicit PostgresPool(PostgresSettings settings) : settings_(std::move(settings)) {}
+
+  /// A connection for one thread until the end of the scope; gone when it is no good any more.
+  class Loan {
+   public:
+    Loan(PostgresPool& pool, std::unique_ptr<pqxx::connection> connection)
+        : pool_(&pool), connection_(std::move(connection)) {}
+    Loan(Loan&& other) noexcept
+        : pool_(std::exchange(other.pool_, nullptr)), connection_(std::move(other.connection_)) {}
+    Loan& operator=(Loan&&) = delete;
+    ~Loan() {
+      if (pool_ != nullptr) pool_->TakeBack(std::move(connection_));
+    }
+    pqxx::connection& connection() { return *connection_; }
+    void Drop() { connection_.reset(); }
+
+   private:
+    PostgresPool* pool_;
+    std::unique_ptr<pqxx::connection> connection_;
+  };
+
+  Result<Loan> Borrow(SteadyTime deadline) {
+    {
+      std::unique_lock lock(mutex_);
+      const auto is_free = [&] { return !free_.empty() || open_ < settings_.connections_max; };
+      if (!freed_.wait_until(lock, deadline, is_free)) {
+        return Fail(ErrorKind::kUnavailable, "the database was busy for too long");
+      }
+      if (!free_.empty()) {
+        std::unique_ptr<pqxx::connection> connection = std::move(free_.back());
+        free_.pop_back();
+        return Loan(*this, std::move(connection));
+      }
+      ++open_;
+    }
+    Result<std::unique_ptr<pqxx::connection>> connection = Connect(settings_);
+    if (connection) return Loan(*this, std::move(*connection));
+    TakeBack(nullptr);
+    return Fail(connection.error());
+  }
+
+ private:
+  void TakeBack(std::unique_ptr<pqxx::connection> connection) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (connection != nullptr && connection->is_open()) {
+        free_.push_back(std::move(connection));
+      } else {
+        --open_;
+      }
+    }
+    freed_.notify_one();
+  }
+
+  const PostgresSettings settings_;
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  std::size_t open_ = 0;
+  std::vector<std::unique_ptr<pqxx::connection>> free_;
+};
+
+/// How one attempt at a transaction ended.
+struct Attempt {
+  Status done;
+  bool is_conflict = false;    ///< another transaction was in its way
+  bool is_committing = false;  ///< nobody knows the outcome when the connection is lost now
+};
+
+class PostgresStore final : public Store {
+ public:
+  explicit PostgresStore(PostgresSettings settings) : pool_(std::move(settings)) {}
+
+  Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    return Repeat([&](pqxx::connection& connection, Attempt& attempt) {
+      pqxx::work transaction(connection);
+      PostgresTransaction db(transaction);
+      PostgresWriter writer(db);
+      attempt.done = Outcome(body(writer), db, attempt);
+      if (!attempt.done) return;
+      attempt.is_committing = true;
+      transaction.commit();
+    });
+  }
+
+  Status Read(const std::function<Status(StoreReader&)>& body) override {
+    return Repeat([&](pqxx::connection& connection, Attempt& attempt) {
+      pqxx::transaction<pqxx::isolation_level::repeatable_read> transaction(connection);
+      PostgresTransaction db(transaction);
+      PostgresReader reader(db);
+      attempt.done = Outcome(body(reader), db, attempt);
+    });
+  }
+
+ private:
+  using Transaction = std::function<void(pqxx::connection&, Attempt&)>;
+
+  /// A statement that failed decides, whatever the body made of it.
+  static Status Outcome(Status done, const PostgresTransaction& db, Attempt& attempt) {
+    if (!db.failure()) return done;
+    attempt.is_conflict = db.failure()->kind == ErrorKind::kConflict;
+    return Fail(*db.failure());
+  }
+
+  /// Runs `transaction` until it succeeds, fails for good, or was in the way of others too often.
+  /// One that lost its connection begins anew, as nothing of it was committed; but not when that
+  /// was lost during the commit.
+  Status Repeat(const Transaction& transaction) {
+    const SteadyTime deadline = std::chrono::steady_clock::now() + kWaitMax;
+    Status done = Fail(ErrorKind::kUnavailable, "the database was busy for too long");
+    for (int i = 0; i < kAttemptsMax && std::chrono::steady_clock::now() < deadline; ++i) {
+      Result<PostgresPool::Loan> loan = pool_.Borrow(deadline);
+      if (!loan) return Fail(loan.error());
+      Attempt attempt = Try(transaction, loan->connection());
+      const bool is_lost = !loan->connection().is_open();
+      if (is_lost) loan->Drop();
+      const bool may_repeat = attempt.is_conflict || (is_lost && !attempt.is_committing);
+      if (attempt.done || !may_repeat) return attempt.done;
+      done = std::move(attempt.done);
+    }
+    Error error = done.error();
+    error.kind = ErrorKind::kUnavailable;
+    return Fail(std::move(error));
+  }
+
+  static Attempt Try(const Transaction& transaction, pqxx::connection& connection) {
+    Attempt attempt;
+    try {
+      transaction(connection, attempt);
+    } catch (const pqxx::failure& failure) {
+      const Error error = DescribePostgres(failure);
+      attempt.is_conflict = error.kind == ErrorKind::kConflict;
+      attempt.done = Fail(error);
+    }
+    return attempt;
+  }
+
+  PostgresPool pool_;
+};
+
+}  // namespace
+
+bool IsPostgresUrl(const std::string& database) {
+  return database.starts_with("postgresql://") || database.starts_with("postgres://");
+}
+
+Result<std::unique_ptr<Store>> OpenPostgresStore(const PostgresSettings& settings) {
+  Result<std::unique_ptr<pqxx::connection>> connection = Connect(settings);
+  if (!connection) return Fail(connection.error());
+  const Status migrated = MigratePostgres(**connection, SystemClock().Now());
+  if (!migrated) return Fail(migrated.error());
+  return std::unique_ptr<Store>(std::make_unique<PostgresStore>(settings));
+}
+
+}  // namespace director

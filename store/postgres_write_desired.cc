@@ -1,0 +1,106 @@
+#include "store/postgres_writer.h"
+#include "store/report_json.h"
+
+namespace director {
+namespace {
+
+constexpr const char* kInsertRevision =
+    "INSERT INTO revisions (payload_uuid, payload_identifier, display_name, payload_scope, "
+    "payload_types, source, created_at, size_bytes, mobileconfig) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8::bigint, $9::bytea) "
+    "ON CONFLICT (payload_uuid) DO NOTHING";
+
+constexpr const char* kUpsertAssignment =
+    "INSERT INTO assignments (payload_identifier, channel, target_kind, target, presence, "
+    "payload_uuid, adopt, source, assigned_at) "
+    "VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), $7::boolean, $8, $9::bigint) "
+    "ON CONFLICT (payload_identifier, channel, target_kind, lower(target)) DO UPDATE SET "
+    "target = excluded.target, presence = excluded.presence, payload_uuid = excluded.payload_uuid, "
+    "adopt = excluded.adopt, source = excluded.source, assigned_at = excluded.assigned_at "
+    "RETURNING assignment_id";
+constexpr const char* kDeleteAssignment =
+    "DELETE FROM assignments WHERE assignment_id = $1::bigint RETURNING channel, target";
+
+constexpr const char* kMarkChannelsDue =
+    "WITH concerned AS (SELECT s.enrollment_id FROM schedule AS s "
+    "JOIN enrollments AS e USING (enrollment_id) "
+    "WHERE (e.channel_type IN ('User', 'Shared iPad', 'User Enrollment')) = $2::boolean "
+    "ORDER BY s.enrollment_id FOR UPDATE OF s) "
+    "UPDATE schedule AS s SET due_at = LEAST(s.due_at, $1::bigint), version = s.version + 1 "
+    "FROM concerned WHERE s.enrollment_id = concerned.enrollment_id";
+
+constexpr const char* kUnparkItem =
+    "UPDATE items SET parked = false, parked_build = '', attempts = 0, next_attempt_at = NULL "
+    "WHERE enrollment_id = $1 AND payload_identifier = $2";
+
+}  // namespace
+
+Result<bool> PostgresWriter::SaveRevision(const Revision& revision) {
+  const Result<PostgresResult> done =
+      db().Run(kInsertRevision,
+               {ToPostgres(revision.payload_uuid), ToPostgres(revision.payload_identifier),
+                ToPostgres(revision.display_name), ToPostgres(revision.payload_scope),
+                ToPostgres(EncodeStrings(revision.payload_types)), ToPostgres(revision.source),
+                ToPostgres(revision.created_at), ToPostgres(revision.size_bytes),
+                BytesToPostgres(revision.mobileconfig)},
+               "revisions");
+  if (!done) return Fail(done.error());
+  return done->affected_rows() > 0;
+}
+
+Result<std::int64_t> PostgresWriter::SaveAssignment(const Assignment& assignment, Timestamp now) {
+  Result<PostgresResult> saved =
+      db().Run(kUpsertAssignment,
+               {ToPostgres(assignment.payload_identifier),
+                ToPostgres(AssignmentChannelName(assignment.channel)),
+                ToPostgres(TargetKindName(assignment.target_kind)), ToPostgres(assignment.target),
+                ToPostgres(PresenceName(assignment.presence)), ToPostgres(assignment.payload_uuid),
+                ToPostgres(assignment.adopt), ToPostgres(assignment.source),
+                ToPostgres(assignment.assigned_at)},
+               "assignments");
+  if (!saved) return Fail(saved.error());
+  const std::int64_t assignment_id = saved->Next() ? saved->Int() : 0;
+  Status done = MarkConcernedDue(assignment.channel, assignment.target, now);
+  if (!done) return Fail(done.error());
+  return assignment_id;
+}
+
+Status PostgresWriter::DeleteAssignment(std::int64_t assignment_id, Timestamp now) {
+  Result<PostgresResult> deleted =
+      db().Run(kDeleteAssignment, {ToPostgres(assignment_id)}, "assignments");
+  if (!deleted) return Fail(deleted.error());
+  if (!deleted->Next()) return Fail(ErrorKind::kNotFound, "no such assignment");
+  const AssignmentChannel channel = deleted->TextBy(ParseAssignmentChannel);
+  const std::string target = deleted->Text();
+  if (Status read = deleted->Check(std::to_string(assignment_id)); !read) return read;
+  return MarkConcernedDue(channel, target, now);
+}
+
+/// An empty `target` is everybody on the channel. Marks too many rather than too few: a decision
+/// that was not needed decides nothing.
+Status PostgresWriter::MarkConcernedDue(AssignmentChannel channel, const std::string& target,
+                                        Timestamp now) {
+  if (target.empty()) {
+    const bool is_user = channel == AssignmentChannel::kUser;
+    return Write(kMarkChannelsDue, {ToPostgres(now), ToPostgres(is_user)});
+  }
+  const Result<std::vector<EnrollmentId>> named = FindEnrollments(target);
+  if (!named) return Fail(named.error());
+  std::map<EnrollmentId, Timestamp> due_at;
+  for (const EnrollmentId& id : *named) due_at.emplace(id, now);
+  return MarkDue(due_at);
+}
+
+Status PostgresWriter::RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,
+                                 Timestamp now) {
+  if (Status done = Lock({id}); !done) return done;
+  const Result<PostgresResult> done =
+      db().Run(kUnparkItem, {ToPostgres(id), ToPostgres(identifier)}, "items");
+  if (!done) return Fail(done.error());
+  if (done->affected_rows() == 0) {
+    return Fail(ErrorKind::kNotFound, "no such item on this enrollment");
+  }
+  return MarkDue({{id, now}});
+}
+
+}  // namespace director

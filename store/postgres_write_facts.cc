@@ -1,0 +1,312 @@
+#include <algorithm>
+
+#include "base/digest.h"
+#include "store/postgres_writer.h"
+#include "store/report_json.h"
+
+namespace director {
+namespace {
+
+constexpr const char* kLock =
+    "SELECT enrollment_id FROM schedule WHERE enrollment_id = ANY ($1::text[]) "
+    "ORDER BY enrollment_id FOR UPDATE";
+/// Two directors may hear of a new enrollment at the same time; there is no row to lock yet.
+constexpr const char* kLockNew =
+    "SELECT pg_advisory_xact_lock(hashtextextended(id, 0)) "
+    "FROM (SELECT id FROM unnest($1::text[]) AS given (id) ORDER BY hashtextextended(id, 0)) AS n";
+
+constexpr const char* kUpsertEnrollments =
+    "INSERT INTO enrollments (enrollment_id, device_id, channel_type, udid, user_id, upstream, "
+    "status, serial_number, quarantine_reason, epoch, ask_first, awaiting_configuration, "
+    "os_version, build_version, product_name, model_name, device_name, user_short_name, "
+    "is_supervised, first_seen_at, last_seen_at, authenticated_at, enrolled_at, "
+    "device_information_at, push_count, pushed_at, push_unregistered, wants_wake, "
+    "report_wanted_at) "
+    "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "
+    "$7::text[], $8::text[], $9::text[], $10::bigint[], $11::boolean[], $12::boolean[], "
+    "$13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], "
+    "$19::boolean[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], "
+    "$25::integer[], $26::bigint[], $27::boolean[], $28::boolean[], $29::bigint[]) "
+    "ON CONFLICT (enrollment_id) DO UPDATE SET device_id = excluded.device_id, "
+    "channel_type = excluded.channel_type, udid = excluded.udid, user_id = excluded.user_id, "
+    "upstream = excluded.upstream, status = excluded.status, "
+    "serial_number = excluded.serial_number, quarantine_reason = excluded.quarantine_reason, "
+    "epoch = excluded.epoch, ask_first = excluded.ask_first, "
+    "awaiting_configuration = excluded.awaiting_configuration, os_version = excluded.os_version, "
+    "build_version = excluded.build_version, product_name = excluded.product_name, "
+    "model_name = excluded.model_name, device_name = excluded.device_name, "
+    "user_short_name = excluded.user_short_name, is_supervised = excluded.is_supervised, "
+    "first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at, "
+    "authenticated_at = excluded.authenticated_at, enrolled_at = excluded.enrolled_at, "
+    "device_information_at = excluded.device_information_at, push_count = excluded.push_count, "
+    "pushed_at = excluded.pushed_at, push_unregistered = excluded.push_unregistered, "
+    "wants_wake = excluded.wants_wake, report_wanted_at = excluded.report_wanted_at";
+constexpr const char* kInsertSchedule =
+    "INSERT INTO schedule (enrollment_id, due_at, version) "
+    "SELECT enrollment_id, due_at, 1 FROM unnest($1::text[], $2::bigint[]) "
+    "AS new (enrollment_id, due_at) ON CONFLICT (enrollment_id) DO NOTHING";
+
+constexpr const char* kUpsertIntents =
+    "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
+    "payload_uuid, epoch, state, journaled_at, answered_at, not_now_count, not_now_at, "
+    "error_class, error) "
+    "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], "
+    "$6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::integer[], $11::bigint[], "
+    "$12::text[], $13::text[]) "
+    "ON CONFLICT (enrollment_id, command_uuid) DO UPDATE SET request_type = excluded.request_type, "
+    "payload_identifier = excluded.payload_identifier, payload_uuid = excluded.payload_uuid, "
+    "epoch = excluded.epoch, state = excluded.state, journaled_at = excluded.journaled_at, "
+    "answered_at = excluded.answered_at, not_now_count = excluded.not_now_count, "
+    "not_now_at = excluded.not_now_at, error_class = excluded.error_class, error = excluded.error";
+constexpr const char* kLoseIntents =
+    "UPDATE intents SET state = 'lost', closed_at = $2::bigint, "
+    "closed_reason = 'The MDM server dropped its queue.' "
+    "WHERE enrollment_id = ANY ($1::text[]) AND closed_at IS NULL "
+    "AND state IN ('journaled', 'sent', 'unknown', 'not_now')";
+
+constexpr const char* kSelectReportHeads =
+    "SELECT enrollment_id, epoch, reported_at, asked_at, digest FROM reports "
+    "WHERE enrollment_id = ANY ($1::text[]) AND kind = 'ProfileList'";
+constexpr const char* kUpsertReports =
+    "INSERT INTO reports (enrollment_id, kind, epoch, digest, reported_at, asked_at) "
+    "SELECT n.enrollment_id, 'ProfileList', n.epoch, n.digest, n.reported_at, n.asked_at "
+    "FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[]) "
+    "AS n (enrollment_id, epoch, digest, reported_at, asked_at) "
+    "ON CONFLICT (enrollment_id, kind) DO UPDATE SET epoch = excluded.epoch, "
+    "digest = excluded.digest, reported_at = excluded.reported_at, asked_at = excluded.asked_at";
+constexpr const char* kUpsertReportBodies =
+    "INSERT INTO report_bodies (enrollment_id, kind, body) "
+    "SELECT n.enrollment_id, 'ProfileList', n.body FROM unnest($1::text[], $2::text[]) "
+    "AS n (enrollment_id, body) "
+    "ON CONFLICT (enrollment_id, kind) DO UPDATE SET body = excluded.body";
+
+constexpr const char* kMarkDue =
+    "UPDATE schedule AS s SET due_at = LEAST(s.due_at, n.due_at), version = s.version + 1 "
+    "FROM unnest($1::text[], $2::bigint[]) AS n (enrollment_id, due_at) "
+    "WHERE s.enrollment_id = n.enrollment_id";
+
+constexpr const char* kInsertHappenings =
+    "INSERT INTO happenings (at, enrollment_id, kind, text) "
+    "SELECT at, enrollment_id, kind, text "
+    "FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY "
+    "AS n (at, enrollment_id, kind, text, place) ORDER BY place";
+constexpr const char* kInsertDeadLetters =
+    "INSERT INTO dead_letters (received_at, upstream, reason, size_bytes, body) "
+    "SELECT received_at, upstream, reason, size_bytes, body "
+    "FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bytea[]) WITH ORDINALITY "
+    "AS n (received_at, upstream, reason, size_bytes, body, place) ORDER BY place";
+
+/// A report as it is kept, and what has to be written of it.
+struct Kept {
+  ProfileListReport report;  ///< without profiles
+  std::string digest;        ///< empty when there is none
+  std::optional<std::string> new_body;
+  bool is_new = false;
+};
+using KeptReports = std::map<EnrollmentId, Kept>;
+
+/// What was kept before our clock was set back looks newer than it is.
+bool IsNewer(const Kept& kept, const ProfileListReport& report, Timestamp now) {
+  if (kept.digest.empty()) return false;
+  if (kept.report.epoch != report.epoch) return kept.report.epoch > report.epoch;
+  return kept.report.reported_at > report.reported_at && !IsOfAnotherTime(kept.report, now);
+}
+
+Result<KeptReports> LoadKept(PostgresTransaction& db, const std::vector<EnrollmentId>& ids) {
+  Result<PostgresResult> found = db.Run(kSelectReportHeads, {ArrayToPostgres(ids)}, "reports");
+  if (!found) return Fail(found.error());
+  KeptReports reports;
+  while (found->Next()) {
+    Kept& kept = reports[found->TextAs<EnrollmentId>()];
+    kept.report.epoch = found->Int();
+    kept.report.reported_at = found->Time();
+    kept.report.asked_at = found->OptionalTime();
+    kept.digest = found->Text();
+  }
+  return reports;
+}
+
+void Keep(const ProfileListReport& report, Timestamp now, Kept& kept) {
+  if (IsNewer(kept, report, now)) return;
+  std::string body = EncodeReportedProfiles(report.profiles);
+  const std::string digest = Sha256Hex(body);
+  if (digest != kept.digest) kept.new_body = std::move(body);
+  kept.digest = digest;
+  kept.report.epoch = report.epoch;
+  kept.report.reported_at = report.reported_at;
+  kept.report.asked_at = report.asked_at;
+  kept.is_new = true;
+}
+
+}  // namespace
+
+Status PostgresWriter::Write(const char* sql, const std::vector<PostgresValue>& values) {
+  const Result<PostgresResult> done = db().Run(sql, values, {});
+  if (!done) return Fail(done.error());
+  return {};
+}
+
+Status PostgresWriter::Write(const char* sql, const PostgresBatch& batch) {
+  if (batch.empty()) return {};
+  return Write(sql, batch.Arrays());
+}
+
+Status PostgresWriter::Lock(const std::vector<EnrollmentId>& ids) {
+  std::vector<EnrollmentId> missing;
+  for (const EnrollmentId& id : ids) {
+    if (locked_.insert(id).second) missing.push_back(id);
+  }
+  if (missing.empty()) return {};
+  return Write(kLock, {ArrayToPostgres(missing)});
+}
+
+Status PostgresWriter::LockNew(const std::vector<EnrollmentId>& ids) {
+  if (Status done = Write(kLockNew, {ArrayToPostgres(ids)}); !done) return done;
+  return Write(kLock, {ArrayToPostgres(ids)});
+}
+
+Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
+    const std::vector<EnrollmentId>& ids) {
+  if (Status done = Lock(ids); !done) return Fail(done.error());
+  Result<std::vector<Enrollment>> known = postgres::LoadEnrollments(db(), ids);
+  if (!known || known->size() == ids.size()) return known;
+  std::set<EnrollmentId> unknown(ids.begin(), ids.end());
+  for (const Enrollment& enrollment : *known) unknown.erase(enrollment.channel.enrollment_id);
+  const std::vector<EnrollmentId> rest(unknown.begin(), unknown.end());
+  if (rest.empty()) return known;
+  if (Status done = LockNew(rest); !done) return Fail(done.error());
+  Result<std::vector<Enrollment>> late = postgres::LoadEnrollments(db(), rest);
+  if (!late) return late;
+  known->insert(known->end(), late->begin(), late->end());
+  return known;
+}
+
+Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {
+  PostgresBatch facts(29);
+  PostgresBatch schedule(2);
+  std::vector<EnrollmentId> ids;
+  for (const Enrollment& e : enrollments) {
+    ids.push_back(e.channel.enrollment_id);
+    facts.Bind(e.channel.enrollment_id)
+        .Bind(e.channel.device_id)
+        .Bind(ChannelTypeName(e.channel.type))
+        .Bind(e.channel.udid)
+        .Bind(e.channel.user_id)
+        .Bind(e.upstream)
+        .Bind(EnrollmentStatusName(e.status))
+        .Bind(e.serial_number)
+        .Bind(e.quarantine_reason)
+        .Bind(e.epoch)
+        .Bind(e.ask_first)
+        .Bind(e.awaiting_configuration)
+        .Bind(e.os_version)
+        .Bind(e.build_version)
+        .Bind(e.product_name)
+        .Bind(e.model_name)
+        .Bind(e.device_name)
+        .Bind(e.user_short_name)
+        .Bind(e.is_supervised)
+        .Bind(e.first_seen_at)
+        .Bind(e.last_seen_at)
+        .Bind(e.authenticated_at)
+        .Bind(e.enrolled_at)
+        .Bind(e.device_information_at)
+        .Bind(e.push_count)
+        .Bind(e.pushed_at)
+        .Bind(e.push_unregistered)
+        .Bind(e.wants_wake)
+        .Bind(e.report_wanted_at);
+    schedule.Bind(e.channel.enrollment_id).Bind(e.last_seen_at);
+  }
+  if (Status done = Lock(ids); !done) return done;
+  if (Status done = Write(kUpsertEnrollments, facts); !done) return done;
+  return Write(kInsertSchedule, schedule);
+}
+
+Status PostgresWriter::SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) {
+  PostgresBatch batch(13);
+  std::vector<EnrollmentId> ids;
+  for (const auto& [enrollment_id, intent] : intents) {
+    ids.push_back(enrollment_id);
+    batch.Bind(enrollment_id)
+        .Bind(intent.command_uuid)
+        .Bind(intent.request_type)
+        .Bind(intent.payload_identifier)
+        .Bind(intent.payload_uuid)
+        .Bind(intent.epoch)
+        .Bind(IntentStateName(intent.state))
+        .Bind(intent.journaled_at)
+        .Bind(intent.answered_at)
+        .Bind(intent.not_now_count)
+        .Bind(intent.not_now_at)
+        .Bind(ErrorClassName(intent.error_class))
+        .Bind(intent.error);
+  }
+  if (Status done = Lock(ids); !done) return done;
+  return Write(kUpsertIntents, batch);
+}
+
+Status PostgresWriter::LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) {
+  if (Status done = Lock(ids); !done) return done;
+  return Write(kLoseIntents, {ArrayToPostgres(ids), ToPostgres(now)});
+}
+
+Status PostgresWriter::SaveReports(
+    const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
+  if (reports.empty()) return {};
+  std::vector<EnrollmentId> ids;
+  for (const auto& [id, report] : reports) ids.push_back(id);
+  if (Status done = Lock(ids); !done) return done;
+  Result<KeptReports> kept = LoadKept(db(), ids);
+  if (!kept) return Fail(kept.error());
+  for (const auto& [id, report] : reports) Keep(report, now, (*kept)[id]);
+  PostgresBatch heads(5);
+  PostgresBatch bodies(2);
+  for (const auto& [id, report] : *kept) {
+    if (!report.is_new) continue;
+    heads.Bind(id)
+        .Bind(report.report.epoch)
+        .Bind(report.digest)
+        .Bind(report.report.reported_at)
+        .Bind(report.report.asked_at);
+    if (report.new_body) bodies.Bind(id).Bind(*report.new_body);
+  }
+  if (Status done = Write(kUpsertReports, heads); !done) return done;
+  return Write(kUpsertReportBodies, bodies);
+}
+
+Status PostgresWriter::MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) {
+  PostgresBatch batch(2);
+  std::vector<EnrollmentId> ids;
+  for (const auto& [id, at] : due_at) {
+    ids.push_back(id);
+    batch.Bind(id).Bind(at);
+  }
+  if (Status done = Lock(ids); !done) return done;
+  return Write(kMarkDue, batch);
+}
+
+Status PostgresWriter::AddHappenings(const std::vector<Happening>& happenings) {
+  PostgresBatch batch(4);
+  for (const Happening& happening : happenings) {
+    batch.Bind(happening.at)
+        .Bind(happening.enrollment_id)
+        .Bind(happening.kind)
+        .Bind(happening.text);
+  }
+  return Write(kInsertHappenings, batch);
+}
+
+Status PostgresWriter::AddDeadLetters(const std::vector<DeadLetter>& dead_letters) {
+  PostgresBatch batch(5);
+  for (const DeadLetter& letter : dead_letters) {
+    batch.Bind(letter.received_at)
+        .Bind(letter.upstream)
+        .Bind(letter.reason)
+        .Bind(letter.size_bytes)
+        .BindBytes(std::string_view(letter.body).substr(0, kDeadLetterBodyMaxBytes));
+  }
+  return Write(kInsertDeadLetters, batch);
+}
+
+}  // namespace director

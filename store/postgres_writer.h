@@ -1,0 +1,81 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/postgres_reader.h"
+
+namespace director {
+
+/// Every write of the port on one transaction. Contracts: store/store.h.
+///
+/// The row of an enrollment in `schedule` is its lock: every method takes it before it changes
+/// anything of the enrollment, and `LoadEnrollments` takes it too, since what is loaded here is
+/// about to be changed. So nobody's change is lost and several directors can work on one database.
+class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
+ public:
+  using PostgresReaderOf::PostgresReaderOf;
+
+  Result<std::vector<Enrollment>> LoadEnrollments(const std::vector<EnrollmentId>& ids) override;
+
+  // postgres_write_facts.cc
+  Status SaveEnrollments(const std::vector<Enrollment>& enrollments) override;
+  Status SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) override;
+  Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) override;
+  Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
+                     Timestamp now) override;
+  Status MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) override;
+  Status AddHappenings(const std::vector<Happening>& happenings) override;
+  Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
+
+  // postgres_write_loop.cc
+  Result<std::vector<Claim>> ClaimDue(Timestamp now, Timestamp lease_until,
+                                      std::size_t limit) override;
+  Result<std::set<EnrollmentId>> CommitPlans(const std::vector<PlanCommit>& commits,
+                                             Timestamp now) override;
+  Status EndClaims(const std::vector<Claim>& claims) override;
+  Status ReleaseClaim(const Claim& claim, Timestamp due_at) override;
+  Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
+                     const std::vector<EnrollmentId>& ids) override;
+  Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) override;
+  Status MarkUnregistered(const std::vector<EnrollmentId>& ids) override;
+  Status RecoverJournaled(Timestamp now) override;
+  Status Prune(Timestamp now, Duration keep, std::size_t limit) override;
+  Status CheckWritable() override;
+
+  // postgres_write_desired.cc
+  Result<bool> SaveRevision(const Revision& revision) override;
+  Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) override;
+  Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) override;
+  Status RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,
+                   Timestamp now) override;
+
+ private:
+  using Commits = std::vector<const PlanCommit*>;
+
+  /// Locks those that exist, in the order of their ids, so that no two transactions wait for each
+  /// other.
+  Status Lock(const std::vector<EnrollmentId>& ids);
+  Status LockNew(const std::vector<EnrollmentId>& ids);
+  Status Write(const char* sql, const PostgresBatch& batch);
+  Status Write(const char* sql, const std::vector<PostgresValue>& values);
+
+  Result<std::vector<Claim>> Claimable(const char* sql, Timestamp now, Timestamp lease_until,
+                                       std::size_t limit);
+  Result<std::set<EnrollmentId>> Outdated(const std::vector<PlanCommit>& commits);
+  Status StoreItems(const Commits& commits);
+  Status CloseIntents(const Commits& commits, Timestamp now);
+  Status JournalIntents(const Commits& commits, Timestamp now);
+  Status StoreFacts(const Commits& commits, Timestamp now);
+  Status StoreSchedule(const Commits& commits);
+
+  Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
+
+  std::set<EnrollmentId> locked_;
+};
+
+}  // namespace director

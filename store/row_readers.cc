@@ -1,0 +1,184 @@
+#include "store/row_readers.h"
+
+#include "store/report_json.h"
+
+namespace director {
+namespace {
+
+Result<ErrorClass> ParseErrorClass(std::string_view name) {
+  for (const ErrorClass known : {ErrorClass::kTransient, ErrorClass::kPermanent, ErrorClass::kUser,
+                                 ErrorClass::kServer, ErrorClass::kDone, ErrorClass::kUnknown}) {
+    if (ErrorClassName(known) == name) return known;
+  }
+  return Fail(ErrorKind::kInvalid, "not an error class");
+}
+
+}  // namespace
+
+Enrollment ReadEnrollment(Row& row) {
+  Enrollment e;
+  e.channel.enrollment_id = row.TextAs<EnrollmentId>();
+  e.channel.device_id = row.TextAs<EnrollmentId>();
+  e.channel.type = row.TextBy(ParseChannelType);
+  e.channel.udid = row.Text();
+  e.channel.user_id = row.Text();
+  e.upstream = row.TextAs<UpstreamName>();
+  e.status = row.TextBy(ParseEnrollmentStatus);
+  e.quarantine_reason = row.Text();
+  e.epoch = row.Int();
+  e.ask_first = row.Flag();
+  e.awaiting_configuration = row.OptionalFlag();
+  e.serial_number = row.Text();
+  e.os_version = row.Text();
+  e.build_version = row.Text();
+  e.product_name = row.Text();
+  e.model_name = row.Text();
+  e.device_name = row.Text();
+  e.user_short_name = row.Text();
+  e.is_supervised = row.OptionalFlag();
+  e.first_seen_at = row.Time();
+  e.last_seen_at = row.Time();
+  e.authenticated_at = row.OptionalTime();
+  e.enrolled_at = row.OptionalTime();
+  e.device_information_at = row.OptionalTime();
+  e.push_count = row.SmallInt();
+  e.pushed_at = row.OptionalTime();
+  e.push_unregistered = row.Flag();
+  e.wants_wake = row.Flag();
+  e.report_wanted_at = row.OptionalTime();
+  return e;
+}
+
+Intent ReadIntent(Row& row) {
+  Intent intent;
+  intent.command_uuid = row.TextAs<CommandUuid>();
+  intent.request_type = row.Text();
+  intent.payload_identifier = row.TextAs<PayloadIdentifier>();
+  intent.payload_uuid = row.TextAs<PayloadUuid>();
+  intent.epoch = row.Int();
+  intent.state = row.TextBy(ParseIntentState);
+  intent.journaled_at = row.Time();
+  intent.answered_at = row.OptionalTime();
+  intent.not_now_count = row.SmallInt();
+  intent.not_now_at = row.OptionalTime();
+  intent.error_class = row.TextBy(ParseErrorClass);
+  intent.error = row.Text();
+  return intent;
+}
+
+ItemRecord ReadItem(Row& row) {
+  ItemRecord item;
+  item.payload_identifier = row.TextAs<PayloadIdentifier>();
+  item.presence = row.TextBy(ParsePresence);
+  item.payload_uuid = row.TextAs<PayloadUuid>();
+  item.epoch = row.Int();
+  item.state = row.TextBy(ParseItemState);
+  item.reason = row.Text();
+  item.state_since = row.Time();
+  item.due_at = row.OptionalTime();
+  item.attempts = row.SmallInt();
+  item.next_attempt_at = row.OptionalTime();
+  item.acknowledged_at = row.OptionalTime();
+  item.settled_at = row.OptionalTime();
+  item.verified_at = row.OptionalTime();
+  item.parked = row.Flag();
+  item.parked_build = row.Text();
+  item.last_error = row.Text();
+  item.last_error_at = row.OptionalTime();
+  item.sends_since = row.Time();
+  item.sends = row.SmallInt();
+  return item;
+}
+
+ProfileListReport ReadReport(Row& row) {
+  ProfileListReport report;
+  report.epoch = row.Int();
+  report.reported_at = row.Time();
+  report.asked_at = row.OptionalTime();
+  report.profiles = row.TextBy(DecodeReportedProfiles);
+  return report;
+}
+
+DesiredAssignment ReadDesiredAssignment(Row& row) {
+  DesiredAssignment assignment;
+  assignment.assignment_id = row.Int();
+  assignment.payload_identifier = row.TextAs<PayloadIdentifier>();
+  assignment.presence = row.TextBy(ParsePresence);
+  assignment.payload_uuid = row.TextAs<PayloadUuid>();
+  assignment.target_kind = row.TextBy(ParseTargetKind);
+  assignment.target = row.Text();
+  assignment.adopt = row.Flag();
+  assignment.source = row.Text();
+  assignment.assigned_at = row.Time();
+  return assignment;
+}
+
+Assignment ReadAssignment(Row& row) {
+  Assignment assignment;
+  assignment.assignment_id = row.Int();
+  assignment.payload_identifier = row.TextAs<PayloadIdentifier>();
+  assignment.channel = row.TextBy(ParseAssignmentChannel);
+  assignment.target_kind = row.TextBy(ParseTargetKind);
+  assignment.target = row.Text();
+  assignment.presence = row.TextBy(ParsePresence);
+  assignment.payload_uuid = row.TextAs<PayloadUuid>();
+  assignment.adopt = row.Flag();
+  assignment.source = row.Text();
+  assignment.assigned_at = row.Time();
+  return assignment;
+}
+
+Revision ReadRevision(Row& row) {
+  Revision revision;
+  revision.payload_uuid = row.TextAs<PayloadUuid>();
+  revision.payload_identifier = row.TextAs<PayloadIdentifier>();
+  revision.display_name = row.Text();
+  revision.payload_scope = row.Text();
+  revision.payload_types = row.TextBy(DecodeStrings);
+  revision.source = row.Text();
+  revision.created_at = row.Time();
+  revision.size_bytes = row.Int();
+  return revision;
+}
+
+Happening ReadHappening(Row& row) {
+  Happening happening;
+  happening.happening_id = row.Int();
+  happening.at = row.Time();
+  happening.enrollment_id = row.TextAs<EnrollmentId>();
+  happening.kind = row.Text();
+  happening.text = row.Text();
+  return happening;
+}
+
+DeadLetter ReadDeadLetter(Row& row) {
+  DeadLetter letter;
+  letter.dead_letter_id = row.Int();
+  letter.received_at = row.Time();
+  letter.upstream = row.TextAs<UpstreamName>();
+  letter.reason = row.Text();
+  letter.body = row.Bytes();
+  letter.size_bytes = row.Int();
+  return letter;
+}
+
+ItemCount ReadItemCount(Row& row) {
+  ItemCount count;
+  count.payload_identifier = row.TextAs<PayloadIdentifier>();
+  count.state = row.TextBy(ParseItemState);
+  count.presence = row.TextBy(ParsePresence);
+  count.count = row.Int();
+  return count;
+}
+
+OldestWaiting ReadOldestWaiting(Row& row) {
+  OldestWaiting oldest;
+  oldest.enrollment_id = row.TextAs<EnrollmentId>();
+  oldest.payload_identifier = row.TextAs<PayloadIdentifier>();
+  oldest.state = row.TextBy(ParseItemState);
+  oldest.since = row.Time();
+  oldest.reason = row.Text();
+  return oldest;
+}
+
+}  // namespace director

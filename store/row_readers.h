@@ -1,0 +1,54 @@
+#pragma once
+
+#include "store/row.h"
+#include "store/store.h"
+
+namespace director {
+
+/// What the rows of each table mean, whatever the database. Each reads its columns in the order
+/// that is named; `Row::Check` tells afterwards whether they could be read.
+
+/// enrollment_id, device_id, channel_type, udid, user_id, upstream, status, quarantine_reason,
+/// epoch, ask_first, awaiting_configuration, serial_number, os_version, build_version,
+/// product_name, model_name, device_name, user_short_name, is_supervised, first_seen_at,
+/// last_seen_at, authenticated_at, enrolled_at, device_information_at, push_count, pushed_at,
+/// push_unregistered, wants_wake, report_wanted_at
+Enrollment ReadEnrollment(Row& row);
+
+/// command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, journaled_at,
+/// answered_at, not_now_count, not_now_at, error_class, error
+Intent ReadIntent(Row& row);
+
+/// payload_identifier, presence, payload_uuid, epoch, state, reason, state_since, due_at, attempts,
+/// next_attempt_at, acknowledged_at, settled_at, verified_at, parked, parked_build, last_error,
+/// last_error_at, sends_since, sends
+ItemRecord ReadItem(Row& row);
+
+/// epoch, reported_at, asked_at, body
+ProfileListReport ReadReport(Row& row);
+
+/// assignment_id, payload_identifier, presence, payload_uuid (empty for NULL), target_kind, target,
+/// adopt, source, assigned_at
+DesiredAssignment ReadDesiredAssignment(Row& row);
+
+/// assignment_id, payload_identifier, channel, target_kind, target, presence, payload_uuid (empty
+/// for NULL), adopt, source, assigned_at
+Assignment ReadAssignment(Row& row);
+
+/// payload_uuid, payload_identifier, display_name, payload_scope, payload_types, source,
+/// created_at, size_bytes
+Revision ReadRevision(Row& row);
+
+/// happening_id, at, enrollment_id, kind, text
+Happening ReadHappening(Row& row);
+
+/// dead_letter_id, received_at, upstream, reason, body, size_bytes
+DeadLetter ReadDeadLetter(Row& row);
+
+/// payload_identifier, state, presence, the count
+ItemCount ReadItemCount(Row& row);
+
+/// enrollment_id, payload_identifier, state, state_since, reason
+OldestWaiting ReadOldestWaiting(Row& row);
+
+}  // namespace director

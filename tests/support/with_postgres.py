@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Runs a command beside a private PostgreSQL: with_postgres.py COMMAND...
+
+The server comes from the distribution's package, keeps its files in a scratch folder, listens on a
+free port of the loopback only and is gone afterwards. The command finds it in the environment as
+DIRECTOR_TEST_POSTGRES, a URL. Durability is off: what is tested here is behaviour. Exits with the
+command's status, or 2 when there is no server to be had.
+"""
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+USER = "director"
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "'127.0.0.1'",
+    "unix_socket_directories": "''",
+    "max_connections": "100",
+    "log_min_messages": "fatal",
+}
+
+
+def find_binaries():
+    """The folder of the newest server that is installed."""
+    found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("postgres")
+    if on_path:
+        return pathlib.Path(on_path).resolve().parent
+    sys.exit("with_postgres: no PostgreSQL server is installed; ./dev setup does that")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Postgres:
+    """One private server. Use it with `with`."""
+
+    def __init__(self):
+        self.binaries = find_binaries()
+        self.port = free_port()
+        # PostgreSQL refuses to run as root, and its own account must reach the folder.
+        self.prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="director-postgres-"))
+        self.data = self.folder / "data"
+        if self.prefix:
+            shutil.chown(self.folder, user="postgres")
+        self.url = f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
+
+    def run(self, program, *arguments):
+        done = subprocess.run([*self.prefix, str(self.binaries / program), *arguments], cwd=self.folder,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed: {done.stdout[-2000:]}")
+
+    def __enter__(self):
+        try:
+            self.run("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
+            settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+            options = " ".join(["-p", str(self.port), *settings])
+            self.run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options, "start")
+        except Exception:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.run("pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "stop")
+        self.remove()
+
+    def remove(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    try:
+        server = Postgres()
+        with server:
+            environment = dict(os.environ, DIRECTOR_TEST_POSTGRES=server.url)
+            return subprocess.run(sys.argv[1:], env=environment, check=False).returncode
+    except (OSError, RuntimeError) as problem:
+        print(f"with_postgres: {problem}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
