@@ -212,8 +212,9 @@ HttpServerResponse Api::PostAssignments(const HttpServerRequest& request) {
 HttpServerResponse Api::ListAssignments(const HttpServerRequest& request) {
   if (Status ok = CheckQuery(request, {"payload_identifier"}); !ok)
     return ProblemResponse(ok.error());
-  Json items = Json::array();
+  Json items;
   const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
+    items = Json::array();
     const auto found =
         reader.ListAssignments(PayloadIdentifier(QueryValue(request, "payload_identifier")));
     if (!found) return Fail(found.error());

@@ -126,6 +126,8 @@ HttpServerResponse Api::PostProfiles(const HttpServerRequest& request) {
   Json stored = Json::array();
   bool any_new = false;
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
+    stored = Json::array();
+    any_new = false;
     for (const Profile& profile : profiles) {
       const Revision revision = ToRevision(profile, source, deps_.clock.Now());
       const Result<bool> is_new = writer.SaveRevision(revision);

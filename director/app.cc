@@ -23,6 +23,7 @@
 #include "director/upstreams.h"
 #include "director/version.h"
 #include "director/webhook_routes.h"
+#include "store/postgres_store.h"
 #include "store/sqlite_store.h"
 
 namespace director {
@@ -31,7 +32,31 @@ namespace {
 constexpr Duration kPruneInterval = std::chrono::minutes(10);
 constexpr Duration kKeepClosedIntents = std::chrono::hours(24 * 7);
 constexpr std::size_t kPruneRowsMax = 10'000;
+/// For webhooks, the API and the metrics; each worker has one more.
+constexpr std::size_t kConnectionsForRequests = 6;
 constexpr Duration kRepeatStoreErrorAfter = std::chrono::minutes(1);
+
+/// A SQLite file has one process: whoever held claims in it is dead. On PostgreSQL other directors
+/// may be at work, and the claims of a dead one end with their leases.
+Result<std::unique_ptr<Store>> OpenStore(const Config& config, const Clock& clock) {
+  if (IsPostgresUrl(config.database)) {
+    PostgresSettings settings;
+    settings.url = config.database;
+    if (config.database_password.is_set()) {
+      settings.password = [source = config.database_password] { return source.Get(); };
+    }
+    settings.connections_max = static_cast<std::size_t>(config.workers) + kConnectionsForRequests;
+    return OpenPostgresStore(settings);
+  }
+  Result<std::unique_ptr<Store>> store = OpenSqliteStore(config.database);
+  if (!store) return store;
+  const Status recovered =
+      (*store)->Write([&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
+  if (recovered) return store;
+  Error error = recovered.error();
+  error.message = fmt::format("{}: {}", config.database, error.message);
+  return Fail(std::move(error));
+}
 
 /// Says in the log that the database cannot be written, now and then while it is so: on a full disk
 /// every webhook fails.
@@ -150,35 +175,21 @@ struct App::Parts {
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<HttpServer> http;
 
-  Status Open();
-  Status Recover();
+  Status Open(std::unique_ptr<Store> opened);
   Status Serve();
   std::vector<HttpRoute> ServiceRoutes();
   HttpServerResponse Ready();
 };
 
-Status App::Parts::Open() {
+Status App::Parts::Open(std::unique_ptr<Store> opened) {
   if (config.signs()) {
     auto identity = SigningIdentity::Load(config, clock);
     if (!identity) return Fail(identity.error());
     signing = std::move(*identity);
   }
   if (Status added = AddUpstreams(config, upstreams); !added) return added;
-  auto opened = OpenSqliteStore(config.database);
-  if (!opened) return Fail(opened.error());
-  store = std::move(*opened);
-  if (Status recovered = Recover(); !recovered) return recovered;
-  store = std::make_unique<LoggedStore>(std::move(store), clock);
+  store = std::make_unique<LoggedStore>(std::move(opened), clock);
   return {};
-}
-
-Status App::Parts::Recover() {
-  const Status done =
-      store->Write([&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
-  if (done) return {};
-  Error error = done.error();
-  error.message = fmt::format("{}: {}", config.database, error.message);
-  return Fail(std::move(error));
 }
 
 Status App::Parts::Serve() {
@@ -250,8 +261,15 @@ HttpServerResponse App::Parts::Ready() {
 App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock) {
+  Result<std::unique_ptr<Store>> store = OpenStore(config, clock);
+  if (!store) return Fail(store.error());
+  return Start(config, clock, std::move(*store));
+}
+
+Result<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock,
+                                        std::unique_ptr<Store> store) {
   auto parts = std::make_unique<Parts>(config, clock);
-  if (Status opened = parts->Open(); !opened) return Fail(opened.error());
+  if (Status opened = parts->Open(std::move(store)); !opened) return Fail(opened.error());
   if (Status serving = parts->Serve(); !serving) return Fail(serving.error());
   std::unique_ptr<App> app(new App(std::move(parts)));
   Log(LogLevel::kInfo, "director started",

@@ -15,6 +15,9 @@ class App {
   /// Opens the database, loads the signing identity, binds and starts everything. Each failure is
   /// one clear line.
   static Result<std::unique_ptr<App>> Start(const Config& config, const Clock& clock);
+  /// The same on a store that is open already.
+  static Result<std::unique_ptr<App>> Start(const Config& config, const Clock& clock,
+                                            std::unique_ptr<Store> store);
 
   /// Stops in order: no new requests, what is in hand is finished, the loop ends, the store closes.
   ~App();

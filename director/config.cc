@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "director/files.h"
 #include "reconciler/observe.h"
+#include "store/postgres_store.h"
 
 namespace director {
 namespace {
@@ -117,6 +118,16 @@ void ReadListen(Reader& reader, Config& config) {
   config.tls_key_file = reader.Text("tls_key_file");
   if (config.tls_certificate_file.empty() != config.tls_key_file.empty()) {
     reader.Problem("tls_certificate_file", "needs tls_key_file beside it, and the other way round");
+  }
+}
+
+void ReadDatabase(Reader& reader, Config& config) {
+  config.database = reader.Text("database");
+  config.database_password = reader.SecretOf("database_password");
+  if (config.database.empty()) reader.Problem("database", "is empty");
+  if (!IsPostgresUrl(config.database)) return;
+  if (Status usable = CheckPostgresUrl(config.database); !usable) {
+    reader.Problem("database", usable.error().message + "; see database_password");
   }
 }
 
@@ -348,7 +359,8 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"tls_certificate_file", "",
        "PEM certificate chain; with tls_key_file the server speaks TLS"},
       {"tls_key_file", "", "PEM key for tls_certificate_file"},
-      {"database", "director.db", "Path of the SQLite file"},
+      {"database", "director.db", "Path of a SQLite file, or postgresql://USER@HOST/NAME"},
+      {"database_password", "", "Password for PostgreSQL", Scope::kServer, true},
       {"api_token", "", "Bearer token for the API", Scope::kServer, true},
       {"api_user", "director", "User for HTTP Basic on the API"},
       {"api_password", "", "Password for HTTP Basic on the API", Scope::kServer, true},
@@ -440,12 +452,7 @@ Result<Config> MakeConfig(const RawConfig& file, const RawOptions& environment,
   Config config;
   Reader reader({&file.options, &environment, &flags});
   ReadListen(reader, config);
-  config.database = reader.Text("database");
-  if (config.database.empty()) reader.Problem("database", "is empty");
-  if (config.database.starts_with("postgres")) {
-    reader.Problem("database",
-                   "PostgreSQL is not supported by this version; give the path of a file");
-  }
+  ReadDatabase(reader, config);
   ReadAccess(reader, config);
   ReadSigning(reader, config);
   config.workers = reader.Number("workers", 1, 64);

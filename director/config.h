@@ -41,7 +41,8 @@ struct Config {
   int listen_port = 0;
   std::string tls_certificate_file;
   std::string tls_key_file;
-  std::string database;
+  std::string database;  ///< path of a SQLite file, or a URL of PostgreSQL
+  SecretSource database_password;
 
   SecretSource api_token;
   std::string api_user;

@@ -3,16 +3,15 @@
 #include <fmt/core.h>
 #include <libpq-fe.h>
 
-#include <fstream>
-#include <iterator>
-#include <set>
+#include <map>
+#include <utility>
 
 #include "store/migrations.h"
 
 namespace director {
 namespace {
 
-constexpr std::size_t kPasswordMaxBytes = 16 * 1024;
+using Keywords = std::map<std::string, std::string>;
 
 /// Unless the URL says otherwise. Times in seconds; tcp_user_timeout in milliseconds.
 /// Source: PostgreSQL's documentation of libpq's connection parameters.
@@ -30,21 +29,6 @@ constexpr const char* kSelectNewest = "SELECT COALESCE(MAX(number), 0) FROM sche
 constexpr const char* kInsertMigration =
     "INSERT INTO schema_migrations (number, name, applied_at) VALUES ($1::integer, $2, $3::bigint)";
 
-Result<std::string> ReadPassword(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string password(kPasswordMaxBytes, '\0');
-  file.read(password.data(), static_cast<std::streamsize>(password.size()));
-  if (file.bad() || !file.is_open()) {
-    return Fail(ErrorKind::kInvalid, fmt::format("the password file {} cannot be read", path));
-  }
-  password.resize(static_cast<std::size_t>(file.gcount()));
-  while (password.ends_with('\n') || password.ends_with('\r')) password.pop_back();
-  if (password.empty()) {
-    return Fail(ErrorKind::kInvalid, fmt::format("the password file {} is empty", path));
-  }
-  return password;
-}
-
 void Append(std::string& text, std::string_view keyword, std::string_view value) {
   text += fmt::format("{}='", keyword);
   for (const char c : value) {
@@ -57,6 +41,17 @@ void Append(std::string& text, std::string_view keyword, std::string_view value)
 struct FreeOptions {
   void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
 };
+
+Result<Keywords> ParseUrl(const std::string& url) {
+  const std::unique_ptr<PQconninfoOption, FreeOptions> options(
+      PQconninfoParse(url.c_str(), nullptr));
+  if (options == nullptr) return Fail(ErrorKind::kInvalid, "is no URL that libpq can read");
+  Keywords keywords;
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
+    if (option->val != nullptr) keywords.emplace(option->keyword, option->val);
+  }
+  return keywords;
+}
 
 Result<std::int64_t> Number(PostgresTransaction& db, const char* sql) {
   Result<PostgresResult> found = db.Run(sql, {}, "schema_migrations");
@@ -86,29 +81,26 @@ Status Apply(pqxx::transaction_base& transaction, PostgresTransaction& db, const
 
 }  // namespace
 
+Status CheckPostgresUrl(const std::string& url) {
+  const Result<Keywords> keywords = ParseUrl(url);
+  if (!keywords) return Fail(keywords.error());
+  if (keywords->contains("password")) {
+    return Fail(ErrorKind::kInvalid, "must not hold the password");
+  }
+  return {};
+}
+
 Result<std::string> ConnectionString(const PostgresSettings& settings) {
-  char* problem = nullptr;
-  const std::unique_ptr<PQconninfoOption, FreeOptions> options(
-      PQconninfoParse(settings.url.c_str(), &problem));
-  if (options == nullptr) {
-    Error error = MakeError(ErrorKind::kInvalid, "the URL of the database cannot be read");
-    PQfreemem(problem);  // quotes the URL, which may hold a password
-    return Fail(std::move(error));
+  Result<Keywords> keywords = ParseUrl(settings.url);
+  if (!keywords) return Fail(keywords.error());
+  for (const auto& [keyword, value] : kDefaults) keywords->emplace(keyword, value);
+  if (settings.password) {
+    const Result<Secret> password = settings.password();
+    if (!password) return Fail(password.error());
+    (*keywords)["password"] = password->Reveal();
   }
   std::string text;
-  std::set<std::string> given;
-  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
-    if (option->val == nullptr) continue;
-    Append(text, option->keyword, option->val);
-    given.insert(option->keyword);
-  }
-  for (const auto& [keyword, value] : kDefaults) {
-    if (!given.contains(keyword)) Append(text, keyword, value);
-  }
-  if (settings.password_file.empty()) return text;
-  const Result<std::string> password = ReadPassword(settings.password_file);
-  if (!password) return Fail(password.error());
-  Append(text, "password", *password);
+  for (const auto& [keyword, value] : *keywords) Append(text, keyword, value);
   return text;
 }
 

@@ -8,8 +8,8 @@
 
 namespace director {
 
-/// The settings as libpq's keywords and values, with the password that the file holds now and
-/// limits for a network that swallows everything. kInvalid: the URL or the file cannot be read.
+/// The settings as libpq's keywords and values, with the password as it is now and limits for a
+/// network that swallows everything. Errors: those of the URL and of the password.
 Result<std::string> ConnectionString(const PostgresSettings& settings);
 
 /// A new connection. kUnavailable when there is none to be had.

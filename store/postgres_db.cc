@@ -35,9 +35,13 @@ int HexDigit(char c) {
   return 0;
 }
 
-ErrorKind KindOfState(std::string_view sqlstate) {
-  if (sqlstate == "40001" || sqlstate == "40P01") return ErrorKind::kConflict;
-  const std::string_view error_class = sqlstate.substr(0, 2);
+/// Source: PostgreSQL's table of error codes. libpqxx 6 tells some by the type alone.
+ErrorKind KindOf(const pqxx::sql_error& refused) {
+  if (dynamic_cast<const pqxx::serialization_failure*>(&refused) != nullptr ||
+      dynamic_cast<const pqxx::deadlock_detected*>(&refused) != nullptr) {
+    return ErrorKind::kConflict;
+  }
+  const std::string_view error_class = std::string_view(refused.sqlstate()).substr(0, 2);
   if (error_class == "22" || error_class == "23") return ErrorKind::kInvalid;
   return ErrorKind::kUnavailable;
 }
@@ -141,7 +145,7 @@ Error DescribePostgres(const std::exception& failure) {
   Error error;
   error.detail = Printable(failure.what(), kMessageSizeMaxBytes);
   if (const auto* refused = dynamic_cast<const pqxx::sql_error*>(&failure)) {
-    error.kind = KindOfState(refused->sqlstate());
+    error.kind = KindOf(*refused);
     error.message = error.kind == ErrorKind::kInvalid
                         ? fmt::format("the database refuses a value: {}", FirstLine(failure.what()))
                         : fmt::format("the database cannot be used: {}", FirstLine(failure.what()));

@@ -1,24 +1,29 @@
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "base/secret.h"
 #include "store/store.h"
 
 namespace director {
 
-/// Where the database is. `url` is libpq's:
-/// `postgresql://user@host1,host2/name?target_session_attrs= read-write&sslmode=verify-full`. A
-/// password is taken from `password_file`, read anew for each connection, so that one that was
-/// renewed needs no restart; a newline at its end does not count.
 struct PostgresSettings {
+  /// libpq's, without a password: `postgresql://user@host1,host2/name?target_session_attrs=...`.
   std::string url;
-  std::string password_file;  ///< empty: as the URL, the environment or ~/.pgpass says
+  /// Asked for each connection, so that a password that was renewed needs no restart. Null: what
+  /// libpq finds itself (`PGPASSWORD`, `~/.pgpass`, certificates).
+  std::function<Result<Secret>()> password;
   std::size_t connections_max = 8;
 };
 
 /// True for what `OpenPostgresStore` opens: it begins with postgresql:// or postgres://.
 bool IsPostgresUrl(const std::string& database);
+
+/// kInvalid for a URL that libpq cannot read or that holds a password; the message quotes neither.
+Status CheckPostgresUrl(const std::string& url);
 
 /// Connects and brings the schema up to date; several directors may do so at once. Works through
 /// pgbouncer in transaction mode: nothing of a session is used. Needs PostgreSQL 13 or newer.

@@ -32,6 +32,7 @@ LIBRARIES = {
     r"nlohmann/": ({"webhook", "store", "upstream", "simulator", "director", "bench"}, False),
     r"httplib\.h": ({"upstream", "simulator", "director", "bench"}, True),
     r"sqlite3\.h": ({"store", "bench"}, False),
+    r"pqxx/|libpq-fe\.h": ({"store"}, False),
     r"CLI/": ({"director", "bench"}, True),
     r"yaml-cpp/": ({"director"}, True),
     r"prometheus/": ({"director"}, True),
@@ -39,7 +40,7 @@ LIBRARIES = {
 # Headers that show a library to the .cc files of their own folder only.
 INTERNAL_HEADERS = {
     "director/json_body.h", "director/api_support.h", "director/api_client.h",
-    "signing/openssl_ptr.h", "store/sqlite_db.h", "store/sqlite_row.h",
+    "signing/openssl_ptr.h", "store/sqlite_db.h", "store/sqlite_row.h", "store/postgres_db.h", "store/postgres_connect.h",
 }
 
 # The pure core: no clock, randomness, threads, environment, files or unordered containers.

@@ -60,10 +60,33 @@ inline std::string MakePem(const std::string& name, Timestamp now, int days = 30
   return identity->certificate_pem + identity->key_pem;
 }
 
+/// A real store that runs everything a second time, as one does in which another director was in
+/// the way: what happened the first time is rolled back.
+class RepeatingStore final : public Store {
+ public:
+  explicit RepeatingStore(std::unique_ptr<Store> inner) : inner_(std::move(inner)) {}
+
+  Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    const Status lost = inner_->Write([&](StoreWriter& writer) -> Status {
+      if (Status done = body(writer); !done) return done;
+      return Fail(ErrorKind::kConflict, "another transaction was in the way");
+    });
+    if (lost.error().kind != ErrorKind::kConflict) return lost;
+    return inner_->Write(body);
+  }
+  Status Read(const std::function<Status(StoreReader&)>& body) override {
+    if (Status lost = inner_->Read(body); !lost) return lost;
+    return inner_->Read(body);
+  }
+
+ private:
+  std::unique_ptr<Store> inner_;
+};
+
 inline std::unique_ptr<Store> OpenStore(const std::string& path = ":memory:") {
   auto opened = OpenSqliteStore(path);
   REQUIRE(opened);
-  return std::move(*opened);
+  return std::make_unique<RepeatingStore>(std::move(*opened));
 }
 
 /// A real store that can be told to be out of reach.

@@ -63,7 +63,7 @@ class Service {
  public:
   explicit Service(Config config = MakeTestConfig()) {
     ConfigureLog(LogLevel::kError, LogFormat::kLogfmt);
-    auto started = App::Start(config, clock_);
+    auto started = App::Start(config, clock_, OpenStore(config.database));
     INFO((started ? std::string() : ErrorForLog(started.error())));
     REQUIRE(started);
     app_ = std::move(*started);

@@ -22,7 +22,7 @@ class PostgresDatabase {
   ~PostgresDatabase() { Execute("DROP SCHEMA " + schema_ + " CASCADE"); }
 
   std::string url() const { return ServerUrl() + "?options=-csearch_path%3D" + schema_; }
-  PostgresSettings settings() const { return {url(), {}, 8}; }
+  PostgresSettings settings() const { return {url(), nullptr, 8}; }
 
   /// Runs statements beside the store; returns the first value of the last one.
   std::string Execute(const std::string& sql) const {

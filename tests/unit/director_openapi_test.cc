@@ -24,6 +24,7 @@
 #include "simulator/mdm_server.h"
 #include "store/sqlite_store.h"
 #include "tests/support/catch.h"
+#include "tests/support/director_parts.h"
 #include "tests/support/openapi_document.h"
 #include "tests/support/willing_upstream.h"
 #include "upstream/http_client.h"
@@ -158,7 +159,7 @@ class Service {
   ManualClock clock_{kNow};
   SystemRandom random_;
   const Config config_ = MakeTestConfig("http://127.0.0.1:1");
-  std::unique_ptr<Store> store_ = std::move(OpenSqliteStore(":memory:").value());
+  std::unique_ptr<Store> store_ = director_test::OpenStore();
   Upstreams upstreams_;
   test::WillingUpstream* upstream_ = nullptr;
   Payloads payloads_{*store_, nullptr};
