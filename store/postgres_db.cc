@@ -35,15 +35,17 @@ int HexDigit(char c) {
   return 0;
 }
 
-/// Source: PostgreSQL's table of error codes. libpqxx 6 tells some by the type alone.
+/// Source: PostgreSQL's table of error codes.
 ErrorKind KindOf(const pqxx::sql_error& refused) {
-  if (dynamic_cast<const pqxx::serialization_failure*>(&refused) != nullptr ||
-      dynamic_cast<const pqxx::deadlock_detected*>(&refused) != nullptr) {
-    return ErrorKind::kConflict;
-  }
   const std::string_view error_class = std::string_view(refused.sqlstate()).substr(0, 2);
   if (error_class == "22" || error_class == "23") return ErrorKind::kInvalid;
   return ErrorKind::kUnavailable;
+}
+
+/// In libpqxx 6 these are no sql_error.
+bool IsConflict(const std::exception& failure) {
+  return dynamic_cast<const pqxx::serialization_failure*>(&failure) != nullptr ||
+         dynamic_cast<const pqxx::deadlock_detected*>(&failure) != nullptr;
 }
 
 /// libpqxx 6 (Debian 12) and 7 (Debian 13) take parameters in different ways.
@@ -144,6 +146,11 @@ std::string_view PostgresResult::NameOf(int column) const {
 Error DescribePostgres(const std::exception& failure) {
   Error error;
   error.detail = Printable(failure.what(), kMessageSizeMaxBytes);
+  if (IsConflict(failure)) {
+    error.kind = ErrorKind::kConflict;
+    error.message = "another transaction was in the way";
+    return error;
+  }
   if (const auto* refused = dynamic_cast<const pqxx::sql_error*>(&failure)) {
     error.kind = KindOf(*refused);
     error.message = error.kind == ErrorKind::kInvalid

@@ -251,10 +251,12 @@ TEST_CASE("transactions that lock each other out begin anew and both succeed") {
       return writer.MarkDue({{EnrollmentId(other), At(-1)}});
     });
   };
-  std::atomic<bool> other_done{false};
-  std::thread other([&] { other_done = mark("B", "A").has_value(); });
+  Status other_done;
+  std::thread other([&] { other_done = mark("B", "A"); });
   const Status done = mark("A", "B");
   other.join();
+  INFO((done ? "" : ErrorForLog(done.error()))
+       << (other_done ? "" : ErrorForLog(other_done.error())));
   CHECK(done);
   CHECK(other_done);
   CHECK(runs == 3);
