@@ -95,6 +95,7 @@ struct DesiredAssignment {
   /// Absent only: PayloadUUIDs of every revision ever stored under this identifier. A profile that
   /// shows one of them is ours.
   std::vector<PayloadUuid> known_payload_uuids;
+  friend bool operator==(const DesiredAssignment&, const DesiredAssignment&) = default;
 };
 
 /// The state of one item on one enrollment, for people and for counting.
@@ -174,6 +175,7 @@ struct Intent {
   std::optional<Timestamp> not_now_at;
   ErrorClass error_class = ErrorClass::kUnknown;  ///< for kFailed and kRefused
   std::string error;  ///< Apple's or the server's words; for kFailed, kRefused, kNotSent
+  friend bool operator==(const Intent&, const Intent&) = default;
 };
 
 /// A device's last ProfileList.
@@ -183,6 +185,7 @@ struct ProfileListReport {
   std::optional<Timestamp>
       asked_at;  ///< when our question was journaled; empty when somebody else asked
   std::vector<ReportedProfile> profiles;
+  friend bool operator==(const ProfileListReport&, const ProfileListReport&) = default;
 };
 
 /// The device spoke at this time or later, however far the MDM server's clock is behind ours:
@@ -209,6 +212,7 @@ struct Snapshot {
   std::optional<Timestamp> upstream_retry_at;
   std::optional<Timestamp> upstream_away_since;  ///< first failure of this absence
   std::string upstream_problem;                  ///< the server's words, for the explanation
+  friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 
 /// The knobs of the decision. Defaults are for production.

@@ -30,6 +30,7 @@ struct Revision {
   Timestamp created_at;
   std::int64_t size_bytes = 0;
   std::string mobileconfig;  ///< empty in lists
+  friend bool operator==(const Revision&, const Revision&) = default;
 };
 
 /// Which channel an assignment is for: profiles go to device channels unless the owner says user.
@@ -50,6 +51,7 @@ struct Assignment {
   bool adopt = false;
   std::string source;
   Timestamp assigned_at;
+  friend bool operator==(const Assignment&, const Assignment&) = default;
 };
 
 /// A line of the list of recent events.
@@ -59,6 +61,7 @@ struct Happening {
   EnrollmentId enrollment_id;  ///< empty when it is about no single enrollment
   std::string kind;            ///< one word: device, command, desired, operator, dead_letter
   std::string text;
+  friend bool operator==(const Happening&, const Happening&) = default;
 };
 
 /// Something that came in and could not be read.
@@ -70,6 +73,7 @@ struct DeadLetter {
   std::string
       body;  ///< at most `kDeadLetterBodyMaxBytes`; holds whatever was sent: show to operators only
   std::int64_t size_bytes = 0;  ///< of the whole body
+  friend bool operator==(const DeadLetter&, const DeadLetter&) = default;
 };
 inline constexpr std::size_t kDeadLetterBodyMaxBytes = 64 * 1024;
 
@@ -80,6 +84,7 @@ struct Claim {
   UpstreamName upstream;
   std::int64_t version = 0;
   Timestamp lease_until;
+  friend bool operator==(const Claim&, const Claim&) = default;
 };
 
 /// A planned command with the CommandUUID under which it is journaled.
@@ -124,6 +129,7 @@ struct EnrollmentRow {
   Enrollment enrollment;
   Timestamp due_at;
   std::map<ItemState, std::int64_t> item_counts;
+  friend bool operator==(const EnrollmentRow&, const EnrollmentRow&) = default;
 };
 
 struct ItemCount {
@@ -131,6 +137,7 @@ struct ItemCount {
   Presence presence = Presence::kPresent;
   ItemState state = ItemState::kPending;
   std::int64_t count = 0;
+  friend bool operator==(const ItemCount&, const ItemCount&) = default;
 };
 
 /// The item that has waited longest without being verified; what a safety rule blocks waits for
@@ -141,6 +148,7 @@ struct OldestWaiting {
   ItemState state = ItemState::kPending;
   Timestamp since;
   std::string reason;
+  friend bool operator==(const OldestWaiting&, const OldestWaiting&) = default;
 };
 
 struct FleetCounts {
@@ -149,6 +157,7 @@ struct FleetCounts {
   std::optional<OldestWaiting> oldest_waiting;
   std::int64_t due = 0;  ///< enrollments whose due time has come
   std::int64_t dead_letters = 0;
+  friend bool operator==(const FleetCounts&, const FleetCounts&) = default;
 };
 
 /// Reads within one consistent view. Errors everywhere: kUnavailable (database out of reach, disk),
