@@ -172,6 +172,7 @@ void ReadLog(Reader& reader, Config& config) {
 }
 
 void ReadSettings(Reader& reader, Settings& settings) {
+  settings.claim_lease = reader.Time("claim_lease");
   settings.awake_window = reader.Time("awake_window");
   settings.token_update_wait = reader.Time("token_update_wait");
   settings.profile_list_interval = reader.Time("profile_list_interval");
@@ -372,6 +373,7 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"http_threads", "32", "Threads that answer HTTP"},
       {"log_level", "info", "debug, info, warning or error"},
       {"log_format", "logfmt", "logfmt or json"},
+      {"claim_lease", "10m", "How long the work of a director that died is left alone"},
       {"awake_window", "2m", "How long after its last word a device counts as awake"},
       {"token_update_wait", "10m",
        "How long after Authenticate a device without TokenUpdate is asked anyway"},

@@ -15,8 +15,6 @@
 namespace director {
 namespace {
 
-/// Longer than the slowest step: 50-id requests with their time-outs.
-constexpr Duration kLease = std::chrono::minutes(10);
 constexpr Duration kSetAside = std::chrono::hours(1);
 constexpr Duration kUnknownUpstreamPause = std::chrono::hours(1);
 constexpr Duration kIdleWaitMax = std::chrono::seconds(1);
@@ -128,7 +126,7 @@ Result<std::size_t> Runner::Step() {
 Result<std::vector<Claim>> Runner::ClaimSome(Timestamp now) {
   std::vector<Claim> claims;
   const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-    Result<std::vector<Claim>> claimed = writer.ClaimDue(now, now + kLease, kClaimMax);
+    Result<std::vector<Claim>> claimed = writer.ClaimDue(now, now + settings_.claim_lease, kClaimMax);
     if (!claimed) return Fail(claimed.error());
     claims = std::move(*claimed);
     return {};

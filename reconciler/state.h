@@ -215,8 +215,11 @@ struct Snapshot {
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 
-/// The knobs of the decision. Defaults are for production.
+/// The knobs of the decision and its loop. Defaults are for production.
 struct Settings {
+  /// What a worker took is left alone for so long when its director died; longer than its slowest
+  /// step: 50-id requests with their time-outs.
+  Duration claim_lease = std::chrono::minutes(10);
   Duration awake_window =
       std::chrono::minutes(2);  ///< a device heard from within this time can be sent changes
   Duration token_update_wait =

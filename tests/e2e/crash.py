@@ -8,9 +8,6 @@ one the fleet must converge, and no command may have been sent again without a c
 """
 
 import argparse
-import bisect
-import collections
-import contextlib
 import pathlib
 import random
 import secrets
@@ -19,7 +16,7 @@ import tempfile
 import threading
 import time
 
-from accepted import open_read_only, stored_assignments
+from converged import check_repeats, has_converged
 from fake_mdm import FakeMdm
 from load import Load
 from processes import Failed, Processes, tail, wait_until
@@ -30,15 +27,6 @@ THREADS = 4
 LOAD_SECONDS_MAX = 0.4
 STARTING_SECONDS_MAX = 0.06
 CONVERGE_SECONDS = 90
-
-
-def wanted_profiles(connection, device):
-    """PayloadIdentifier -> PayloadUUID that the assignments say; a device beats all."""
-    wanted = {}
-    for (identifier, target), value in sorted(stored_assignments(connection).items()):
-        if target in ("", device.udid):  # the empty one sorts first
-            wanted[identifier] = value
-    return wanted
 
 
 class Scenario:
@@ -107,48 +95,10 @@ class Scenario:
         self._load.join()
         self._served.stop()
         self._load.accepted.check(self._served.database, self._mdm)
-        self._check_repeats()
+        self.sends_max = check_repeats(self._mdm, self._load.wiped, self.kills)
 
     def _has_converged(self):
-        """By the devices themselves and by what Director says about them."""
-        with contextlib.closing(open_read_only(self._served.database)) as connection:
-            items = {(row[0], row[1]): row[2:] for row in connection.execute(
-                "SELECT enrollment_id, payload_identifier, payload_uuid, state FROM items")}
-            doubtful = connection.execute("SELECT COUNT(*) FROM intents WHERE closed_at IS NULL "
-                                          "AND state IN ('journaled', 'unknown')").fetchone()[0]
-            for device in self._load.devices:
-                wanted = wanted_profiles(connection, device)
-                present = {i: value[1] for i, value in wanted.items() if value[0] == "present"}
-                if device.installed != present:
-                    raise Failed(f"{device.udid} has {device.installed}, not {present}")
-                for identifier, (_, payload_uuid) in wanted.items():
-                    item = items.get((device.udid, identifier))
-                    if item != (payload_uuid, "verified"):
-                        raise Failed(f"{identifier} on {device.udid} is {item}")
-        if doubtful:
-            raise Failed(f"{doubtful} commands are in doubt")
-        return True
-
-    def _check_repeats(self):
-        """One revision goes to one enrollment once. Only a kill (its outcome or its answer may be
-        lost with it) or a new enrollment is a reason to send it again: Director sends at most one
-        command for an item at a time, so each reason is worth one repetition."""
-        installs = collections.defaultdict(list)
-        for send in self._mdm.sends:
-            if send.command.request_type == "InstallProfile":
-                installs[send.enrollment_id, send.command.payload_uuid].append(send.at)
-        for (enrollment_id, payload_uuid), times in installs.items():
-            self.sends_max = max(self.sends_max, len(times))
-            wiped = self._load.wiped[enrollment_id]
-            for first, second in zip(times, times[1:]):
-                if not any(_is_any_between(reasons, first, second) for reasons in
-                           (self.kills, wiped)):
-                    raise Failed(f"{payload_uuid} was sent to {enrollment_id} {len(times)} times, "
-                                 f"again after {second - first:.2f} s without a cause")
-
-
-def _is_any_between(times, first, second):
-    return bisect.bisect_right(times, first) < bisect.bisect_left(times, second)
+        return has_converged(self._served.database, self._load.devices)
 
 
 def main():

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 
-from accepted import check_integrity, open_read_only
+from database import check_integrity, open_read_only
 from fake_device import Device
 from fake_mdm import FakeMdm
 from load import IDENTIFIERS, Load, make_mobileconfig

@@ -7,6 +7,7 @@ import http.client
 import json
 import secrets
 
+from database import is_postgres
 from processes import Failed, can_connect, stable_port, wait_until
 
 START_SECONDS = 30
@@ -15,6 +16,7 @@ NO_ANSWER = (OSError, http.client.HTTPException)
 
 # Short enough to watch a lost command being found again.
 TIMINGS = {
+    "claim_lease": "5s",
     "awake_window": "60s",
     "profile_list_interval": "5s",
     "device_information_interval": "1s",
@@ -69,19 +71,25 @@ class Client:
 class Served:
     """`prefix` goes before the command, such as a program that changes what it sees."""
 
-    def __init__(self, binary, folder, processes, mdm, database="director.db"):
+    def __init__(self, binary, folder, processes, mdm, database="director.db", name="director"):
         self.binary = binary
         self.prefix = []
         self.folder = folder
+        self.name = name
         self.port = stable_port()
         self.token = secrets.token_hex(16)
         self.webhook_key = secrets.token_hex(16)
         self.process = None
         self._processes = processes
         self._settings = {
-            "listen": f"127.0.0.1:{self.port}", "database": str(folder / database),
+            "listen": f"127.0.0.1:{self.port}", "database": database if is_postgres(database) else str(folder / database),
             "api_token": self.token, "mdm_url": mdm.url, "mdm_api_key": mdm.api_key,
             "webhook_hmac_key": self.webhook_key, **TIMINGS}
+
+    def share_keys(self, other):
+        """Answers to the same keys as `other`: a load balancer stands before both."""
+        self.token, self.webhook_key = other.token, other.webhook_key
+        self._settings.update(api_token=self.token, webhook_hmac_key=self.webhook_key)
 
     @property
     def database(self):
@@ -89,19 +97,22 @@ class Served:
 
     @property
     def log(self):
-        path = self.folder / "director.log"
+        path = self.folder / f"{self.name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def spawn(self, **options):
         """Starts it without waiting; `options` go to subprocess.Popen."""
-        config = self.folder / "director.yaml"
+        config = self.folder / f"{self.name}.yaml"
         lines = [f"{key}: {json.dumps(value)}\n" for key, value in self._settings.items()]
         config.write_text("".join(lines))
         self.process = self._processes.start(
-            "director", [*self.prefix, self.binary, "serve", "--config", config], **options)
+            self.name, [*self.prefix, self.binary, "serve", "--config", config], **options)
 
     def start(self, **options):
         self.spawn(**options)
+        self.wait_for_answer()
+
+    def wait_for_answer(self):
         wait_until("answer of Director", lambda: can_connect(self.port), START_SECONDS,
                    self._processes, pause=0.002)
 

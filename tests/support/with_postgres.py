@@ -3,8 +3,9 @@
 
 The server comes from the distribution's package, keeps its files in a scratch folder, listens on a
 free port of the loopback only and is gone afterwards. The command finds it in the environment as
-DIRECTOR_TEST_POSTGRES, a URL. Durability is off: what is tested here is behaviour. Exits with the
-command's status, or 2 when there is no server to be had.
+DIRECTOR_TEST_POSTGRES, a URL. It does not wait for the disk: what was committed survives the death of
+its processes, not of the machine. Exits with the command's status, or 2 when there is no server to be
+had.
 """
 import os
 import pathlib
@@ -17,7 +18,6 @@ import tempfile
 USER = "director"
 SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "listen_addresses": "'127.0.0.1'",
     "unix_socket_directories": "''",
@@ -66,17 +66,24 @@ class Postgres:
     def __enter__(self):
         try:
             self.run("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
-            settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-            options = " ".join(["-p", str(self.port), *settings])
-            self.run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options, "start")
+            self.start()
         except Exception:
             self.remove()
             raise
         return self
 
     def __exit__(self, *_):
-        self.run("pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "stop")
+        self.crash()
         self.remove()
+
+    def start(self):
+        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        options = " ".join(["-p", str(self.port), *settings])
+        self.run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def crash(self):
+        """Ends it without any tidying up; the next start recovers."""
+        self.run("pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "stop")
 
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
