@@ -121,11 +121,20 @@ void ReadListen(Reader& reader, Config& config) {
   }
 }
 
+constexpr Duration kClaimLeaseMin = std::chrono::seconds(5);
+
 void ReadDatabase(Reader& reader, Config& config) {
   config.database = reader.Text("database");
   config.database_password = reader.SecretOf("database_password");
   if (config.database.empty()) reader.Problem("database", "is empty");
-  if (!IsPostgresUrl(config.database)) return;
+  if (!IsPostgresUrl(config.database)) {
+    // A file of that name would be a new, empty database.
+    for (const std::string_view mistaken : {"://", "host=", "dbname=", "password="}) {
+      if (config.database.find(mistaken) == std::string::npos) continue;
+      return reader.Problem("database", "is neither a path nor a postgresql:// URL");
+    }
+    return;
+  }
   if (Status usable = CheckPostgresUrl(config.database); !usable) {
     reader.Problem("database", usable.error().message + "; see database_password");
   }
@@ -173,6 +182,7 @@ void ReadLog(Reader& reader, Config& config) {
 
 void ReadSettings(Reader& reader, Settings& settings) {
   settings.claim_lease = reader.Time("claim_lease");
+  if (settings.claim_lease < kClaimLeaseMin) reader.Problem("claim_lease", "must be 5s or more");
   settings.awake_window = reader.Time("awake_window");
   settings.token_update_wait = reader.Time("token_update_wait");
   settings.profile_list_interval = reader.Time("profile_list_interval");

@@ -173,8 +173,11 @@ void Executor::SendHalves(const CommandBatch& batch, Outcomes& outcomes) {
     if (moved) {
       SendBatch(half, outcomes);
     } else {
-      half.command_uuid = batch.command_uuid;
-      Record(half, Nobody(half, EnqueueOutcome::kUnavailable, moved.error().message), outcomes);
+      // Moved or not, when the connection was lost at the commit: the other one does not exist.
+      for (const CommandUuid& uuid : {half.command_uuid, batch.command_uuid}) {
+        half.command_uuid = uuid;
+        Record(half, Nobody(half, EnqueueOutcome::kUnavailable, moved.error().message), outcomes);
+      }
     }
   }
 }

@@ -18,6 +18,7 @@ namespace {
 constexpr Duration kSetAside = std::chrono::hours(1);
 constexpr Duration kUnknownUpstreamPause = std::chrono::hours(1);
 constexpr Duration kIdleWaitMax = std::chrono::seconds(1);
+constexpr Duration kTakenWait = std::chrono::milliseconds(50);
 constexpr Duration kErrorPause = std::chrono::seconds(1);
 
 std::string DescribeCommand(const PlannedCommand& command) {
@@ -99,7 +100,9 @@ void Runner::WaitForDue() {
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
     const Result<std::optional<Timestamp>> next = reader.NextDueAt();
     if (!next) return Fail(next.error());
-    if (*next) wait = std::clamp(**next - now, Duration(1), kIdleWaitMax);
+    if (!*next) return {};
+    // What is due and was not to be had is in somebody else's hands just now.
+    wait = **next > now ? std::min(**next - now, kIdleWaitMax) : kTakenWait;
     return {};
   });
   if (!read)
@@ -126,7 +129,8 @@ Result<std::size_t> Runner::Step() {
 Result<std::vector<Claim>> Runner::ClaimSome(Timestamp now) {
   std::vector<Claim> claims;
   const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-    Result<std::vector<Claim>> claimed = writer.ClaimDue(now, now + settings_.claim_lease, kClaimMax);
+    Result<std::vector<Claim>> claimed =
+        writer.ClaimDue(now, now + settings_.claim_lease, kClaimMax);
     if (!claimed) return Fail(claimed.error());
     claims = std::move(*claimed);
     return {};

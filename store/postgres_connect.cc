@@ -16,8 +16,9 @@ using Keywords = std::map<std::string, std::string>;
 /// Unless the URL says otherwise. Times in seconds; tcp_user_timeout in milliseconds.
 /// Source: PostgreSQL's documentation of libpq's connection parameters.
 constexpr std::pair<const char*, const char*> kDefaults[] = {
-    {"application_name", "director"}, {"connect_timeout", "5"},     {"tcp_user_timeout", "10000"},
-    {"keepalives_idle", "10"},        {"keepalives_interval", "5"}, {"keepalives_count", "3"},
+    {"application_name", "director"}, {"client_encoding", "UTF8"}, {"connect_timeout", "5"},
+    {"tcp_user_timeout", "10000"},    {"keepalives_idle", "10"},   {"keepalives_interval", "5"},
+    {"keepalives_count", "3"},
 };
 
 constexpr const char* kLockMigrations = "SELECT pg_advisory_xact_lock(482834802276)";
@@ -84,8 +85,8 @@ Status Apply(pqxx::transaction_base& transaction, PostgresTransaction& db, const
 Status CheckPostgresUrl(const std::string& url) {
   const Result<Keywords> keywords = ParseUrl(url);
   if (!keywords) return Fail(keywords.error());
-  if (keywords->contains("password")) {
-    return Fail(ErrorKind::kInvalid, "must not hold the password");
+  if (keywords->contains("password") || keywords->contains("sslpassword")) {
+    return Fail(ErrorKind::kInvalid, "must not hold a password");
   }
   return {};
 }

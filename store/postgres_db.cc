@@ -38,7 +38,9 @@ int HexDigit(char c) {
 /// Source: PostgreSQL's table of error codes.
 ErrorKind KindOf(const pqxx::sql_error& refused) {
   const std::string_view error_class = std::string_view(refused.sqlstate()).substr(0, 2);
-  if (error_class == "22" || error_class == "23") return ErrorKind::kInvalid;
+  for (const std::string_view of_value : {"21", "22", "23", "54"}) {
+    if (error_class == of_value) return ErrorKind::kInvalid;
+  }
   return ErrorKind::kUnavailable;
 }
 
@@ -51,7 +53,7 @@ bool IsConflict(const std::exception& failure) {
 /// libpqxx 6 (Debian 12) and 7 (Debian 13) take parameters in different ways.
 pqxx::result Execute(pqxx::transaction_base& transaction, const char* sql,
                      const std::vector<const char*>& parameters) {
-#if PQXX_VERSION_MAJOR >= 7
+#if PQXX_VERSION_MAJOR > 7 || (PQXX_VERSION_MAJOR == 7 && PQXX_VERSION_MINOR >= 10)
   pqxx::params given;
   for (const char* parameter : parameters) given.append(parameter);
   return transaction.exec(sql, given);
@@ -122,8 +124,7 @@ std::string_view PostgresResult::TextAt(int column) const {
 }
 
 std::string PostgresResult::BytesAt(int column) const {
-  std::string_view hex = TextAt(column);
-  hex.remove_prefix(std::min<std::size_t>(2, hex.size()));
+  const std::string_view hex = TextAt(column);
   std::string bytes;
   bytes.reserve(hex.size() / 2);
   for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
@@ -145,7 +146,7 @@ std::string_view PostgresResult::NameOf(int column) const {
 
 Error DescribePostgres(const std::exception& failure) {
   Error error;
-  error.detail = Printable(failure.what(), kMessageSizeMaxBytes);
+  error.detail = FirstLine(failure.what());
   if (IsConflict(failure)) {
     error.kind = ErrorKind::kConflict;
     error.message = "another transaction was in the way";
@@ -162,6 +163,10 @@ Error DescribePostgres(const std::exception& failure) {
   error.kind = ErrorKind::kUnavailable;
   error.message = fmt::format("the database cannot be reached: {}", FirstLine(failure.what()));
   return error;
+}
+
+bool IsLost(const std::exception& failure) {
+  return dynamic_cast<const pqxx::broken_connection*>(&failure) != nullptr;
 }
 
 Result<PostgresResult> PostgresTransaction::Run(const char* sql,
@@ -181,6 +186,7 @@ Result<PostgresResult> PostgresTransaction::Run(const char* sql,
     return PostgresResult(Execute(transaction_, sql, parameters), table);
   } catch (const std::exception& failure) {
     failure_ = DescribePostgres(failure);
+    is_lost_ = IsLost(failure);
     return Fail(*failure_);
   }
 }

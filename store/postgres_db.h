@@ -83,6 +83,7 @@ class PostgresResult final : public Row {
  private:
   bool IsNull(int column) const override { return FieldAt(column).is_null(); }
   std::string_view TextAt(int column) const override;
+  /// Of `encode(column, 'hex')`: what the server makes of bytes otherwise depends on its settings.
   std::string BytesAt(int column) const override;
   std::int64_t IntAt(int column) const override;
   bool FlagAt(int column) const override { return TextAt(column) == "t"; }
@@ -98,6 +99,9 @@ class PostgresResult final : public Row {
 /// all else.
 Error DescribePostgres(const std::exception& failure);
 
+/// The connection is gone, whatever it says itself.
+bool IsLost(const std::exception& failure);
+
 /// An open transaction. The first error sticks: later statements are not sent and return it.
 class PostgresTransaction {
  public:
@@ -106,10 +110,13 @@ class PostgresTransaction {
   Result<PostgresResult> Run(const char* sql, const std::vector<PostgresValue>& values,
                              std::string_view table);
   const std::optional<Error>& failure() const { return failure_; }
+  /// The failure was the loss of the connection.
+  bool is_lost() const { return is_lost_; }
 
  private:
   pqxx::transaction_base& transaction_;
   std::optional<Error> failure_;
+  bool is_lost_ = false;
 };
 
 }  // namespace director

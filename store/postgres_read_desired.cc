@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* kSelectRevision =
     "SELECT payload_uuid, payload_identifier, display_name, payload_scope, payload_types, source, "
-    "created_at, size_bytes, mobileconfig FROM revisions WHERE payload_uuid = $1";
+    "created_at, size_bytes, encode(mobileconfig, 'hex') FROM revisions WHERE payload_uuid = $1";
 /// The page's last row is looked up to go on behind it in the order of three columns.
 constexpr const char* kListRevisions =
     "SELECT r.payload_uuid, r.payload_identifier, r.display_name, r.payload_scope, "
@@ -32,7 +32,8 @@ constexpr const char* kListHappeningsOfOne =
     "WHERE enrollment_id = $3 AND enrollment_id <> '' AND happening_id < $1::bigint "
     "ORDER BY happening_id DESC LIMIT $2::bigint";
 constexpr const char* kListDeadLetters =
-    "SELECT dead_letter_id, received_at, upstream, reason, body, size_bytes FROM dead_letters "
+    "SELECT dead_letter_id, received_at, upstream, reason, encode(body, 'hex'), size_bytes FROM "
+    "dead_letters "
     "WHERE dead_letter_id < $1::bigint ORDER BY dead_letter_id DESC LIMIT $2::bigint";
 
 PostgresValue Limit(const PageRequest& page) {

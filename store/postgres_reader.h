@@ -73,7 +73,7 @@ class PostgresReaderOf : public Port {
                                               const PageRequest& page) final {
     return postgres::ListRevisions(db_, identifier, page);
   }
-  Result<std::vector<Assignment>> ListAssignments(const PayloadIdentifier& identifier) final {
+  Result<std::vector<Assignment>> ListAssignments(const PayloadIdentifier& identifier) override {
     return postgres::ListAssignments(db_, identifier);
   }
   Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,

@@ -46,6 +46,17 @@ class PostgresPool {
     std::unique_ptr<pqxx::connection> connection_;
   };
 
+  /// Closes those that nobody uses: when one is lost, the others are as a rule.
+  void CloseIdle() {
+    std::vector<std::unique_ptr<pqxx::connection>> idle;
+    {
+      const std::lock_guard lock(mutex_);
+      open_ -= free_.size();
+      idle.swap(free_);
+    }
+    freed_.notify_all();
+  }
+
   Result<Loan> Borrow(SteadyTime deadline) {
     {
       std::unique_lock lock(mutex_);
@@ -90,6 +101,7 @@ class PostgresPool {
 struct Attempt {
   Status done;
   bool is_conflict = false;    ///< another transaction was in its way
+  bool is_lost = false;        ///< the connection is gone
   bool is_committing = false;  ///< nobody knows the outcome when the connection is lost now
 };
 
@@ -102,7 +114,10 @@ class PostgresStore final : public Store {
       pqxx::work transaction(connection);
       PostgresTransaction db(transaction);
       PostgresWriter writer(db);
-      attempt.done = Outcome(body(writer), db, attempt);
+      Status done = writer.Begin();
+      if (done) done = body(writer);
+      if (done) done = writer.Finish();
+      TakeOutcome(std::move(done), db, attempt);
       if (!attempt.done) return;
       attempt.is_committing = true;
       transaction.commit();
@@ -114,7 +129,7 @@ class PostgresStore final : public Store {
       pqxx::transaction<pqxx::isolation_level::repeatable_read> transaction(connection);
       PostgresTransaction db(transaction);
       PostgresReader reader(db);
-      attempt.done = Outcome(body(reader), db, attempt);
+      TakeOutcome(body(reader), db, attempt);
     });
   }
 
@@ -122,10 +137,12 @@ class PostgresStore final : public Store {
   using Transaction = std::function<void(pqxx::connection&, Attempt&)>;
 
   /// A statement that failed decides, whatever the body made of it.
-  static Status Outcome(Status done, const PostgresTransaction& db, Attempt& attempt) {
-    if (!db.failure()) return done;
+  static void TakeOutcome(Status done, const PostgresTransaction& db, Attempt& attempt) {
+    attempt.done = std::move(done);
+    if (!db.failure()) return;
     attempt.is_conflict = db.failure()->kind == ErrorKind::kConflict;
-    return Fail(*db.failure());
+    attempt.is_lost = db.is_lost();
+    attempt.done = Fail(*db.failure());
   }
 
   /// Runs `transaction` until it succeeds, fails for good, or was in the way of others too often.
@@ -135,12 +152,8 @@ class PostgresStore final : public Store {
     const SteadyTime deadline = std::chrono::steady_clock::now() + kWaitMax;
     Status done = Fail(ErrorKind::kUnavailable, "the database was busy for too long");
     for (int i = 0; i < kAttemptsMax && std::chrono::steady_clock::now() < deadline; ++i) {
-      Result<PostgresPool::Loan> loan = pool_.Borrow(deadline);
-      if (!loan) return Fail(loan.error());
-      Attempt attempt = Try(transaction, loan->connection());
-      const bool is_lost = !loan->connection().is_open();
-      if (is_lost) loan->Drop();
-      const bool may_repeat = attempt.is_conflict || (is_lost && !attempt.is_committing);
+      Attempt attempt = TryOnce(transaction, deadline);
+      const bool may_repeat = attempt.is_conflict || (attempt.is_lost && !attempt.is_committing);
       if (attempt.done || !may_repeat) return attempt.done;
       done = std::move(attempt.done);
     }
@@ -149,15 +162,26 @@ class PostgresStore final : public Store {
     return Fail(std::move(error));
   }
 
-  static Attempt Try(const Transaction& transaction, pqxx::connection& connection) {
+  Attempt TryOnce(const Transaction& transaction, SteadyTime deadline) {
     Attempt attempt;
+    Result<PostgresPool::Loan> loan = pool_.Borrow(deadline);
+    if (!loan) {
+      attempt.done = Fail(loan.error());
+      return attempt;
+    }
     try {
-      transaction(connection, attempt);
+      transaction(loan->connection(), attempt);
     } catch (const pqxx::failure& failure) {
       const Error error = DescribePostgres(failure);
       attempt.is_conflict = error.kind == ErrorKind::kConflict;
+      attempt.is_lost = IsLost(failure);
       attempt.done = Fail(error);
     }
+    // A server that cannot be used may have become a standby: the next connection looks again.
+    const bool is_bad = !attempt.done && attempt.done.error().kind == ErrorKind::kUnavailable;
+    attempt.is_lost = attempt.is_lost || !loan->connection().is_open();
+    if (is_bad || attempt.is_lost) loan->Drop();
+    if (attempt.is_lost) pool_.CloseIdle();
     return attempt;
   }
 

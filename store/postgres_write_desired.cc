@@ -4,6 +4,9 @@
 namespace director {
 namespace {
 
+/// The twin of kShareAssignments.
+constexpr const char* kLockAssignments = "SELECT pg_advisory_xact_lock(482834802278)";
+
 constexpr const char* kInsertRevision =
     "INSERT INTO revisions (payload_uuid, payload_identifier, display_name, payload_scope, "
     "payload_types, source, created_at, size_bytes, mobileconfig) "
@@ -35,6 +38,18 @@ constexpr const char* kUnparkItem =
 
 }  // namespace
 
+Status PostgresWriter::LockAssignments() {
+  if (has_assignments_lock_) return {};
+  has_assignments_lock_ = true;
+  return Write(kLockAssignments, std::vector<PostgresValue>{});
+}
+
+Result<std::vector<Assignment>> PostgresWriter::ListAssignments(
+    const PayloadIdentifier& identifier) {
+  if (Status locked = LockAssignments(); !locked) return Fail(locked.error());
+  return postgres::ListAssignments(db(), identifier);
+}
+
 Result<bool> PostgresWriter::SaveRevision(const Revision& revision) {
   const Result<PostgresResult> done =
       db().Run(kInsertRevision,
@@ -49,6 +64,7 @@ Result<bool> PostgresWriter::SaveRevision(const Revision& revision) {
 }
 
 Result<std::int64_t> PostgresWriter::SaveAssignment(const Assignment& assignment, Timestamp now) {
+  if (Status locked = LockAssignments(); !locked) return Fail(locked.error());
   Result<PostgresResult> saved =
       db().Run(kUpsertAssignment,
                {ToPostgres(assignment.payload_identifier),
@@ -66,6 +82,7 @@ Result<std::int64_t> PostgresWriter::SaveAssignment(const Assignment& assignment
 }
 
 Status PostgresWriter::DeleteAssignment(std::int64_t assignment_id, Timestamp now) {
+  if (Status locked = LockAssignments(); !locked) return locked;
   Result<PostgresResult> deleted =
       db().Run(kDeleteAssignment, {ToPostgres(assignment_id)}, "assignments");
   if (!deleted) return Fail(deleted.error());
@@ -81,14 +98,22 @@ Status PostgresWriter::DeleteAssignment(std::int64_t assignment_id, Timestamp no
 Status PostgresWriter::MarkConcernedDue(AssignmentChannel channel, const std::string& target,
                                         Timestamp now) {
   if (target.empty()) {
-    const bool is_user = channel == AssignmentChannel::kUser;
-    return Write(kMarkChannelsDue, {ToPostgres(now), ToPostgres(is_user)});
+    concerned_channels_.emplace(channel, now);
+    return {};
   }
   const Result<std::vector<EnrollmentId>> named = FindEnrollments(target);
   if (!named) return Fail(named.error());
-  std::map<EnrollmentId, Timestamp> due_at;
-  for (const EnrollmentId& id : *named) due_at.emplace(id, now);
-  return MarkDue(due_at);
+  for (const EnrollmentId& id : *named) concerned_.emplace(id, now);
+  return {};
+}
+
+Status PostgresWriter::Finish() {
+  for (const auto& [channel, now] : concerned_channels_) {
+    const bool is_user = channel == AssignmentChannel::kUser;
+    Status done = Write(kMarkChannelsDue, {ToPostgres(now), ToPostgres(is_user)});
+    if (!done) return done;
+  }
+  return concerned_.empty() ? Status() : MarkDue(concerned_);
 }
 
 Status PostgresWriter::RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,

@@ -7,6 +7,14 @@
 namespace director {
 namespace {
 
+/// A director that stopped in the middle of a transaction does not stop the others for long.
+constexpr const char* kSetLimits =
+    "SELECT set_config('lock_timeout', '10s', true), "
+    "set_config('idle_in_transaction_session_timeout', '30s', true)";
+/// Whoever changes assignments has this alone; whoever may create an enrollment or learn a name
+/// shares it: an assignment finds everybody whom it concerns. The number is ours alone.
+constexpr const char* kShareAssignments = "SELECT pg_advisory_xact_lock_shared(482834802278)";
+
 constexpr const char* kLock =
     "SELECT enrollment_id FROM schedule WHERE enrollment_id = ANY ($1::text[]) "
     "ORDER BY enrollment_id FOR UPDATE";
@@ -105,13 +113,6 @@ struct Kept {
 };
 using KeptReports = std::map<EnrollmentId, Kept>;
 
-/// What was kept before our clock was set back looks newer than it is.
-bool IsNewer(const Kept& kept, const ProfileListReport& report, Timestamp now) {
-  if (kept.digest.empty()) return false;
-  if (kept.report.epoch != report.epoch) return kept.report.epoch > report.epoch;
-  return kept.report.reported_at > report.reported_at && !IsOfAnotherTime(kept.report, now);
-}
-
 Result<KeptReports> LoadKept(PostgresTransaction& db, const std::vector<EnrollmentId>& ids) {
   Result<PostgresResult> found = db.Run(kSelectReportHeads, {ArrayToPostgres(ids)}, "reports");
   if (!found) return Fail(found.error());
@@ -127,7 +128,7 @@ Result<KeptReports> LoadKept(PostgresTransaction& db, const std::vector<Enrollme
 }
 
 void Keep(const ProfileListReport& report, Timestamp now, Kept& kept) {
-  if (IsNewer(kept, report, now)) return;
+  if (!kept.digest.empty() && Outdates(kept.report, report, now)) return;
   std::string body = EncodeReportedProfiles(report.profiles);
   const std::string digest = Sha256Hex(body);
   if (digest != kept.digest) kept.new_body = std::move(body);
@@ -165,8 +166,14 @@ Status PostgresWriter::LockNew(const std::vector<EnrollmentId>& ids) {
   return Write(kLock, {ArrayToPostgres(ids)});
 }
 
+Status PostgresWriter::Begin() { return Write(kSetLimits, std::vector<PostgresValue>{}); }
+
 Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
     const std::vector<EnrollmentId>& ids) {
+  if (!has_assignments_lock_) {
+    Status shared = Write(kShareAssignments, std::vector<PostgresValue>{});
+    if (!shared) return Fail(shared.error());
+  }
   if (Status done = Lock(ids); !done) return Fail(done.error());
   Result<std::vector<Enrollment>> known = postgres::LoadEnrollments(db(), ids);
   if (!known || known->size() == ids.size()) return known;

@@ -20,7 +20,15 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
  public:
   using PostgresReaderOf::PostgresReaderOf;
 
+  /// Before everything else: bounds the waiting for locks.
+  Status Begin();
+  /// After everything else: makes due what the assignments concern, all locked in order.
+  Status Finish();
+
   Result<std::vector<Enrollment>> LoadEnrollments(const std::vector<EnrollmentId>& ids) override;
+
+  /// Assignments that are read here are about to be changed: nobody else changes any meanwhile.
+  Result<std::vector<Assignment>> ListAssignments(const PayloadIdentifier& identifier) override;
 
   // postgres_write_facts.cc
   Status SaveEnrollments(const std::vector<Enrollment>& enrollments) override;
@@ -61,6 +69,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   /// other.
   Status Lock(const std::vector<EnrollmentId>& ids);
   Status LockNew(const std::vector<EnrollmentId>& ids);
+  Status LockAssignments();
   Status Write(const char* sql, const PostgresBatch& batch);
   Status Write(const char* sql, const std::vector<PostgresValue>& values);
 
@@ -76,6 +85,9 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
 
   std::set<EnrollmentId> locked_;
+  bool has_assignments_lock_ = false;
+  std::map<EnrollmentId, Timestamp> concerned_;
+  std::map<AssignmentChannel, Timestamp> concerned_channels_;
 };
 
 }  // namespace director

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "mdm/event.h"
+#include "reconciler/state.h"
 
 namespace director {
 
@@ -15,6 +16,10 @@ std::string EncodeReportedProfiles(const std::vector<ReportedProfile>& profiles)
 
 /// Reads what `EncodeReportedProfiles` wrote. kCorrupt for anything else.
 Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view json);
+
+/// True when `kept` stays and `report` is of no use: it is of an earlier epoch or older. What was
+/// kept before our clock was set back looks newer than it is.
+bool Outdates(const ProfileListReport& kept, const ProfileListReport& report, Timestamp now);
 
 /// Encodes strings as a JSON array, and back; kCorrupt for anything else.
 std::string EncodeStrings(const std::vector<std::string>& strings);

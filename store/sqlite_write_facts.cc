@@ -125,13 +125,6 @@ Result<ReportHead> LoadReportHead(SqliteDb& db, const EnrollmentId& id) {
   return head;
 }
 
-/// What was kept before our clock was set back looks newer than it is.
-bool IsNewer(const ReportHead& kept, const ProfileListReport& report, Timestamp now) {
-  if (kept.digest.empty()) return false;
-  if (kept.report.epoch != report.epoch) return kept.report.epoch > report.epoch;
-  return kept.report.reported_at > report.reported_at && !IsOfAnotherTime(kept.report, now);
-}
-
 }  // namespace
 
 Status SqliteWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {
@@ -202,7 +195,7 @@ Status SqliteWriter::SaveReport(const EnrollmentId& id, const ProfileListReport&
                                 Timestamp now) {
   const Result<ReportHead> kept = LoadReportHead(db(), id);
   if (!kept) return Fail(kept.error());
-  if (IsNewer(*kept, report, now)) return {};
+  if (!kept->digest.empty() && Outdates(kept->report, report, now)) return {};
   const std::string body = EncodeReportedProfiles(report.profiles);
   const std::string digest = Sha256Hex(body);
   Status done = db().Use(kUpsertReport)

@@ -275,14 +275,20 @@ class Generator {
     const bool is_removal = random_.Below(3) == 0;
     Assignment assignment = MakeAssignment(item, is_removal ? "" : uuid, target);
     assignment.channel = Any(std::array{AssignmentChannel::kDevice, AssignmentChannel::kUser});
-    return [item, uuid, assignment, now = now_, withdraws = Rarely()](StoreWriter& writer,
-                                                                      std::string& told) -> Status {
+    if (Rarely()) {
+      return [now = now_](StoreWriter& writer, std::string&) -> Status {
+        const auto all = writer.ListAssignments({});
+        if (!all) return Fail(all.error());
+        return writer.DeleteAssignment(all->empty() ? 1 : all->front().assignment_id, now);
+      };
+    }
+    return [item, uuid, assignment, now = now_](StoreWriter& writer, std::string& told) -> Status {
       const Status stored = Told<bool>(writer.SaveRevision(MakeRevision(uuid, item)), told,
                                        [](bool is_new) { return fmt::format("new: {}", is_new); });
       if (!stored) return stored;
       const Result<std::int64_t> id = writer.SaveAssignment(assignment, now);
       if (!id) return Fail(id.error());
-      return withdraws ? writer.DeleteAssignment(*id, now) : Status();
+      return {};
     };
   }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "store/postgres_store.h"
+#include "tests/support/catch.h"
 
 namespace director::test {
 
@@ -19,7 +20,13 @@ class PostgresDatabase {
   }
   PostgresDatabase(const PostgresDatabase&) = delete;
   PostgresDatabase& operator=(const PostgresDatabase&) = delete;
-  ~PostgresDatabase() { Execute("DROP SCHEMA " + schema_ + " CASCADE"); }
+  ~PostgresDatabase() {
+    try {
+      Execute("DROP SCHEMA " + schema_ + " CASCADE");
+    } catch (const std::exception& failure) {
+      WARN("the schema of the test stays: " << failure.what());
+    }
+  }
 
   std::string url() const { return ServerUrl() + "?options=-csearch_path%3D" + schema_; }
   PostgresSettings settings() const { return {url(), nullptr, 8}; }

@@ -10,6 +10,7 @@ had.
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -73,8 +74,12 @@ class Postgres:
         return self
 
     def __exit__(self, *_):
-        self.crash()
-        self.remove()
+        try:
+            self.crash()
+        except RuntimeError as problem:
+            print(f"with_postgres: {problem}", file=sys.stderr)
+        finally:
+            self.remove()
 
     def start(self):
         settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
@@ -92,6 +97,7 @@ class Postgres:
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         server = Postgres()
         with server:

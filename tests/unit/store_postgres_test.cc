@@ -157,6 +157,18 @@ TEST_CASE("a text with a zero byte is refused, not cut") {
 TEST_CASE("a database that was away is used again without a restart") {
   const PostgresDatabase database;
   const auto store = Open(database);
+  // As many connections as may be, all lost.
+  Meeting all(8);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      static_cast<void>(store->Read([&](StoreReader&) -> Status {
+        all.Arrive();
+        return {};
+      }));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
   REQUIRE(Save(*store, "A"));
   CutConnections(database);
   REQUIRE(Save(*store, "B"));
@@ -203,6 +215,68 @@ TEST_CASE("no change is lost when two directors hear of one enrollment at the sa
   other.join();
   CHECK(database.Execute("SELECT epoch FROM enrollments") ==
         std::to_string(MakeDevice("A").epoch + 2 * kRounds));
+}
+
+TEST_CASE("of two sources that claim one assignment at the same time one is refused") {
+  const PostgresDatabase database;
+  const auto first = Open(database);
+  const auto second = Open(database);
+  REQUIRE(first->Write([](StoreWriter& writer) -> Status {
+    const auto saved = writer.SaveRevision(MakeRevision("UUID-1", "com.example.wifi"));
+    if (!saved) return Fail(saved.error());
+    return {};
+  }));
+  std::atomic<int> accepted{0};
+  Meeting start(2);
+  const auto assign = [&](Store& store, const std::string& source) {
+    start.Arrive();
+    const Status done = store.Write([&](StoreWriter& writer) -> Status {
+      const auto existing = writer.ListAssignments(PayloadIdentifier("com.example.wifi"));
+      if (!existing) return Fail(existing.error());
+      if (!existing->empty()) return Fail(ErrorKind::kConflict, "belongs to another source");
+      Assignment assignment = MakeAssignment("com.example.wifi", "UUID-1");
+      assignment.source = source;
+      const auto saved = writer.SaveAssignment(assignment, At(1));
+      if (!saved) return Fail(saved.error());
+      return {};
+    });
+    if (done) ++accepted;
+  };
+  std::thread other([&] { assign(*second, "puppet"); });
+  assign(*first, "ci");
+  other.join();
+  CHECK(accepted == 1);
+}
+
+TEST_CASE("an assignment concerns the enrollment that is being created meanwhile") {
+  const PostgresDatabase database;
+  const auto first = Open(database);
+  const auto second = Open(database);
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool is_assigned = false;
+  std::thread other;
+  REQUIRE(first->Write([&](StoreWriter& writer) -> Status {
+    const auto known = writer.LoadEnrollments({EnrollmentId("NEW")});
+    if (!known) return Fail(known.error());
+    other = std::thread([&] {
+      static_cast<void>(second->Write([](StoreWriter& assigning) -> Status {
+        const auto saved = assigning.SaveAssignment(MakeAssignment("com.example.wifi", ""), At(5));
+        if (!saved) return Fail(saved.error());
+        return {};
+      }));
+      const std::lock_guard lock(mutex);
+      is_assigned = true;
+      changed.notify_all();
+    });
+    std::unique_lock lock(mutex);
+    // It must not come to its end before this transaction.
+    CHECK_FALSE(
+        changed.wait_for(lock, std::chrono::milliseconds(300), [&] { return is_assigned; }));
+    return writer.SaveEnrollments({MakeDevice("NEW")});
+  }));
+  other.join();
+  CHECK(database.Execute("SELECT version FROM schedule") == "2");
 }
 
 TEST_CASE("two directors never claim one enrollment") {
@@ -262,7 +336,7 @@ TEST_CASE("transactions that lock each other out begin anew and both succeed") {
   CHECK(runs == 3);
 }
 
-TEST_CASE("when the server has no connection left, that is said") {
+TEST_CASE("no more connections are opened than may be; who needs one waits") {
   const PostgresDatabase database;
   PostgresSettings settings = database.settings();
   settings.connections_max = 1;
