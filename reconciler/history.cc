@@ -122,7 +122,7 @@ void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings&
   }
   record.last_error = AsSentence(intent.error);
   record.last_error_at = at;
-  CountFailure(record, intent.error_class, PauseBegins(intent), snapshot.enrollment, settings);
+  CountFailure(record, intent.error_class, now, snapshot.enrollment, settings);
 }
 
 /// True when the device has been heard from so long after the command that an answer cannot come

@@ -60,6 +60,17 @@ TEST_CASE(
             .wants_wake);
 }
 
+TEST_CASE("a pause after a refusal begins when it is learnt of, whatever the clocks say") {
+  // Found by simulation: with our clock an hour ahead, a command that had long been put off was
+  // refused and sent again at once.
+  CheckPlan(R"(
+    enrollment seen=-10s
+    want wifi A all
+    report -1h asked=-5s
+    intent InstallProfile wifi A failed -2h answered=-1h class=transient error=No.)",
+            kNoon, "nothing\nwifi backing_off\nclosed c1 failed");
+}
+
 TEST_CASE("nothing is asked for a change that waits until the changes under way are answered") {
   Settings settings;
   settings.commands_per_session_max = 1;
