@@ -45,6 +45,7 @@ class PostgresBatch {
   }
   PostgresBatch& Bind(const char* text) { return Bind(std::string_view(text)); }
   PostgresBatch& Bind(int number) { return Bind(std::int64_t{number}); }
+  PostgresBatch& BindFlag(bool flag) { return Bind(flag); }
   PostgresBatch& BindBytes(std::string_view bytes) {
     Add(BytesToPostgres(bytes));
     return *this;

@@ -41,7 +41,7 @@ constexpr const char* kUnparkItem =
 Status PostgresWriter::LockAssignments() {
   if (has_assignments_lock_) return {};
   has_assignments_lock_ = true;
-  return Write(kLockAssignments, std::vector<PostgresValue>{});
+  return Write(kLockAssignments);
 }
 
 Result<std::vector<Assignment>> PostgresWriter::ListAssignments(

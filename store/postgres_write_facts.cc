@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "store/postgres_writer.h"
 #include "store/report_json.h"
+#include "store/row_writers.h"
 
 namespace director {
 namespace {
@@ -147,6 +148,8 @@ Status PostgresWriter::Write(const char* sql, const std::vector<PostgresValue>& 
   return {};
 }
 
+Status PostgresWriter::Write(const char* sql) { return Write(sql, std::vector<PostgresValue>()); }
+
 Status PostgresWriter::Write(const char* sql, const PostgresBatch& batch) {
   if (batch.empty()) return {};
   return Write(sql, batch.Arrays());
@@ -166,12 +169,12 @@ Status PostgresWriter::LockNew(const std::vector<EnrollmentId>& ids) {
   return Write(kLock, {ArrayToPostgres(ids)});
 }
 
-Status PostgresWriter::Begin() { return Write(kSetLimits, std::vector<PostgresValue>{}); }
+Status PostgresWriter::Begin() { return Write(kSetLimits); }
 
 Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
     const std::vector<EnrollmentId>& ids) {
   if (!has_assignments_lock_) {
-    Status shared = Write(kShareAssignments, std::vector<PostgresValue>{});
+    Status shared = Write(kShareAssignments);
     if (!shared) return Fail(shared.error());
   }
   if (Status done = Lock(ids); !done) return Fail(done.error());
@@ -194,35 +197,8 @@ Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollment
   std::vector<EnrollmentId> ids;
   for (const Enrollment& e : enrollments) {
     ids.push_back(e.channel.enrollment_id);
-    facts.Bind(e.channel.enrollment_id)
-        .Bind(e.channel.device_id)
-        .Bind(ChannelTypeName(e.channel.type))
-        .Bind(e.channel.udid)
-        .Bind(e.channel.user_id)
-        .Bind(e.upstream)
-        .Bind(EnrollmentStatusName(e.status))
-        .Bind(e.serial_number)
-        .Bind(e.quarantine_reason)
-        .Bind(e.epoch)
-        .Bind(e.ask_first)
-        .Bind(e.awaiting_configuration)
-        .Bind(e.os_version)
-        .Bind(e.build_version)
-        .Bind(e.product_name)
-        .Bind(e.model_name)
-        .Bind(e.device_name)
-        .Bind(e.user_short_name)
-        .Bind(e.is_supervised)
-        .Bind(e.first_seen_at)
-        .Bind(e.last_seen_at)
-        .Bind(e.authenticated_at)
-        .Bind(e.enrolled_at)
-        .Bind(e.device_information_at)
-        .Bind(e.push_count)
-        .Bind(e.pushed_at)
-        .Bind(e.push_unregistered)
-        .Bind(e.wants_wake)
-        .Bind(e.report_wanted_at);
+    BindIdentity(facts, e);
+    BindFacts(facts, e);
     schedule.Bind(e.channel.enrollment_id).Bind(e.last_seen_at);
   }
   if (Status done = Lock(ids); !done) return done;
@@ -235,19 +211,7 @@ Status PostgresWriter::SaveIntents(const std::vector<std::pair<EnrollmentId, Int
   std::vector<EnrollmentId> ids;
   for (const auto& [enrollment_id, intent] : intents) {
     ids.push_back(enrollment_id);
-    batch.Bind(enrollment_id)
-        .Bind(intent.command_uuid)
-        .Bind(intent.request_type)
-        .Bind(intent.payload_identifier)
-        .Bind(intent.payload_uuid)
-        .Bind(intent.epoch)
-        .Bind(IntentStateName(intent.state))
-        .Bind(intent.journaled_at)
-        .Bind(intent.answered_at)
-        .Bind(intent.not_now_count)
-        .Bind(intent.not_now_at)
-        .Bind(ErrorClassName(intent.error_class))
-        .Bind(intent.error);
+    BindIntent(batch, enrollment_id, intent);
   }
   if (Status done = Lock(ids); !done) return done;
   return Write(kUpsertIntents, batch);

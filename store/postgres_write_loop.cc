@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "store/postgres_writer.h"
+#include "store/row_writers.h"
 
 namespace director {
 namespace {
@@ -133,29 +134,6 @@ constexpr const char* kPruneDeadLetters =
 constexpr const char* kWriteSomething = "UPDATE schema_migrations SET name = name WHERE number = 1";
 
 PostgresValue Limit(std::size_t limit) { return ToPostgres(static_cast<std::int64_t>(limit)); }
-
-void BindItem(PostgresBatch& batch, const EnrollmentId& id, const ItemRecord& item) {
-  batch.Bind(id)
-      .Bind(item.payload_identifier)
-      .Bind(PresenceName(item.presence))
-      .Bind(item.payload_uuid)
-      .Bind(item.epoch)
-      .Bind(ItemStateName(item.state))
-      .Bind(item.reason)
-      .Bind(item.state_since)
-      .Bind(item.due_at)
-      .Bind(item.attempts)
-      .Bind(item.next_attempt_at)
-      .Bind(item.acknowledged_at)
-      .Bind(item.settled_at)
-      .Bind(item.verified_at)
-      .Bind(item.parked)
-      .Bind(item.parked_build)
-      .Bind(item.last_error)
-      .Bind(item.last_error_at)
-      .Bind(item.sends_since)
-      .Bind(item.sends);
-}
 
 std::vector<EnrollmentId> IdsOf(const std::vector<PlanCommit>& commits) {
   std::vector<EnrollmentId> ids;
@@ -290,13 +268,7 @@ Status PostgresWriter::JournalIntents(const Commits& commits, Timestamp now) {
   PostgresBatch batch(7);
   for (const PlanCommit* commit : commits) {
     for (const JournaledCommand& journaled : commit->commands) {
-      batch.Bind(commit->claim.enrollment_id)
-          .Bind(journaled.command_uuid)
-          .Bind(journaled.command.request_type)
-          .Bind(journaled.command.payload_identifier)
-          .Bind(journaled.command.payload_uuid)
-          .Bind(commit->epoch)
-          .Bind(now);
+      BindJournaled(batch, *commit, journaled, now);
     }
   }
   return Write(kJournalIntents, batch);
@@ -351,13 +323,8 @@ Status PostgresWriter::RecordDispatch(const std::vector<DispatchOutcome>& outcom
   std::vector<EnrollmentId> ids;
   std::map<EnrollmentId, Timestamp> due_at;
   for (const DispatchOutcome& outcome : outcomes) {
-    const bool is_final = !IsOpen(outcome.state);
     ids.push_back(outcome.enrollment_id);
-    batch.Bind(outcome.enrollment_id)
-        .Bind(outcome.command_uuid)
-        .Bind(IntentStateName(outcome.state))
-        .Bind(is_final ? std::optional(now) : std::nullopt)
-        .Bind(outcome.error);
+    BindOutcome(batch, outcome, now);
     if (outcome.state != IntentState::kSent) due_at.emplace(outcome.enrollment_id, now);
   }
   if (Status done = Lock(ids); !done) return done;
@@ -371,9 +338,9 @@ Status PostgresWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
 }
 
 Status PostgresWriter::RecoverJournaled(Timestamp now) {
-  if (Status done = Write(kEndAllClaims, std::vector<PostgresValue>{}); !done) return done;
+  if (Status done = Write(kEndAllClaims); !done) return done;
   if (Status done = Write(kMarkJournaledDue, {ToPostgres(now)}); !done) return done;
-  return Write(kDoubtJournaled, std::vector<PostgresValue>{});
+  return Write(kDoubtJournaled);
 }
 
 Status PostgresWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {
@@ -387,8 +354,6 @@ Status PostgresWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {
   return Write(kPruneDeadLetters, {ToPostgres(kDeadLettersMax), Limit(limit)});
 }
 
-Status PostgresWriter::CheckWritable() {
-  return Write(kWriteSomething, std::vector<PostgresValue>{});
-}
+Status PostgresWriter::CheckWritable() { return Write(kWriteSomething); }
 
 }  // namespace director

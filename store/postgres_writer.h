@@ -70,6 +70,8 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status Lock(const std::vector<EnrollmentId>& ids);
   Status LockNew(const std::vector<EnrollmentId>& ids);
   Status LockAssignments();
+  Status Write(const char* sql);
+  /// Nothing for an empty batch.
   Status Write(const char* sql, const PostgresBatch& batch);
   Status Write(const char* sql, const std::vector<PostgresValue>& values);
 

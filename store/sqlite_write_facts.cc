@@ -1,5 +1,6 @@
 #include "base/digest.h"
 #include "store/report_json.h"
+#include "store/row_writers.h"
 #include "store/sqlite_writer.h"
 
 namespace director {
@@ -68,43 +69,6 @@ constexpr const char* kInsertDeadLetter =
     "INSERT INTO dead_letters (received_at, upstream, reason, size_bytes, body) "
     "VALUES (?, ?, ?, ?, ?)";
 
-/// The columns that both the update and the insert set from `quarantine_reason` to
-/// `report_wanted_at`, but for the serial number.
-void BindFacts(SqliteStatement& statement, const Enrollment& e) {
-  statement.Bind(e.quarantine_reason)
-      .Bind(e.epoch)
-      .BindFlag(e.ask_first)
-      .Bind(e.awaiting_configuration)
-      .Bind(e.os_version)
-      .Bind(e.build_version)
-      .Bind(e.product_name)
-      .Bind(e.model_name)
-      .Bind(e.device_name)
-      .Bind(e.user_short_name)
-      .Bind(e.is_supervised)
-      .Bind(e.first_seen_at)
-      .Bind(e.last_seen_at)
-      .Bind(e.authenticated_at)
-      .Bind(e.enrolled_at)
-      .Bind(e.device_information_at)
-      .Bind(e.push_count)
-      .Bind(e.pushed_at)
-      .BindFlag(e.push_unregistered)
-      .BindFlag(e.wants_wake)
-      .Bind(e.report_wanted_at);
-}
-
-void BindIdentity(SqliteStatement& statement, const Enrollment& e) {
-  statement.Bind(e.channel.enrollment_id)
-      .Bind(e.channel.device_id)
-      .Bind(ChannelTypeName(e.channel.type))
-      .Bind(e.channel.udid)
-      .Bind(e.channel.user_id)
-      .Bind(e.upstream)
-      .Bind(EnrollmentStatusName(e.status))
-      .Bind(e.serial_number);
-}
-
 /// What is kept of the enrollment's report so far.
 struct ReportHead {
   ProfileListReport report;  ///< without profiles
@@ -156,22 +120,9 @@ Status SqliteWriter::InsertEnrollment(const Enrollment& enrollment) {
 
 Status SqliteWriter::SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) {
   for (const auto& [enrollment_id, intent] : intents) {
-    Status done = db().Use(kUpsertIntent)
-                      .Bind(enrollment_id)
-                      .Bind(intent.command_uuid)
-                      .Bind(intent.request_type)
-                      .Bind(intent.payload_identifier)
-                      .Bind(intent.payload_uuid)
-                      .Bind(intent.epoch)
-                      .Bind(IntentStateName(intent.state))
-                      .Bind(intent.journaled_at)
-                      .Bind(intent.answered_at)
-                      .Bind(intent.not_now_count)
-                      .Bind(intent.not_now_at)
-                      .Bind(ErrorClassName(intent.error_class))
-                      .Bind(intent.error)
-                      .Run();
-    if (!done) return done;
+    SqliteStatement upsert = db().Use(kUpsertIntent);
+    BindIntent(upsert, enrollment_id, intent);
+    if (Status done = upsert.Run(); !done) return done;
   }
   return {};
 }

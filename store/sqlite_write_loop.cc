@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "store/row_writers.h"
 #include "store/sqlite_writer.h"
 
 namespace director {
@@ -91,31 +92,6 @@ constexpr const char* kPruneDeadLetters =
 /// Always written, whereas SQLite leaves out an UPDATE that sets what is there. Nothing reads it.
 constexpr const char* kWriteSomething = "PRAGMA user_version = 0";
 
-Status UpsertItem(SqliteDb& db, const EnrollmentId& id, const ItemRecord& item) {
-  return db.Use(kUpsertItem)
-      .Bind(id)
-      .Bind(item.payload_identifier)
-      .Bind(PresenceName(item.presence))
-      .Bind(item.payload_uuid)
-      .Bind(item.epoch)
-      .Bind(ItemStateName(item.state))
-      .Bind(item.reason)
-      .Bind(item.state_since)
-      .Bind(item.due_at)
-      .Bind(item.attempts)
-      .Bind(item.next_attempt_at)
-      .Bind(item.acknowledged_at)
-      .Bind(item.settled_at)
-      .Bind(item.verified_at)
-      .BindFlag(item.parked)
-      .Bind(item.parked_build)
-      .Bind(item.last_error)
-      .Bind(item.last_error_at)
-      .Bind(item.sends_since)
-      .Bind(item.sends)
-      .Run();
-}
-
 /// False when something changed since the claim, or when it is another worker's by now.
 Result<bool> Holds(SqliteDb& db, const Claim& claim) {
   SqliteStatement statement = db.Use(kSelectClaim);
@@ -198,7 +174,9 @@ Status SqliteWriter::StoreItems(const PlanCommit& commit) {
   for (const ItemRecord& item : commit.plan.items) {
     const auto before = gone.extract(item.payload_identifier);
     if (before && *before.mapped() == item) continue;
-    if (Status done = UpsertItem(db(), id, item); !done) return done;
+    SqliteStatement upsert = db().Use(kUpsertItem);
+    BindItem(upsert, id, item);
+    if (Status done = upsert.Run(); !done) return done;
   }
   for (const auto& [identifier, item] : gone) {
     if (Status done = db().Use(kDeleteItem).Bind(id).Bind(identifier).Run(); !done) return done;
@@ -222,16 +200,9 @@ Status SqliteWriter::CloseIntents(const PlanCommit& commit, Timestamp now) {
 
 Status SqliteWriter::JournalIntents(const PlanCommit& commit, Timestamp now) {
   for (const JournaledCommand& journaled : commit.commands) {
-    Status done = db().Use(kJournalIntent)
-                      .Bind(commit.claim.enrollment_id)
-                      .Bind(journaled.command_uuid)
-                      .Bind(journaled.command.request_type)
-                      .Bind(journaled.command.payload_identifier)
-                      .Bind(journaled.command.payload_uuid)
-                      .Bind(commit.epoch)
-                      .Bind(now)
-                      .Run();
-    if (!done) return done;
+    SqliteStatement insert = db().Use(kJournalIntent);
+    BindJournaled(insert, commit, journaled, now);
+    if (Status done = insert.Run(); !done) return done;
   }
   return {};
 }
@@ -264,15 +235,9 @@ Status SqliteWriter::MoveIntents(const CommandUuid& from, const CommandUuid& to,
 
 Status SqliteWriter::RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) {
   for (const DispatchOutcome& outcome : outcomes) {
-    const bool is_final = !IsOpen(outcome.state);
-    Status done = db().Use(kRecordOutcome)
-                      .Bind(outcome.enrollment_id)
-                      .Bind(outcome.command_uuid)
-                      .Bind(IntentStateName(outcome.state))
-                      .Bind(is_final ? std::optional(now) : std::nullopt)
-                      .Bind(outcome.error)
-                      .Run();
-    if (!done) return done;
+    SqliteStatement update = db().Use(kRecordOutcome);
+    BindOutcome(update, outcome, now);
+    if (Status done = update.Run(); !done) return done;
     if (outcome.state == IntentState::kSent) continue;
     if (Status due = MarkDue({{outcome.enrollment_id, now}}); !due) return due;
   }

@@ -7,15 +7,11 @@ After every kill the database must be sound and hold everything that was accepte
 one the fleet must converge, and no command may have been sent again without a cause.
 """
 
-import argparse
-import pathlib
 import random
-import secrets
-import sys
-import tempfile
 import threading
 import time
 
+import rounds
 from converged import check_repeats, has_converged
 from fake_mdm import FakeMdm
 from load import Load
@@ -40,9 +36,9 @@ class Scenario:
         self._load = Load(self._served, self._mdm, seed, DEVICES, THREADS)
         self._never = threading.Event()
 
-    def run(self, rounds):
+    def run(self, count):
         try:
-            for number in range(rounds):
+            for number in range(count):
                 self._round(number)
             self._converge()
         except Failed as failure:
@@ -101,22 +97,5 @@ class Scenario:
         return has_converged(self._served.database, self._load.devices)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("director", type=pathlib.Path)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
-    arguments = parser.parse_args()
-    print(f"seed {arguments.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="director-crash-") as folder:
-        scenario = Scenario(arguments.director.absolute(), pathlib.Path(folder), arguments.seed)
-        try:
-            scenario.run(arguments.rounds)
-        except Failed as failure:
-            sys.exit(f"FAILED: {failure}\nrepeat: python3 {sys.argv[0]} {arguments.director} "
-                     f"--rounds {arguments.rounds} --seed {arguments.seed}")
-    print(scenario.summary())
-
-
 if __name__ == "__main__":
-    main()
+    rounds.main(__doc__, 50, Scenario)

@@ -7,16 +7,14 @@ After every round the database must hold everything that was accepted by either;
 the fleet must converge, and no command may have been sent again without a cause.
 """
 
-import argparse
 import pathlib
 import random
-import secrets
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
+import rounds
 from converged import check_repeats, has_converged
 from fake_mdm import FakeMdm
 from load import Load
@@ -71,13 +69,13 @@ class Scenario:
         self._load = Load(Replicas(self._replicas), self._mdm, seed, DEVICES, THREADS)
         self._never = threading.Event()
 
-    def run(self, rounds):
+    def run(self, count):
         try:
             for replica in self._replicas:
                 replica.spawn()
             for replica in self._replicas:
                 replica.wait_for_answer()
-            for number in range(rounds):
+            for number in range(count):
                 self._round(number)
             self._converge()
         except Failed as failure:
@@ -158,23 +156,6 @@ class Scenario:
         self.sends_max = check_repeats(self._mdm, self._load.wiped, self.faults)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("director", type=pathlib.Path)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
-    arguments = parser.parse_args()
-    print(f"seed {arguments.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="director-replicas-") as folder, Postgres() as server:
-        scenario = Scenario(arguments.director.absolute(), pathlib.Path(folder), server,
-                            arguments.seed)
-        try:
-            scenario.run(arguments.rounds)
-        except Failed as failure:
-            sys.exit(f"FAILED: {failure}\nrepeat: python3 {sys.argv[0]} {arguments.director} "
-                     f"--rounds {arguments.rounds} --seed {arguments.seed}")
-    print(scenario.summary())
-
-
 if __name__ == "__main__":
-    main()
+    with Postgres() as postgres:
+        rounds.main(__doc__, 20, lambda binary, folder, seed: Scenario(binary, folder, postgres, seed))

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <optional>
+
+#include "reconciler/state.h"
+#include "store/store.h"
+
+namespace director {
+
+/// What the rows of each table are made of, whatever the database: each binds its columns to a
+/// statement or batch in the order that is named. The twin of row_readers.h.
+
+/// enrollment_id, device_id, channel_type, udid, user_id, upstream, status, serial_number
+template <typename Binder>
+void BindIdentity(Binder& row, const Enrollment& e) {
+  row.Bind(e.channel.enrollment_id)
+      .Bind(e.channel.device_id)
+      .Bind(ChannelTypeName(e.channel.type))
+      .Bind(e.channel.udid)
+      .Bind(e.channel.user_id)
+      .Bind(e.upstream)
+      .Bind(EnrollmentStatusName(e.status))
+      .Bind(e.serial_number);
+}
+
+/// quarantine_reason, epoch, ask_first, awaiting_configuration, os_version, build_version,
+/// product_name, model_name, device_name, user_short_name, is_supervised, first_seen_at,
+/// last_seen_at, authenticated_at, enrolled_at, device_information_at, push_count, pushed_at,
+/// push_unregistered, wants_wake, report_wanted_at
+template <typename Binder>
+void BindFacts(Binder& row, const Enrollment& e) {
+  row.Bind(e.quarantine_reason)
+      .Bind(e.epoch)
+      .BindFlag(e.ask_first)
+      .Bind(e.awaiting_configuration)
+      .Bind(e.os_version)
+      .Bind(e.build_version)
+      .Bind(e.product_name)
+      .Bind(e.model_name)
+      .Bind(e.device_name)
+      .Bind(e.user_short_name)
+      .Bind(e.is_supervised)
+      .Bind(e.first_seen_at)
+      .Bind(e.last_seen_at)
+      .Bind(e.authenticated_at)
+      .Bind(e.enrolled_at)
+      .Bind(e.device_information_at)
+      .Bind(e.push_count)
+      .Bind(e.pushed_at)
+      .BindFlag(e.push_unregistered)
+      .BindFlag(e.wants_wake)
+      .Bind(e.report_wanted_at);
+}
+
+/// enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch, state,
+/// journaled_at, answered_at, not_now_count, not_now_at, error_class, error
+template <typename Binder>
+void BindIntent(Binder& row, const EnrollmentId& enrollment_id, const Intent& intent) {
+  row.Bind(enrollment_id)
+      .Bind(intent.command_uuid)
+      .Bind(intent.request_type)
+      .Bind(intent.payload_identifier)
+      .Bind(intent.payload_uuid)
+      .Bind(intent.epoch)
+      .Bind(IntentStateName(intent.state))
+      .Bind(intent.journaled_at)
+      .Bind(intent.answered_at)
+      .Bind(intent.not_now_count)
+      .Bind(intent.not_now_at)
+      .Bind(ErrorClassName(intent.error_class))
+      .Bind(intent.error);
+}
+
+/// enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, reason, state_since,
+/// due_at, attempts, next_attempt_at, acknowledged_at, settled_at, verified_at, parked,
+/// parked_build, last_error, last_error_at, sends_since, sends
+template <typename Binder>
+void BindItem(Binder& row, const EnrollmentId& enrollment_id, const ItemRecord& item) {
+  row.Bind(enrollment_id)
+      .Bind(item.payload_identifier)
+      .Bind(PresenceName(item.presence))
+      .Bind(item.payload_uuid)
+      .Bind(item.epoch)
+      .Bind(ItemStateName(item.state))
+      .Bind(item.reason)
+      .Bind(item.state_since)
+      .Bind(item.due_at)
+      .Bind(item.attempts)
+      .Bind(item.next_attempt_at)
+      .Bind(item.acknowledged_at)
+      .Bind(item.settled_at)
+      .Bind(item.verified_at)
+      .BindFlag(item.parked)
+      .Bind(item.parked_build)
+      .Bind(item.last_error)
+      .Bind(item.last_error_at)
+      .Bind(item.sends_since)
+      .Bind(item.sends);
+}
+
+/// enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch, journaled_at
+template <typename Binder>
+void BindJournaled(Binder& row, const PlanCommit& commit, const JournaledCommand& journaled,
+                   Timestamp now) {
+  row.Bind(commit.claim.enrollment_id)
+      .Bind(journaled.command_uuid)
+      .Bind(journaled.command.request_type)
+      .Bind(journaled.command.payload_identifier)
+      .Bind(journaled.command.payload_uuid)
+      .Bind(commit.epoch)
+      .Bind(now);
+}
+
+/// enrollment_id, command_uuid, state, answered_at, error
+template <typename Binder>
+void BindOutcome(Binder& row, const DispatchOutcome& outcome, Timestamp now) {
+  const bool is_final = !IsOpen(outcome.state);
+  row.Bind(outcome.enrollment_id)
+      .Bind(outcome.command_uuid)
+      .Bind(IntentStateName(outcome.state))
+      .Bind(is_final ? std::optional(now) : std::nullopt)
+      .Bind(outcome.error);
+}
+
+}  // namespace director
