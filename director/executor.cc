@@ -173,10 +173,10 @@ void Executor::SendHalves(const CommandBatch& batch, Outcomes& outcomes) {
     if (moved) {
       SendBatch(half, outcomes);
     } else {
-      // Moved or not, when the connection was lost at the commit: the other one does not exist.
-      for (const CommandUuid& uuid : {half.command_uuid, batch.command_uuid}) {
-        half.command_uuid = uuid;
-        Record(half, Nobody(half, EnqueueOutcome::kUnavailable, moved.error().message), outcomes);
+      Record(half, Nobody(half, EnqueueOutcome::kUnavailable, moved.error().message), outcomes);
+      // A commit whose connection was lost may not have happened: then they have the old one.
+      for (const EnrollmentId& id : half.targets) {
+        outcomes.push_back({id, batch.command_uuid, IntentState::kNotSent, moved.error().message});
       }
     }
   }

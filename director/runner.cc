@@ -119,10 +119,11 @@ Result<std::size_t> Runner::Step() {
   const Result<std::vector<Claim>> claims = ClaimSome(now);
   if (!claims) return Fail(claims.error());
   if (claims->empty()) return std::size_t{0};
-  std::vector<PlanCommit> commits = Decide(*claims, now);
-  std::vector<CommandBatch> batches = executor_.MakeBatches(commits);
-  if (Status done = Commit(commits, now); !done) return Fail(done.error());
-  if (Status done = Perform(commits, std::move(batches)); !done) return Fail(done.error());
+  Result<std::vector<PlanCommit>> commits = Decide(*claims, now);
+  if (!commits) return Fail(commits.error());
+  std::vector<CommandBatch> batches = executor_.MakeBatches(*commits);
+  if (Status done = Commit(*commits, now); !done) return Fail(done.error());
+  if (Status done = Perform(*commits, std::move(batches)); !done) return Fail(done.error());
   return claims->size();
 }
 
@@ -152,28 +153,36 @@ Status Runner::LoadInto(const std::vector<EnrollmentId>& ids,
   });
 }
 
-/// One that cannot be read does not keep the others from being read.
-std::map<EnrollmentId, Snapshot> Runner::LoadSnapshots(const std::vector<Claim>& claims) {
+/// One that cannot be read back is missing and does not keep the others from being read. Fails when
+/// the database is out of reach.
+Result<std::map<EnrollmentId, Snapshot>> Runner::LoadSnapshots(const std::vector<Claim>& claims) {
   std::map<EnrollmentId, Snapshot> snapshots;
   std::vector<EnrollmentId> ids;
   for (const Claim& claim : claims) ids.push_back(claim.enrollment_id);
-  if (LoadInto(ids, snapshots)) return snapshots;
+  const Status all = LoadInto(ids, snapshots);
+  if (all) return snapshots;
+  if (all.error().kind != ErrorKind::kCorrupt) return Fail(all.error());
   for (const EnrollmentId& id : ids) {
-    if (Status read = LoadInto({id}, snapshots); !read) {
-      Log(LogLevel::kError, "enrollment cannot be read; set aside",
-          {{log_key::kEnrollmentId, id.value()}, {log_key::kError, ErrorForLog(read.error())}});
-    }
+    const Status read = LoadInto({id}, snapshots);
+    if (read) continue;
+    if (read.error().kind != ErrorKind::kCorrupt) return Fail(read.error());
+    Log(LogLevel::kError, "enrollment cannot be read; set aside",
+        {{log_key::kEnrollmentId, id.value()}, {log_key::kError, ErrorForLog(read.error())}});
   }
   return snapshots;
 }
 
-std::vector<PlanCommit> Runner::Decide(const std::vector<Claim>& claims, Timestamp now) {
-  std::map<EnrollmentId, Snapshot> snapshots = LoadSnapshots(claims);
+Result<std::vector<PlanCommit>> Runner::Decide(const std::vector<Claim>& claims, Timestamp now) {
+  Result<std::map<EnrollmentId, Snapshot>> snapshots = LoadSnapshots(claims);
+  if (!snapshots) {
+    Release(claims, now);
+    return Fail(snapshots.error());
+  }
   std::vector<PlanCommit> commits;
   std::vector<Claim> set_aside;
   for (const Claim& claim : claims) {
     std::optional<PlanCommit> commit;
-    if (auto snapshot = snapshots.extract(claim.enrollment_id)) {
+    if (auto snapshot = snapshots->extract(claim.enrollment_id)) {
       commit = DecideOne(claim, std::move(snapshot.mapped()), now);
     }
     if (commit) {
@@ -182,7 +191,7 @@ std::vector<PlanCommit> Runner::Decide(const std::vector<Claim>& claims, Timesta
       set_aside.push_back(claim);
     }
   }
-  if (!set_aside.empty()) SetAside(set_aside, now);
+  if (!set_aside.empty()) Release(set_aside, now + kSetAside);
   return commits;
 }
 
@@ -201,10 +210,10 @@ std::optional<PlanCommit> Runner::DecideOne(const Claim& claim, Snapshot snapsho
   }
 }
 
-void Runner::SetAside(const std::vector<Claim>& claims, Timestamp now) {
+void Runner::Release(const std::vector<Claim>& claims, Timestamp due_at) {
   const Status released = store_.Write([&](StoreWriter& writer) -> Status {
     for (const Claim& claim : claims) {
-      if (Status done = writer.ReleaseClaim(claim, now + kSetAside); !done) return done;
+      if (Status done = writer.ReleaseClaim(claim, due_at); !done) return done;
     }
     return {};
   });

@@ -54,12 +54,12 @@ class Runner {
   /// Waits until notified, something is due, or at most a second.
   void WaitForDue();
   Result<std::vector<Claim>> ClaimSome(Timestamp now);
-  std::map<EnrollmentId, Snapshot> LoadSnapshots(const std::vector<Claim>& claims);
+  Result<std::map<EnrollmentId, Snapshot>> LoadSnapshots(const std::vector<Claim>& claims);
   Status LoadInto(const std::vector<EnrollmentId>& ids,
                   std::map<EnrollmentId, Snapshot>& snapshots);
-  std::vector<PlanCommit> Decide(const std::vector<Claim>& claims, Timestamp now);
+  Result<std::vector<PlanCommit>> Decide(const std::vector<Claim>& claims, Timestamp now);
   std::optional<PlanCommit> DecideOne(const Claim& claim, Snapshot snapshot, Timestamp now) const;
-  void SetAside(const std::vector<Claim>& claims, Timestamp now);
+  void Release(const std::vector<Claim>& claims, Timestamp due_at);
   Status Commit(std::vector<PlanCommit>& commits, Timestamp now);
   Status Perform(const std::vector<PlanCommit>& commits, std::vector<CommandBatch> batches);
   Status Push(const std::vector<PlanCommit>& commits, const std::vector<DispatchOutcome>& outcomes);

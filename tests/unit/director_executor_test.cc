@@ -321,36 +321,52 @@ TEST_CASE("a dead push token is remembered and the others are pushed") {
   CHECK(world.executor.counters().pushes_failed == 1);
 }
 
-/// Says that one enrollment's row cannot be read back.
-class OneCorrupt final : public Store {
+/// A real store that fails to read when told so.
+class BadReads final : public Store {
  public:
   Status Write(const std::function<Status(StoreWriter&)>& body) override {
     return inner_->Write(body);
   }
   Status Read(const std::function<Status(StoreReader&)>& body) override {
-    // The loop reads all, and when that fails each alone, in the order of the claims: the first one
-    // is the bad one.
     if (bad_reads_ > 0) {
       --bad_reads_;
-      return Fail(ErrorKind::kCorrupt, "a row cannot be read");
+      return Fail(kind_, "cannot be read");
     }
     return inner_->Read(body);
   }
   int bad_reads_ = 0;
+  ErrorKind kind_ = ErrorKind::kCorrupt;
 
  private:
   std::unique_ptr<Store> inner_ = OpenStore();
 };
 
-TEST_CASE("an enrollment that cannot be read is set aside for an hour and the others go on") {
-  Fixture world;
-  auto owned = std::make_unique<OneCorrupt>();
-  OneCorrupt& store = *owned;
-  world.store = std::move(owned);
-  Payloads payloads(store, nullptr);
-  Executor executor(store, world.upstreams, payloads, world.clock, world.random);
-  Runner runner(store, world.upstreams, executor, world.clock, Settings());
+struct BadReadsWorld : Fixture {
+  BadReads& bad_store = static_cast<BadReads&>(*(store = std::make_unique<BadReads>()));
+  Payloads bad_payloads{bad_store, nullptr};
+  Executor bad_executor{bad_store, upstreams, bad_payloads, clock, random};
+  Runner bad_runner{bad_store, upstreams, bad_executor, clock, Settings()};
+};
+
+TEST_CASE("a database that is away for a moment sets nobody aside") {
+  BadReadsWorld world;
   world.AddDevices(5);
+  world.bad_store.bad_reads_ = 1;
+  world.bad_store.kind_ = ErrorKind::kUnavailable;
+  const Result<std::size_t> failed = world.bad_runner.Step();
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().kind == ErrorKind::kUnavailable);
+  REQUIRE(world.bad_runner.Step());
+  CHECK(world.server->queues_.size() == 5);
+}
+
+TEST_CASE("an enrollment that cannot be read is set aside for an hour and the others go on") {
+  BadReadsWorld world;
+  Runner& runner = world.bad_runner;
+  BadReads& store = world.bad_store;
+  world.AddDevices(5);
+  // The loop reads all, and when that fails each alone, in the order of the claims: the first one
+  // is the bad one.
   store.bad_reads_ = 2;
   const Result<std::size_t> claimed = runner.Step();
   REQUIRE(claimed);
