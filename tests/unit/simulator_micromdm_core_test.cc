@@ -1,131 +1,9 @@
-#include <nlohmann/json.hpp>
-#include <string>
-#include <vector>
-
-#include "base/clock.h"
-#include "base/text.h"
-#include "mdm/command.h"
-#include "mdm/plist.h"
-#include "simulator/core_wire.h"
-#include "simulator/device.h"
-#include "simulator/mdm_core.h"
-#include "simulator/micromdm_core.h"
-#include "simulator/transport.h"
-#include "tests/support/catch.h"
+#include "tests/support/micromdm_world.h"
 
 namespace director::simulator_micromdm_core_test {
 namespace {
 
-using nlohmann::json;
-using Uuids = std::vector<std::string>;
-
-const std::string kUdid = "AAAAAAAA-0000-0000-0000-000000000001";
-const std::string kUserId = "11111111-2222-3333-4444-555555555555";
-const std::string kUser = kUdid + ":" + kUserId;
-
-std::string Command(const std::string& uuid) {
-  return EncodeCommand(ProfileListCommand(), CommandUuid(uuid));
-}
-
-PlistDict Identity(const std::string& enrollment_id) {
-  PlistDict dict;
-  const std::size_t colon = enrollment_id.find(':');
-  dict.Set("UDID", enrollment_id.substr(0, colon));
-  if (colon != std::string::npos) dict.Set("UserID", enrollment_id.substr(colon + 1));
-  return dict;
-}
-
-MicroMdmFaults InMemory() {
-  MicroMdmFaults faults;
-  faults.queue = MicroQueue::kInMemory;
-  return faults;
-}
-
-/// A core with a hand that speaks for devices and API clients, and what it said to others.
-struct World {
-  explicit World(MicroMdmFaults faults = {}) : core(faults, MakeSinks(), 7) {}
-
-  CoreSinks MakeSinks() {
-    CoreSinks sinks;
-    sinks.webhook = [this](const std::string& body) { events.push_back(json::parse(body)); };
-    sinks.push = [this](const EnrollmentId& id) { pushed.push_back(id.value()); };
-    return sinks;
-  }
-
-  CoreAnswer Checkin(PlistDict dict, const std::string& type) {
-    dict.Set("MessageType", type);
-    dict.Set("Topic", "com.apple.mgmt.External.test");
-    return Send(kCheckinContentType, EncodePlistXml(std::move(dict)));
-  }
-  CoreAnswer Checkin(const std::string& id, const std::string& type) {
-    return Checkin(Identity(id), type);
-  }
-  void Enroll(const std::string& id) {
-    if (id.find(':') == std::string::npos) REQUIRE(Checkin(id, "Authenticate").status == 200);
-    REQUIRE(Checkin(id, "TokenUpdate").status == 200);
-  }
-  CoreAnswer Connect(PlistDict dict, const std::string& status, const std::string& command_uuid) {
-    if (!status.empty()) dict.Set("Status", status);
-    if (!command_uuid.empty()) dict.Set("CommandUUID", command_uuid);
-    return Send(kConnectContentType, EncodePlistXml(std::move(dict)));
-  }
-  /// The CommandUUID that comes back; empty for an empty 200.
-  std::string Next(const PlistDict& identity, const std::string& status,
-                   const std::string& command_uuid = "") {
-    const CoreAnswer answer = Connect(identity, status, command_uuid);
-    REQUIRE(answer.status == 200);
-    if (answer.body.empty()) return "";
-    const auto command = DecodeCommand(answer.body);
-    REQUIRE(command);
-    return command->command_uuid.value();
-  }
-  std::string Next(const std::string& id, const std::string& status,
-                   const std::string& command_uuid = "") {
-    return Next(Identity(id), status, command_uuid);
-  }
-  CoreAnswer Send(std::string_view content_type, const std::string& body) {
-    return core.HandleDevice({std::string(content_type), body, params}, now);
-  }
-  CoreAnswer Api(const std::string& method, const std::string& path, const std::string& body = "") {
-    return core.HandleApi({method, path, body}, now);
-  }
-  void Enqueue(const std::string& queue_id, const Uuids& uuids) {
-    for (const std::string& uuid : uuids) {
-      REQUIRE(Api("POST", "/v1/commands/" + queue_id, Command(uuid)).status == 201);
-    }
-  }
-  /// The CommandUUIDs that the queue view shows.
-  Uuids View(const std::string& queue_id) {
-    const CoreAnswer answer = Api("GET", "/v1/commands/" + queue_id);
-    REQUIRE(answer.status == 200);
-    Uuids uuids;
-    const json parsed = json::parse(answer.body);
-    if (!parsed.contains("commands")) return uuids;
-    for (const json& command : parsed["commands"]) uuids.push_back(command["uuid"]);
-    return uuids;
-  }
-  Uuids Queue(const std::string& id) const {
-    Uuids uuids;
-    const auto found = core.FindEnrollment(EnrollmentId(id));
-    REQUIRE(found);
-    for (const CommandUuid& uuid : found->queue) uuids.push_back(uuid.value());
-    return uuids;
-  }
-
-  std::vector<json> events;
-  Uuids pushed;
-  std::map<std::string, std::string> params;
-  Timestamp now = FromUnixMs(1'795'000'000'123);
-  MicroMdmCore core;
-};
-
-std::string ErrorOf(const CoreAnswer& answer) {
-  const json parsed = json::parse(answer.body);
-  REQUIRE(parsed.size() == 1);
-  return parsed["error"];
-}
-
-// --- queues -------------------------------------------------------------------------------------
+using namespace micromdm_test;
 
 TEST_CASE("MicroMDM: both queues deliver in order while each command is answered") {
   World world(GENERATE(MicroMdmFaults(), InMemory()));
@@ -241,8 +119,6 @@ TEST_CASE("MicroMDM: an unknown status: builtin refuses it once there is a recor
   in_memory.Enqueue(kUdid, {"C1"});
   CHECK(in_memory.Next(kUdid, "Nonsense", "C1") == "C1");
 }
-
-// --- life cycle ---------------------------------------------------------------------------------
 
 TEST_CASE(
     "MicroMDM: Authenticate empties the queue of its own id only; check-out empties nothing") {
@@ -363,28 +239,27 @@ TEST_CASE("MicroMDM: device requests: statuses") {
   }
 }
 
-// --- API ----------------------------------------------------------------------------------------
-
 TEST_CASE("MicroMDM: commands: statuses and bodies") {
   World world;
   world.Enroll(kUdid);
   const std::string path = "/v1/commands/" + kUdid;
 
   SECTION("taken") {
-    const CoreAnswer answer = world.Api(GENERATE("POST", "PUT"), path, Command("C1"));
+    const CoreAnswer answer = world.Api(GENERATE("POST", "PUT"), path, ListCommand("C1"));
     CHECK(answer.status == 201);
     CHECK(json::parse(answer.body) == json({{"payload",
                                              {{"udid", kUdid},
                                               {"command_uuid", "C1"},
                                               {"command", {{"request_type", "ProfileList"}}},
-                                              {"payload", EncodeBase64(Command("C1"))}}}}));
+                                              {"payload", EncodeBase64(ListCommand("C1"))}}}}));
     CHECK(world.pushed == Uuids{kUdid});
   }
   SECTION("viewed and cleared") {
     CHECK(json::parse(world.Api("GET", path).body) == json::object());
     world.Enqueue(kUdid, {"C1", "C2"});
     const json view = json::parse(world.Api("GET", path).body);
-    CHECK(view["commands"][0] == json({{"uuid", "C1"}, {"payload", EncodeBase64(Command("C1"))}}));
+    CHECK(view["commands"][0] ==
+          json({{"uuid", "C1"}, {"payload", EncodeBase64(ListCommand("C1"))}}));
     world.Next(kUdid, "NotNow", "C1");
     const CoreAnswer cleared = world.Api("DELETE", path);
     CHECK(cleared.status == 200);
@@ -422,7 +297,7 @@ TEST_CASE("MicroMDM: commands: statuses and bodies") {
     CHECK(world.Api("POST", "/push/" + kUdid).status == 404);
     CHECK(world.Api("DELETE", "/v1/push/" + kUdid).status == 404);
     CHECK(world.Api("POST", "/v1/commands", "{}").status == 404);
-    CHECK(world.Api("POST", "/v1/commands/", Command("C1")).status == 404);
+    CHECK(world.Api("POST", "/v1/commands/", ListCommand("C1")).status == 404);
     CHECK(world.Api("GET", "/v1/commands/A%2FB").status == 404);
     CHECK(world.Api("GET", "/v1/commands/A%2").status == 400);
     CHECK(json::parse(world.Api("GET", "/version").body)["version"].is_string());
@@ -432,7 +307,8 @@ TEST_CASE("MicroMDM: commands: statuses and bodies") {
 TEST_CASE("MicroMDM: the queue of one id is bounded") {
   World world;
   for (std::size_t i = 0; i < kCoreQueueMax; ++i) world.Enqueue(kUdid, {std::to_string(i)});
-  CHECK(ErrorOf(world.Api("POST", "/v1/commands/" + kUdid, Command("LAST"))) == "queue is full");
+  CHECK(ErrorOf(world.Api("POST", "/v1/commands/" + kUdid, ListCommand("LAST"))) ==
+        "queue is full");
 }
 
 TEST_CASE("MicroMDM: push: statuses and bodies") {
@@ -474,8 +350,6 @@ TEST_CASE("MicroMDM: push: statuses and bodies") {
   }
 }
 
-// --- webhook ------------------------------------------------------------------------------------
-
 TEST_CASE("MicroMDM: webhook bodies have its shape") {
   World world;
   world.params = {{"foo", "bar"}};
@@ -514,180 +388,6 @@ TEST_CASE("MicroMDM: webhook bodies have its shape") {
   world.Next(kUdid, "NotNow", "C1");
   CHECK(world.events.back()["acknowledge_event"]["command_uuid"] == "C1");
   CHECK(world.events.back()["event_id"] != idle["event_id"]);
-}
-
-// --- faults -------------------------------------------------------------------------------------
-
-TEST_CASE("MicroMDM: webhooks can be lost and doubled") {
-  MicroMdmFaults faults;
-  faults.drop_webhook = 1;
-  World world(faults);
-  world.Enroll(kUdid);
-  CHECK(world.events.empty());
-  CHECK(world.core.counters().events_dropped == 2);
-  faults.drop_webhook = 0;
-  faults.duplicate_webhook = 1;
-  world.core.SetFaults(faults);
-  world.Next(kUdid, "Idle");
-  REQUIRE(world.events.size() == 2);
-  CHECK(world.events[0] == world.events[1]);
-  CHECK(world.core.counters().events == 2);
-}
-
-TEST_CASE("MicroMDM: an enqueue that races a poll can be overwritten on builtin only") {
-  MicroMdmFaults faults = GENERATE(MicroMdmFaults(), InMemory());
-  faults.lose_raced_enqueue = 1;
-  World world(faults);
-  world.Enroll(kUdid);
-  // Nothing was changed by a device so far.
-  world.Enqueue(kUdid, {"C1"});
-  CHECK(world.View(kUdid) == Uuids{"C1"});
-  world.Next(kUdid, "Acknowledged", "C1");
-  world.pushed.clear();
-  world.now += faults.race_window;
-  world.Enqueue(kUdid, {"C2"});
-  CHECK(world.pushed == Uuids{kUdid});
-  const bool is_lost = faults.queue == MicroQueue::kBuiltin;
-  CHECK(world.Queue(kUdid).size() == (is_lost ? 0U : 1U));
-  CHECK(world.core.counters().commands_lost == (is_lost ? 1U : 0U));
-  world.now += Duration(1);
-  world.Enqueue(kUdid, {"C3"});
-  CHECK(world.Queue(kUdid).back() == "C3");
-  CHECK(world.core.counters().commands == 3);
-}
-
-TEST_CASE("MicroMDM: an Idle that brings nothing changes no queue, so it races nothing") {
-  MicroMdmFaults faults;
-  faults.lose_raced_enqueue = 1;
-  World world(faults);
-  world.Enroll(kUdid);
-  world.Enqueue(kUdid, {"C1"});
-  world.Next(kUdid, "Acknowledged", "C1");
-  world.now += std::chrono::hours(1);
-  CHECK(world.Next(kUdid, "Idle").empty());
-  world.Enqueue(kUdid, {"C2"});
-  CHECK(world.Queue(kUdid) == Uuids{"C2"});
-}
-
-TEST_CASE("MicroMDM: the chance of a lost enqueue comes from the seed") {
-  MicroMdmFaults faults;
-  faults.lose_raced_enqueue = 0.5;
-  const auto survivors = [&](std::uint64_t seed) {
-    MicroMdmCore core(faults, {}, seed);
-    const Timestamp now = FromUnixMs(0);
-    Uuids kept;
-    for (int i = 0; i < 32; ++i) {
-      const std::string uuid = "C" + std::to_string(i);
-      const std::string path = "/v1/commands/" + kUdid;
-      core.HandleApi({"POST", path, Command(uuid)}, now);
-      PlistDict idle = Identity(kUdid);
-      idle.Set("Status", "Idle");
-      core.HandleDevice({std::string(kConnectContentType), EncodePlistXml(idle), {}}, now);
-    }
-    const auto found = core.FindEnrollment(EnrollmentId(kUdid));
-    REQUIRE(found);
-    for (const CommandUuid& uuid : found->queue) {
-      kept.push_back(uuid.value());
-    }
-    return kept;
-  };
-  const Uuids kept = survivors(1);
-  CHECK(kept.size() > 4);
-  CHECK(kept.size() < 28);
-  CHECK(survivors(1) == kept);
-  CHECK(survivors(2) != kept);
-}
-
-TEST_CASE("MicroMDM: a command can take a while from its 201 into the queue") {
-  MicroMdmFaults faults = GENERATE(MicroMdmFaults(), InMemory());
-  faults.store_delay = std::chrono::milliseconds(50);
-  World world(faults);
-  world.Enroll(kUdid);
-  world.Enqueue(kUdid, {"C1"});
-  CHECK(world.View(kUdid).empty());
-  CHECK(world.Next(kUdid, "Idle").empty());
-  CHECK(world.Queue(kUdid) == Uuids{"C1"});
-  SECTION("an Authenticate meanwhile does not see it") {
-    world.Enroll(kUdid);
-    world.now += faults.store_delay;
-    CHECK(world.Next(kUdid, "Idle") == "C1");
-  }
-  SECTION("an Authenticate afterwards does") {
-    world.now += faults.store_delay;
-    CHECK(world.View(kUdid) == Uuids{"C1"});
-    world.Enroll(kUdid);
-    CHECK(world.Queue(kUdid).empty());
-  }
-}
-
-TEST_CASE("MicroMDM: a queue can vanish by itself") {
-  World world;
-  world.Enroll(kUdid);
-  world.Enroll(kUser);
-  world.Enqueue(kUserId, {"C1", "C2"});
-  world.Next(kUser, "NotNow", "C1");
-  world.core.LoseQueue(EnrollmentId(kUser));
-  CHECK(world.Next(kUser, "Idle").empty());
-  CHECK(world.Queue(kUser).empty());
-  CHECK(world.core.counters().commands_lost == 2);
-  world.core.LoseQueue(EnrollmentId("UNKNOWN"));
-  world.core.MarkUnregistered(EnrollmentId("UNKNOWN"));
-}
-
-// --- behind the common interface ----------------------------------------------------------------
-
-TEST_CASE("a virtual device runs a session against either stand-in") {
-  MdmCore nano({}, {}, 1);
-  MicroMdmCore micro({}, {}, 1);
-  MdmStandIn* stand_in = &nano;
-  std::string path = "/v1/enqueue/";
-  SECTION("NanoMDM") {}
-  SECTION("MicroMDM") {
-    stand_in = &micro;
-    path = "/v1/commands/";
-  }
-  ManualClock clock(FromUnixMs(1'795'000'000'000));
-  VirtualDevice device(MakeDeviceFacts(DeviceKind::kMac, 7, 0), {}, 1);
-  const auto transport = MakeCoreTransport(*stand_in, clock);
-  const auto run_session = [&] {
-    auto message = device.BeginSession(clock.Now());
-    while (message) {
-      message = device.HandleReply(transport->Send(device.facts(), *message), clock.Now());
-    }
-  };
-  run_session();
-  CHECK(device.state() == EnrollmentState::kEnrolled);
-  path += device.enrollment_id().value();
-  for (const char* const uuid : {"C1", "C2"}) {
-    REQUIRE(stand_in->HandleApi({"PUT", path, Command(uuid)}, clock.Now()).status < 300);
-  }
-  CHECK(stand_in->FindEnrollment(device.enrollment_id())->queue.size() == 2);
-  run_session();
-  CHECK(stand_in->FindEnrollment(device.enrollment_id())->queue.empty());
-  CHECK(stand_in->counters().commands == 2);
-  CHECK(stand_in->counters().pushes == 2);
-}
-
-TEST_CASE("the wire carries a client's requests; no answer is an unknown outcome") {
-  MicroMdmFaults faults;
-  faults.push = CorePush::kNoCertificate;
-  World world(faults);
-  world.Enroll(kUdid);
-  const ManualClock clock(world.now);
-  const auto http = MakeCoreWire(world.core, clock);
-  HttpRequest request;
-  request.method = "POST";
-  request.path = "/v1/commands/" + kUdid;
-  request.body = Command("C1");
-  const auto answer = http->Send(request);
-  REQUIRE(answer);
-  CHECK(answer->status == 201);
-  CHECK(answer->content_type.rfind("application/json", 0) == 0);
-  CHECK(world.View(kUdid) == Uuids{"C1"});
-  request.path = "/v1/push/" + kUdid;
-  const auto push = http->Send(request);
-  REQUIRE_FALSE(push);
-  CHECK(push.error().kind == ErrorKind::kUnknownOutcome);
 }
 
 }  // namespace
