@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "base/digest.h"
 #include "store/postgres_writer.h"
@@ -156,17 +157,19 @@ Status PostgresWriter::Write(const char* sql, const PostgresBatch& batch) {
 }
 
 Status PostgresWriter::Lock(const std::vector<EnrollmentId>& ids) {
-  std::vector<EnrollmentId> missing;
-  for (const EnrollmentId& id : ids) {
-    if (locked_.insert(id).second) missing.push_back(id);
-  }
+  const std::vector<EnrollmentId> missing = NotLocked(ids);
   if (missing.empty()) return {};
-  return Write(kLock, {ArrayToPostgres(missing)});
+  Result<PostgresResult> rows = db().Run(kLock, {ArrayToPostgres(missing)}, "schedule");
+  if (!rows) return Fail(rows.error());
+  while (rows->Next()) locked_.insert(rows->TextAs<EnrollmentId>());
+  return {};
 }
 
-Status PostgresWriter::LockNew(const std::vector<EnrollmentId>& ids) {
-  if (Status done = Write(kLockNew, {ArrayToPostgres(ids)}); !done) return done;
-  return Write(kLock, {ArrayToPostgres(ids)});
+std::vector<EnrollmentId> PostgresWriter::NotLocked(const std::vector<EnrollmentId>& ids) const {
+  std::vector<EnrollmentId> missing;
+  std::copy_if(ids.begin(), ids.end(), std::back_inserter(missing),
+               [&](const EnrollmentId& id) { return !locked_.contains(id); });
+  return missing;
 }
 
 Status PostgresWriter::Begin() { return Write(kSetLimits); }
@@ -178,17 +181,15 @@ Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
     if (!shared) return Fail(shared.error());
   }
   if (Status done = Lock(ids); !done) return Fail(done.error());
-  Result<std::vector<Enrollment>> known = postgres::LoadEnrollments(db(), ids);
-  if (!known || known->size() == ids.size()) return known;
-  std::set<EnrollmentId> unknown(ids.begin(), ids.end());
-  for (const Enrollment& enrollment : *known) unknown.erase(enrollment.channel.enrollment_id);
-  const std::vector<EnrollmentId> rest(unknown.begin(), unknown.end());
-  if (rest.empty()) return known;
-  if (Status done = LockNew(rest); !done) return Fail(done.error());
-  Result<std::vector<Enrollment>> late = postgres::LoadEnrollments(db(), rest);
-  if (!late) return late;
-  known->insert(known->end(), late->begin(), late->end());
-  return known;
+  // One may appear while others are waited for: those without a lock are new, and only one
+  // transaction at a time finds out what became of them.
+  const std::vector<EnrollmentId> fresh = NotLocked(ids);
+  if (!fresh.empty()) {
+    Status done = Write(kLockNew, {ArrayToPostgres(fresh)});
+    if (done) done = Lock(fresh);
+    if (!done) return Fail(done.error());
+  }
+  return postgres::LoadEnrollments(db(), ids);
 }
 
 Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {

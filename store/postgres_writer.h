@@ -68,7 +68,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   /// Locks those that exist, in the order of their ids, so that no two transactions wait for each
   /// other.
   Status Lock(const std::vector<EnrollmentId>& ids);
-  Status LockNew(const std::vector<EnrollmentId>& ids);
+  std::vector<EnrollmentId> NotLocked(const std::vector<EnrollmentId>& ids) const;
   Status LockAssignments();
   Status Write(const char* sql);
   /// Nothing for an empty batch.
@@ -86,7 +86,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
 
   Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
 
-  std::set<EnrollmentId> locked_;
+  std::set<EnrollmentId> locked_;  ///< whose row in `schedule` this transaction holds
   bool has_assignments_lock_ = false;
   std::map<EnrollmentId, Timestamp> concerned_;
   std::map<AssignmentChannel, Timestamp> concerned_channels_;

@@ -217,6 +217,36 @@ TEST_CASE("no change is lost when two directors hear of one enrollment at the sa
         std::to_string(MakeDevice("A").epoch + 2 * kRounds));
 }
 
+TEST_CASE(
+    "an enrollment that appears while another one is waited for is locked before it is read") {
+  const PostgresDatabase database;
+  const auto store = Open(database);
+  REQUIRE(Save(*store, "A"));
+  pqxx::connection other(database.url());
+  pqxx::work holding(other);
+  holding.exec("SELECT 1 FROM schedule WHERE enrollment_id = 'A' FOR UPDATE");
+  std::thread writer([&] {
+    const Status done = store->Write([&](StoreWriter& facts) -> Status {
+      const auto known = facts.LoadEnrollments({EnrollmentId("A"), EnrollmentId("B")});
+      if (!known) return Fail(known.error());
+      CHECK(known->size() == 2);
+      CHECK_THROWS_AS(database.Execute("SELECT enrollment_id FROM schedule WHERE "
+                                       "enrollment_id = 'B' FOR UPDATE NOWAIT"),
+                      pqxx::sql_error);
+      return {};
+    });
+    CHECK(done);
+  });
+  while (database.Execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == "0") {
+    std::this_thread::yield();
+  }
+  holding.exec(
+      "CREATE TEMP TABLE b AS SELECT * FROM enrollments; UPDATE b SET enrollment_id = 'B'; "
+      "INSERT INTO enrollments SELECT * FROM b; INSERT INTO schedule VALUES ('B', 1, NULL, 1)");
+  holding.commit();
+  writer.join();
+}
+
 TEST_CASE("of two sources that claim one assignment at the same time one is refused") {
   const PostgresDatabase database;
   const auto first = Open(database);
