@@ -39,6 +39,24 @@ std::size_t Utf8SequenceLength(std::string_view text, std::size_t pos) {
   return length;
 }
 
+/// Appends what four symbols after four symbols stand for, up to anything else (padding, white
+/// space, the end). Returns how many symbols it read.
+std::size_t DecodeWholeGroups(std::string_view text, std::string& bytes) {
+  const auto value = [&](std::size_t i) -> std::int32_t {
+    return kBase64Values[static_cast<unsigned char>(text[i])];
+  };
+  std::size_t pos = 0;
+  for (; pos + 4 <= text.size(); pos += 4) {
+    const std::int32_t a = value(pos), b = value(pos + 1), c = value(pos + 2), d = value(pos + 3);
+    if ((a | b | c | d) < 0) break;
+    const std::int32_t group = a << 18 | b << 12 | c << 6 | d;
+    const char three[] = {static_cast<char>(group >> 16), static_cast<char>(group >> 8),
+                          static_cast<char>(group)};
+    bytes.append(three, sizeof three);
+  }
+  return pos;
+}
+
 char UpperAscii(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 char LowerAscii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -63,6 +81,7 @@ std::string EncodeBase64(std::string_view bytes) {
 Result<std::string> DecodeBase64(std::string_view text) {
   std::string bytes;
   bytes.reserve(text.size() / 4 * 3);
+  text.remove_prefix(DecodeWholeGroups(text, bytes));
   std::uint32_t bits = 0;
   int bit_count = 0;
   std::size_t symbols = 0;

@@ -1,23 +1,18 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
-#include <memory>
 #include <string>
-#include <vector>
 
-#include "base/clock.h"
 #include "base/result.h"
-#include "director/http_server.h"
-#include "store/store.h"
 
 namespace director::bench {
 
-inline constexpr std::size_t kProfiles = 20;  ///< that each device has
-
 struct Options {
-  std::size_t devices = 20'000;
-  double seconds = 3;  ///< for each timed part
+  std::size_t devices = 0;  ///< 0: each bench takes its own number
+  double seconds = 3;       ///< for each timed part
+  std::string database;     ///< URL of a PostgreSQL server to use; empty: SQLite files
 };
 
 /// One line: a figure, the floor measured in the same run, and what the ratio has to reach.
@@ -32,7 +27,9 @@ struct Line {
   bool smaller_is_better = false;
 };
 
-using Bench = std::function<Result<std::vector<Line>>(const Options&)>;
+/// Takes a line as soon as it is known.
+using Report = std::function<void(const Line&)>;
+using Bench = std::function<Status(const Options&, const Report&)>;
 
 /// A folder of its own below the current one (tmpfs would make commits look free).
 class Scratch {
@@ -47,26 +44,27 @@ class Scratch {
   std::string folder_;
 };
 
-/// Runs `call` on `threads` threads until `seconds` are over; returns calls per second. Each call
-/// gets its thread's number.
-double Rate(std::size_t threads, double seconds, const std::function<bool(std::size_t)>& call);
+/// Seconds since its construction.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
-/// Posts bodies to a server over keep-alive connections; returns answers with status 200 per
-/// second. Every body is sent at most once, so the run ends early when they are used up.
-Result<double> PostRate(int port, const std::string& path, const std::vector<std::string>& bodies,
-                        std::size_t connections, double seconds);
+ private:
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
 
-/// A webhook body as NanoMDM sends it.
-std::string WebhookBody(const std::string& topic, const std::string& udid,
-                        const std::string& plist);
-std::string UdidOf(std::size_t index);
+/// Runs `call` until `seconds` are over or it returns false; returns calls per second.
+double Rate(double seconds, const std::function<bool()>& call);
 
-/// Stores `kProfiles` revisions of 4 KiB; returns their payload_uuids.
-Result<std::vector<PayloadUuid>> SeedRevisions(Store& store, Timestamp now);
+/// Highest resident memory of this process so far.
+double PeakMiB();
 
-Result<std::vector<Line>> IngestBench(const Options& options);
-Result<std::vector<Line>> DecisionBench(const Options& options);
-Result<std::vector<Line>> SignatureBench(const Options& options);
-Result<std::vector<Line>> MemoryBench(const Options& options);
+Status DecisionBench(const Options& options, const Report& report);
+Status IngestBench(const Options& options, const Report& report);
+Status PassBench(const Options& options, const Report& report);
+Status RolloutBench(const Options& options, const Report& report);
+Status SignatureBench(const Options& options, const Report& report);
 
 }  // namespace director::bench

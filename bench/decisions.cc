@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
+#include "base/clock.h"
 #include "bench/bench.h"
+#include "bench/fleet.h"
 #include "reconciler/plan.h"
 
 namespace director::bench {
@@ -40,24 +42,25 @@ Snapshot SettledSnapshot(Timestamp now) {
 
 }  // namespace
 
-Result<std::vector<Line>> DecisionBench(const Options& options) {
+Status DecisionBench(const Options& options, const Report& report) {
   const Timestamp now = SystemClock().Now();
   const Snapshot snapshot = SettledSnapshot(now);
   const Settings settings;
   std::size_t commands = 0;
-  const double decisions = Rate(1, options.seconds, [&](std::size_t) {
+  const double decisions = Rate(options.seconds, [&] {
     commands += Reconcile(snapshot, settings, now).commands.size();
     return true;
   });
   if (commands != 0) return Fail(ErrorKind::kCorrupt, "a settled device was sent commands");
   std::size_t copied = 0;
-  const double copies = Rate(1, options.seconds, [&](std::size_t) {
+  const double copies = Rate(options.seconds, [&] {
     const Snapshot copy = snapshot;
     copied += copy.items.size();
     return copied > 0;
   });
-  return std::vector<Line>{{"decisions, 60 items, nothing to do", decisions, "decisions/s", copies,
-                            "copies of the snapshot/s", decisions / copies, 0.1, false}};
+  report({"decisions, 60 items, nothing to do", decisions, "decisions/s", copies,
+          "copies of the snapshot/s", decisions / copies, 0.1, false});
+  return {};
 }
 
 }  // namespace director::bench

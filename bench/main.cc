@@ -2,7 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <charconv>
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -17,9 +17,16 @@ namespace {
 const std::map<std::string, Bench>& Benches() {
   static const std::map<std::string, Bench> benches = {{"decisions", DecisionBench},
                                                        {"ingest", IngestBench},
-                                                       {"memory", MemoryBench},
+                                                       {"pass", PassBench},
+                                                       {"rollout", RolloutBench},
                                                        {"signatures", SignatureBench}};
   return benches;
+}
+
+std::vector<std::string> Names() {
+  std::vector<std::string> names;
+  for (const auto& [name, bench] : Benches()) names.push_back(name);
+  return names;
 }
 
 bool Reached(const Line& line) {
@@ -36,14 +43,11 @@ bool Print(const Line& line) {
 }
 
 int RunOne(const std::string& name, const Options& options) {
-  const Result<std::vector<Line>> lines = Benches().at(name)(options);
-  if (!lines) {
-    fmt::print(stderr, "{}: {}\n", name, lines.error().message);
-    return 1;
-  }
   bool all = true;
-  for (const Line& line : *lines) all = Print(line) && all;
-  return all ? 0 : 1;
+  const Status done =
+      Benches().at(name)(options, [&](const Line& line) { all = Print(line) && all; });
+  if (!done) fmt::print(stderr, "{}: {}\n", name, done.error().message);
+  return done && all ? 0 : 1;
 }
 
 /// Each bench in a process of its own, so that none measures another's memory or warm caches.
@@ -55,37 +59,24 @@ int RunApart(const std::string& name, const Options& options) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-template <typename T>
-bool ReadNumber(const std::string& text, T& value) {
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return ec == std::errc() && end == text.data() + text.size() && value > 0;
-}
-
-int Usage() {
-  fmt::print(stderr, "usage: director_bench [NAME...] [--devices N] [--seconds S]; names:");
-  for (const auto& [name, bench] : Benches()) fmt::print(stderr, " {}", name);
-  fmt::print(stderr, "\n");
-  return 2;
-}
-
-int Main(const std::vector<std::string>& arguments) {
+int Main(int argc, char* argv[]) {
   Options options;
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const bool has_value = i + 1 < arguments.size();
-    if (arguments[i] == "--devices" && has_value) {
-      if (!ReadNumber(arguments[++i], options.devices)) return Usage();
-    } else if (arguments[i] == "--seconds" && has_value) {
-      if (!ReadNumber(arguments[++i], options.seconds)) return Usage();
-    } else if (Benches().contains(arguments[i])) {
-      names.push_back(arguments[i]);
-    } else {
-      return Usage();
-    }
-  }
-  if (names.empty()) {
-    for (const auto& [name, bench] : Benches()) names.push_back(name);
-  }
+  CLI::App cli("Figures of Director on this machine, each beside a floor of the same run",
+               "director_bench");
+  cli.add_option("names", names, "Which; all without a name")->check(CLI::IsMember(Names()));
+  cli.add_option("--devices", options.devices, "In place of each bench's own number")
+      ->check(CLI::PositiveNumber);
+  cli.add_option("--seconds", options.seconds, "For each timed part")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  cli.add_option("--database", options.database,
+                 "URL of a PostgreSQL server where databases may be made, or sqlite")
+      ->envname("DIRECTOR_TEST_POSTGRES")
+      ->required();
+  CLI11_PARSE(cli, argc, argv);
+  if (options.database == "sqlite") options.database.clear();
+  if (names.empty()) names = Names();
   ConfigureLog(LogLevel::kError, LogFormat::kLogfmt);
   int failed = 0;
   for (const std::string& name : names) failed |= RunApart(name, options);
@@ -95,4 +86,4 @@ int Main(const std::vector<std::string>& arguments) {
 }  // namespace
 }  // namespace director::bench
 
-int main(int argc, char* argv[]) { return director::bench::Main({argv + 1, argv + argc}); }
+int main(int argc, char* argv[]) { return director::bench::Main(argc, argv); }

@@ -2,13 +2,17 @@
 
 #include <fstream>
 
+#include "base/clock.h"
 #include "bench/bench.h"
+#include "bench/fleet.h"
 #include "director/payloads.h"
 #include "signing/device_identity.h"
 #include "store/sqlite_store.h"
 
 namespace director::bench {
 namespace {
+
+constexpr std::size_t kSignedDevices = 10'000;
 
 Result<Config> SigningConfig(const Scratch& scratch, Timestamp now) {
   const auto authority = MakeAuthority("Bench CA", now, 1);
@@ -25,28 +29,29 @@ Result<Config> SigningConfig(const Scratch& scratch, Timestamp now) {
 }  // namespace
 
 /// As many payloads as a fleet takes, and how many signatures that costs.
-Result<std::vector<Line>> SignatureBench(const Options& options) {
+Status SignatureBench(const Options& options, const Report& report) {
   const Scratch scratch;
   const SystemClock clock;
   const Result<Config> config = SigningConfig(scratch, clock.Now());
   if (!config) return Fail(config.error());
   auto store = OpenSqliteStore(":memory:");
   if (!store) return Fail(store.error());
-  const auto payload_uuids = SeedRevisions(**store, clock.Now());
-  if (!payload_uuids) return Fail(payload_uuids.error());
+  if (Status seeded = SeedRevisions(**store, kProfiles, clock.Now()); !seeded)
+    return Fail(seeded.error());
   auto identity = SigningIdentity::Load(*config, clock);
   if (!identity) return Fail(identity.error());
   Payloads payloads(**store, identity->get());
-  for (std::size_t device = 0; device < options.devices; ++device) {
-    for (const PayloadUuid& payload_uuid : *payload_uuids) {
-      const auto payload = payloads.Get(payload_uuid);
+  const std::size_t devices = options.devices == 0 ? kSignedDevices : options.devices;
+  for (std::size_t device = 0; device < devices; ++device) {
+    for (std::size_t profile = 0; profile < kProfiles; ++profile) {
+      const auto payload = payloads.Get(PayloadUuidOf(profile));
       if (!payload) return Fail(payload.error());
     }
   }
   const auto made = static_cast<double>(payloads.signatures());
-  return std::vector<Line>{
-      {fmt::format("signatures for {} devices x {} profiles", options.devices, kProfiles), made,
-       "signatures", kProfiles, "revisions", made / kProfiles, 1.0, true}};
+  report({fmt::format("signatures for {} devices x {} profiles", devices, kProfiles), made,
+          "signatures", kProfiles, "revisions", made / kProfiles, 1.0, true});
+  return {};
 }
 
 }  // namespace director::bench

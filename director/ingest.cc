@@ -142,6 +142,13 @@ Status RecordOnce(Store& store, const std::vector<Incoming>& batch) {
   });
 }
 
+/// Null for anything else.
+const MdmEvent* IdlePoll(const Incoming& incoming) {
+  const auto* event = std::get_if<MdmEvent>(&incoming.content);
+  if (event == nullptr || event->channel.enrollment_id.empty()) return nullptr;
+  return std::holds_alternative<IdleEvent>(event->body) ? event : nullptr;
+}
+
 DeadLetter MakeDeadLetter(std::string_view body, const UpstreamName& upstream,
                           Timestamp received_at, std::string reason) {
   DeadLetter letter;
@@ -165,6 +172,35 @@ Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream,
   Log(LogLevel::kWarning, "webhook could not be read; kept as a dead letter",
       {{log_key::kUpstream, upstream.value()}, {log_key::kReason, reason}});
   return {received_at, MakeDeadLetter(body, upstream, received_at, reason)};
+}
+
+std::vector<Incoming> WithoutIdlePolls(Store& store, std::vector<Incoming> batch) {
+  std::vector<EnrollmentId> polling;
+  for (const Incoming& incoming : batch) {
+    if (const MdmEvent* poll = IdlePoll(incoming)) polling.push_back(poll->channel.enrollment_id);
+  }
+  if (polling.empty()) return batch;
+  std::map<EnrollmentId, Enrollment> known;
+  const Status read = store.Read([&](StoreReader& reader) -> Status {
+    auto enrollments = reader.LoadEnrollments(polling);
+    if (!enrollments) return Fail(enrollments.error());
+    known.clear();
+    for (Enrollment& enrollment : *enrollments) {
+      const EnrollmentId id = enrollment.channel.enrollment_id;
+      known.emplace(id, std::move(enrollment));
+    }
+    return {};
+  });
+  if (!read) return batch;
+  std::erase_if(batch, [&](const Incoming& incoming) {
+    const MdmEvent* poll = IdlePoll(incoming);
+    if (poll == nullptr) return false;
+    const auto found = known.find(poll->channel.enrollment_id);
+    if (found == known.end()) return false;
+    const Observation seen = Observe(found->second, {}, *poll, incoming.received_at);
+    return !seen.enrollment_changed && !seen.due && !seen.queue_lost && seen.happenings.empty();
+  });
+  return batch;
 }
 
 Status RecordIncoming(Store& store, const std::vector<Incoming>& batch) {
@@ -224,6 +260,19 @@ Status Ingest::Accept(Incoming incoming) {
   return *waiting.outcome;
 }
 
+Status Ingest::Take(std::vector<Incoming> batch) {
+  try {
+    batch = WithoutIdlePolls(store_, std::move(batch));
+    if (batch.empty()) return {};
+    Status done = RecordIncoming(store_, batch);
+    if (done) on_due_();
+    return done;
+  } catch (const InvariantViolation& violation) {
+    Log(LogLevel::kError, "webhooks could not be recorded", {{log_key::kError, violation.what()}});
+    return Fail(ErrorKind::kUnavailable, "not recorded");
+  }
+}
+
 void Ingest::Run() {
   std::unique_lock lock(mutex_);
   while (true) {
@@ -237,14 +286,7 @@ void Ingest::Run() {
       queue_.pop_front();
     }
     lock.unlock();
-    Status done = Fail(ErrorKind::kUnavailable, "not recorded");
-    try {
-      done = RecordIncoming(store_, batch);
-    } catch (const InvariantViolation& violation) {
-      Log(LogLevel::kError, "webhooks could not be recorded",
-          {{log_key::kError, violation.what()}});
-    }
-    if (done) on_due_();
+    const Status done = Take(std::move(batch));
     lock.lock();
     for (Waiting* one : waiting) {
       one->outcome = done;

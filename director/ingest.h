@@ -24,6 +24,10 @@ struct Incoming {
 /// Decodes a body. Never fails: what cannot be read becomes a dead letter.
 Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Timestamp received_at);
 
+/// Leaves out the polls that change nothing, as most do: they need no transaction that writes. When
+/// that cannot be told, all of them stay.
+std::vector<Incoming> WithoutIdlePolls(Store& store, std::vector<Incoming> batch);
+
 /// Records a batch in one transaction: facts, answered intents, reports, due times. When the store
 /// calls one of them corrupt, the others are recorded all the same and that one becomes a dead
 /// letter. kUnavailable when nothing was recorded.
@@ -54,6 +58,7 @@ class Ingest {
  private:
   struct Waiting;
   void Run();
+  Status Take(std::vector<Incoming> batch);
 
   Store& store_;
   OnDue on_due_;

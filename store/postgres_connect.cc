@@ -115,11 +115,12 @@ Result<std::unique_ptr<pqxx::connection>> Connect(const PostgresSettings& settin
   }
 }
 
-Status MigratePostgres(pqxx::connection& connection, Timestamp now) {
+Status MigratePostgres(std::unique_ptr<pqxx::connection> opened, Timestamp now) {
   const std::vector<Migration>& steps = PostgresMigrations();
+  PostgresConnection connection(std::move(opened), false);
   try {
-    pqxx::work transaction(connection);
-    PostgresTransaction db(transaction);
+    pqxx::work transaction(connection.connection());
+    PostgresTransaction db(connection, transaction);
     const Result<PostgresResult> locked = db.Run(kLockMigrations, {}, {});
     if (!locked) return Fail(locked.error());
     const Result<std::int64_t> applied = AppliedNumber(db);

@@ -17,6 +17,6 @@ Result<std::unique_ptr<pqxx::connection>> Connect(const PostgresSettings& settin
 
 /// Applies the steps of the schema that the database does not have yet, all in one transaction,
 /// one director at a time. kInvalid: the schema is newer than the last step.
-Status MigratePostgres(pqxx::connection& connection, Timestamp now);
+Status MigratePostgres(std::unique_ptr<pqxx::connection> opened, Timestamp now);
 
 }  // namespace director

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/digest.h"
 #include "base/invariant.h"
 #include "base/text.h"
 
@@ -12,6 +13,7 @@ namespace director {
 namespace {
 
 constexpr std::size_t kMessageSizeMaxBytes = 300;
+constexpr std::size_t kStatementDigits = 24;
 
 constexpr char kHexDigits[] = "0123456789abcdef";
 
@@ -50,17 +52,30 @@ bool IsConflict(const std::exception& failure) {
          dynamic_cast<const pqxx::deadlock_detected*>(&failure) != nullptr;
 }
 
-/// libpqxx 6 (Debian 12) and 7 (Debian 13) take parameters in different ways.
-pqxx::result Execute(pqxx::transaction_base& transaction, const char* sql,
-                     const std::vector<const char*>& parameters) {
+// libpqxx 6 (Debian 12) and 7 (Debian 13) take parameters in different ways.
 #if PQXX_VERSION_MAJOR > 7 || (PQXX_VERSION_MAJOR == 7 && PQXX_VERSION_MINOR >= 10)
+pqxx::result ExecuteText(pqxx::transaction_base& transaction, const char* sql,
+                         const std::vector<const char*>& parameters) {
   pqxx::params given;
   for (const char* parameter : parameters) given.append(parameter);
   return transaction.exec(sql, given);
-#else
-  return transaction.exec_params(sql, pqxx::prepare::make_dynamic_params(parameters));
-#endif
 }
+pqxx::result ExecutePrepared(pqxx::transaction_base& transaction, const std::string& name,
+                             const std::vector<const char*>& parameters) {
+  pqxx::params given;
+  for (const char* parameter : parameters) given.append(parameter);
+  return transaction.exec(pqxx::prepped{name}, given);
+}
+#else
+pqxx::result ExecuteText(pqxx::transaction_base& transaction, const char* sql,
+                         const std::vector<const char*>& parameters) {
+  return transaction.exec_params(sql, pqxx::prepare::make_dynamic_params(parameters));
+}
+pqxx::result ExecutePrepared(pqxx::transaction_base& transaction, const std::string& name,
+                             const std::vector<const char*>& parameters) {
+  return transaction.exec_prepared(name, pqxx::prepare::make_dynamic_params(parameters));
+}
+#endif
 
 /// The server's message in one line, without the values that it quotes in its DETAIL.
 std::string FirstLine(std::string_view text) {
@@ -169,6 +184,29 @@ bool IsLost(const std::exception& failure) {
   return dynamic_cast<const pqxx::broken_connection*>(&failure) != nullptr;
 }
 
+/// Source: PostgreSQL's table of error codes: invalid_sql_statement_name, which says that there is
+/// none of the name, and duplicate_prepared_statement.
+bool IsOtherSession(const std::exception& failure) {
+  const auto* refused = dynamic_cast<const pqxx::sql_error*>(&failure);
+  return refused != nullptr && (refused->sqlstate() == "26000" || refused->sqlstate() == "42P05");
+}
+
+/// The digest as a name: in a session that is shared behind our back, the same name is the same
+/// statement, whichever version of Director prepared it.
+const std::string& PostgresConnection::Prepare(const char* sql) {
+  const auto found = prepared_.find(sql);
+  if (found != prepared_.end()) return found->second;
+  std::string name = "director_" + Sha256Hex(sql).substr(0, kStatementDigits);
+  connection_->prepare(name, sql);
+  return prepared_.emplace(sql, std::move(name)).first->second;
+}
+
+pqxx::result PostgresConnection::Execute(pqxx::transaction_base& transaction, const char* sql,
+                                         const std::vector<const char*>& parameters) {
+  if (!prepares_) return ExecuteText(transaction, sql, parameters);
+  return ExecutePrepared(transaction, Prepare(sql), parameters);
+}
+
 Result<PostgresResult> PostgresTransaction::Run(const char* sql,
                                                 const std::vector<PostgresValue>& values,
                                                 std::string_view table) {
@@ -183,10 +221,11 @@ Result<PostgresResult> PostgresTransaction::Run(const char* sql,
     parameters.push_back(value ? value->c_str() : nullptr);
   }
   try {
-    return PostgresResult(Execute(transaction_, sql, parameters), table);
+    return PostgresResult(connection_.Execute(transaction_, sql, parameters), table);
   } catch (const std::exception& failure) {
     failure_ = DescribePostgres(failure);
     is_lost_ = IsLost(failure);
+    is_other_session_ = IsOtherSession(failure);
     return Fail(*failure_);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <pqxx/pqxx>
@@ -103,21 +104,49 @@ Error DescribePostgres(const std::exception& failure);
 /// The connection is gone, whatever it says itself.
 bool IsLost(const std::exception& failure);
 
+/// A pooler gave the session to somebody else: what was prepared is not there.
+bool IsOtherSession(const std::exception& failure);
+
+/// A connection that sends statements. Each is parsed and planned once and then named by its
+/// digest; behind a pooler that hands out sessions by transaction, `prepares` has to be false.
+class PostgresConnection {
+ public:
+  PostgresConnection(std::unique_ptr<pqxx::connection> connection, bool prepares)
+      : connection_(std::move(connection)), prepares_(prepares) {}
+
+  pqxx::connection& connection() { return *connection_; }
+  /// `sql` is a literal: its address stands for it.
+  pqxx::result Execute(pqxx::transaction_base& transaction, const char* sql,
+                       const std::vector<const char*>& parameters);
+
+ private:
+  const std::string& Prepare(const char* sql);
+
+  std::unique_ptr<pqxx::connection> connection_;
+  const bool prepares_;
+  std::map<const char*, std::string> prepared_;  ///< names
+};
+
 /// An open transaction. The first error sticks: later statements are not sent and return it.
 class PostgresTransaction {
  public:
-  explicit PostgresTransaction(pqxx::transaction_base& transaction) : transaction_(transaction) {}
+  PostgresTransaction(PostgresConnection& connection, pqxx::transaction_base& transaction)
+      : connection_(connection), transaction_(transaction) {}
 
   Result<PostgresResult> Run(const char* sql, const std::vector<PostgresValue>& values,
                              std::string_view table);
   const std::optional<Error>& failure() const { return failure_; }
   /// The failure was the loss of the connection.
   bool is_lost() const { return is_lost_; }
+  /// The failure was that of `IsOtherSession`.
+  bool is_other_session() const { return is_other_session_; }
 
  private:
+  PostgresConnection& connection_;
   pqxx::transaction_base& transaction_;
   std::optional<Error> failure_;
   bool is_lost_ = false;
+  bool is_other_session_ = false;
 };
 
 }  // namespace director

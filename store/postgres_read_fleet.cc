@@ -7,6 +7,13 @@
 namespace director::postgres {
 namespace {
 
+/// A director that stopped in the middle of a transaction does not stop the others for long. Plans
+/// are kept: one that was made while a table was small must not read all of it when it has grown.
+constexpr const char* kSetLimits =
+    "SELECT set_config('lock_timeout', '10s', true), "
+    "set_config('idle_in_transaction_session_timeout', '30s', true), "
+    "set_config('enable_seqscan', 'off', true)";
+
 constexpr const char* kNextDueAt =
     "SELECT LEAST((SELECT due_at FROM schedule WHERE lease_until IS NULL"
     " ORDER BY due_at, enrollment_id LIMIT 1), "
@@ -66,6 +73,12 @@ Status FindOldestWaiting(PostgresTransaction& db, FleetCounts& counts) {
 }
 
 }  // namespace
+
+Status SetLimits(PostgresTransaction& db) {
+  const Result<PostgresResult> done = db.Run(kSetLimits, {}, {});
+  if (!done) return Fail(done.error());
+  return {};
+}
 
 Result<std::optional<Timestamp>> NextDueAt(PostgresTransaction& db) {
   Result<PostgresResult> found = db.Run(kNextDueAt, {}, "schedule");

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -30,7 +31,7 @@ class PostgresPool {
   /// A connection for one thread until the end of the scope; gone when it is no good any more.
   class Loan {
    public:
-    Loan(PostgresPool& pool, std::unique_ptr<pqxx::connection> connection)
+    Loan(PostgresPool& pool, std::unique_ptr<PostgresConnection> connection)
         : pool_(&pool), connection_(std::move(connection)) {}
     Loan(Loan&& other) noexcept
         : pool_(std::exchange(other.pool_, nullptr)), connection_(std::move(other.connection_)) {}
@@ -38,23 +39,29 @@ class PostgresPool {
     ~Loan() {
       if (pool_ != nullptr) pool_->TakeBack(std::move(connection_));
     }
-    pqxx::connection& connection() { return *connection_; }
+    PostgresConnection& connection() { return *connection_; }
     void Drop() { connection_.reset(); }
 
    private:
     PostgresPool* pool_;
-    std::unique_ptr<pqxx::connection> connection_;
+    std::unique_ptr<PostgresConnection> connection_;
   };
 
   /// Closes those that nobody uses: when one is lost, the others are as a rule.
   void CloseIdle() {
-    std::vector<std::unique_ptr<pqxx::connection>> idle;
+    std::vector<std::unique_ptr<PostgresConnection>> idle;
     {
       const std::lock_guard lock(mutex_);
       open_ -= free_.size();
       idle.swap(free_);
     }
     freed_.notify_all();
+  }
+
+  /// From now on no connection keeps prepared statements.
+  void StopPreparing() {
+    prepares_ = false;
+    CloseIdle();
   }
 
   Result<Loan> Borrow(SteadyTime deadline) {
@@ -65,23 +72,24 @@ class PostgresPool {
         return Fail(ErrorKind::kUnavailable, "the database was busy for too long");
       }
       if (!free_.empty()) {
-        std::unique_ptr<pqxx::connection> connection = std::move(free_.back());
+        std::unique_ptr<PostgresConnection> connection = std::move(free_.back());
         free_.pop_back();
         return Loan(*this, std::move(connection));
       }
       ++open_;
     }
     Result<std::unique_ptr<pqxx::connection>> connection = Connect(settings_);
-    if (connection) return Loan(*this, std::move(*connection));
+    if (connection)
+      return Loan(*this, std::make_unique<PostgresConnection>(std::move(*connection), prepares_));
     TakeBack(nullptr);
     return Fail(connection.error());
   }
 
  private:
-  void TakeBack(std::unique_ptr<pqxx::connection> connection) {
+  void TakeBack(std::unique_ptr<PostgresConnection> connection) {
     {
       const std::lock_guard lock(mutex_);
-      if (connection != nullptr && connection->is_open()) {
+      if (connection != nullptr && connection->connection().is_open()) {
         free_.push_back(std::move(connection));
       } else {
         --open_;
@@ -94,15 +102,17 @@ class PostgresPool {
   std::mutex mutex_;
   std::condition_variable freed_;
   std::size_t open_ = 0;
-  std::vector<std::unique_ptr<pqxx::connection>> free_;
+  std::vector<std::unique_ptr<PostgresConnection>> free_;
+  std::atomic<bool> prepares_ = true;
 };
 
 /// How one attempt at a transaction ended.
 struct Attempt {
   Status done;
-  bool is_conflict = false;    ///< another transaction was in its way
-  bool is_lost = false;        ///< the connection is gone
-  bool is_committing = false;  ///< nobody knows the outcome when the connection is lost now
+  bool is_conflict = false;       ///< another transaction was in its way
+  bool is_lost = false;           ///< the connection is gone
+  bool is_other_session = false;  ///< what was prepared is not there
+  bool is_committing = false;     ///< nobody knows the outcome when the connection is lost now
 };
 
 class PostgresStore final : public Store {
@@ -110,9 +120,9 @@ class PostgresStore final : public Store {
   explicit PostgresStore(PostgresSettings settings) : pool_(std::move(settings)) {}
 
   Status Write(const std::function<Status(StoreWriter&)>& body) override {
-    return Repeat([&](pqxx::connection& connection, Attempt& attempt) {
-      pqxx::work transaction(connection);
-      PostgresTransaction db(transaction);
+    return Repeat([&](PostgresConnection& connection, Attempt& attempt) {
+      pqxx::work transaction(connection.connection());
+      PostgresTransaction db(connection, transaction);
       PostgresWriter writer(db);
       Status done = writer.Begin();
       if (done) done = body(writer);
@@ -125,16 +135,19 @@ class PostgresStore final : public Store {
   }
 
   Status Read(const std::function<Status(StoreReader&)>& body) override {
-    return Repeat([&](pqxx::connection& connection, Attempt& attempt) {
-      pqxx::transaction<pqxx::isolation_level::repeatable_read> transaction(connection);
-      PostgresTransaction db(transaction);
+    return Repeat([&](PostgresConnection& connection, Attempt& attempt) {
+      pqxx::transaction<pqxx::isolation_level::repeatable_read> transaction(
+          connection.connection());
+      PostgresTransaction db(connection, transaction);
       PostgresReader reader(db);
-      TakeOutcome(body(reader), db, attempt);
+      Status done = reader.Begin();
+      if (done) done = body(reader);
+      TakeOutcome(std::move(done), db, attempt);
     });
   }
 
  private:
-  using Transaction = std::function<void(pqxx::connection&, Attempt&)>;
+  using Transaction = std::function<void(PostgresConnection&, Attempt&)>;
 
   /// A statement that failed decides, whatever the body made of it.
   static void TakeOutcome(Status done, const PostgresTransaction& db, Attempt& attempt) {
@@ -142,6 +155,7 @@ class PostgresStore final : public Store {
     if (!db.failure()) return;
     attempt.is_conflict = db.failure()->kind == ErrorKind::kConflict;
     attempt.is_lost = db.is_lost();
+    attempt.is_other_session = db.is_other_session();
     attempt.done = Fail(*db.failure());
   }
 
@@ -153,7 +167,8 @@ class PostgresStore final : public Store {
     Status done = Fail(ErrorKind::kUnavailable, "the database was busy for too long");
     for (int i = 0; i < kAttemptsMax && std::chrono::steady_clock::now() < deadline; ++i) {
       Attempt attempt = TryOnce(transaction, deadline);
-      const bool may_repeat = attempt.is_conflict || (attempt.is_lost && !attempt.is_committing);
+      const bool may_repeat = attempt.is_conflict || attempt.is_other_session ||
+                              (attempt.is_lost && !attempt.is_committing);
       if (attempt.done || !may_repeat) return attempt.done;
       done = std::move(attempt.done);
     }
@@ -178,8 +193,9 @@ class PostgresStore final : public Store {
       attempt.done = Fail(error);
     }
     // A server that cannot be used may have become a standby: the next connection looks again.
+    if (attempt.is_other_session) pool_.StopPreparing();
     const bool is_bad = !attempt.done && attempt.done.error().kind == ErrorKind::kUnavailable;
-    attempt.is_lost = attempt.is_lost || !loan->connection().is_open();
+    attempt.is_lost = attempt.is_lost || !loan->connection().connection().is_open();
     if (is_bad || attempt.is_lost) loan->Drop();
     if (attempt.is_lost) pool_.CloseIdle();
     return attempt;
@@ -197,7 +213,7 @@ bool IsPostgresUrl(const std::string& database) {
 Result<std::unique_ptr<Store>> OpenPostgresStore(const PostgresSettings& settings) {
   Result<std::unique_ptr<pqxx::connection>> connection = Connect(settings);
   if (!connection) return Fail(connection.error());
-  const Status migrated = MigratePostgres(**connection, SystemClock().Now());
+  const Status migrated = MigratePostgres(std::move(*connection), SystemClock().Now());
   if (!migrated) return Fail(migrated.error());
   return std::unique_ptr<Store>(std::make_unique<PostgresStore>(settings));
 }

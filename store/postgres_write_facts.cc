@@ -9,10 +9,6 @@
 namespace director {
 namespace {
 
-/// A director that stopped in the middle of a transaction does not stop the others for long.
-constexpr const char* kSetLimits =
-    "SELECT set_config('lock_timeout', '10s', true), "
-    "set_config('idle_in_transaction_session_timeout', '30s', true)";
 /// Whoever changes assignments has this alone; whoever may create an enrollment or learn a name
 /// shares it: an assignment finds everybody whom it concerns. The number is ours alone.
 constexpr const char* kShareAssignments = "SELECT pg_advisory_xact_lock_shared(482834802278)";
@@ -172,8 +168,6 @@ std::vector<EnrollmentId> PostgresWriter::NotLocked(const std::vector<Enrollment
   return missing;
 }
 
-Status PostgresWriter::Begin() { return Write(kSetLimits); }
-
 Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
     const std::vector<EnrollmentId>& ids) {
   if (!has_assignments_lock_) {
@@ -194,16 +188,19 @@ Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
 
 Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {
   PostgresBatch facts(29);
-  PostgresBatch schedule(2);
   std::vector<EnrollmentId> ids;
   for (const Enrollment& e : enrollments) {
     ids.push_back(e.channel.enrollment_id);
     BindIdentity(facts, e);
     BindFacts(facts, e);
-    schedule.Bind(e.channel.enrollment_id).Bind(e.last_seen_at);
   }
   if (Status done = Lock(ids); !done) return done;
   if (Status done = Write(kUpsertEnrollments, facts); !done) return done;
+  PostgresBatch schedule(2);
+  for (const Enrollment& e : enrollments) {
+    if (locked_.contains(e.channel.enrollment_id)) continue;
+    schedule.Bind(e.channel.enrollment_id).Bind(e.last_seen_at);
+  }
   return Write(kInsertSchedule, schedule);
 }
 

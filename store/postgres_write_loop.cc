@@ -27,16 +27,17 @@ constexpr const char* kDoubtIntents =
     "UPDATE intents SET state = 'unknown' WHERE enrollment_id = ANY ($1::text[]) "
     "AND closed_at IS NULL AND state = 'journaled'";
 
-constexpr const char* kSelectHeld =
-    "SELECT enrollment_id FROM schedule "
-    "JOIN unnest($1::text[], $2::bigint[], $3::bigint[]) "
-    "AS claimed (enrollment_id, version, lease_until) USING (enrollment_id, version, lease_until)";
+constexpr const char* kLockClaims =
+    "SELECT enrollment_id, version, lease_until FROM schedule "
+    "WHERE enrollment_id = ANY ($1::text[]) ORDER BY enrollment_id FOR UPDATE";
 constexpr const char* kMakeDue =
     "UPDATE schedule SET due_at = LEAST(due_at, $2::bigint) WHERE enrollment_id = ANY ($1::text[])";
+/// Claims of one step have one lease: no plan must look for them by that.
 constexpr const char* kEndClaims =
     "UPDATE schedule AS s SET lease_until = NULL "
     "FROM unnest($1::text[], $2::bigint[]) AS claimed (enrollment_id, lease_until) "
-    "WHERE s.enrollment_id = claimed.enrollment_id AND s.lease_until = claimed.lease_until";
+    "WHERE s.enrollment_id = claimed.enrollment_id "
+    "AND s.lease_until IS NOT DISTINCT FROM claimed.lease_until";
 /// A claim from before a change must not put off what the change made due.
 constexpr const char* kReleaseClaim =
     "UPDATE schedule SET due_at = CASE WHEN version = $2::bigint THEN $3::bigint "
@@ -182,19 +183,26 @@ Result<std::vector<Claim>> PostgresWriter::ClaimDue(Timestamp now, Timestamp lea
   return claims;
 }
 
-/// Those whose claim is another worker's by now, or that something changed for.
-Result<std::set<EnrollmentId>> PostgresWriter::Outdated(const std::vector<PlanCommit>& commits) {
-  PostgresBatch claims(3);
+/// Locks all. Returns those whose claim is another worker's by now, or that something changed for.
+Result<std::set<EnrollmentId>> PostgresWriter::LockClaims(const std::vector<PlanCommit>& commits) {
+  const std::vector<EnrollmentId> ids = IdsOf(commits);
+  std::map<EnrollmentId, std::pair<std::int64_t, std::optional<Timestamp>>> held;
+  Result<PostgresResult> rows = db().Run(kLockClaims, {ArrayToPostgres(ids)}, "schedule");
+  if (!rows) return Fail(rows.error());
+  while (rows->Next()) {
+    const auto id = rows->TextAs<EnrollmentId>();
+    const std::int64_t version = rows->Int();
+    held.emplace(id, std::pair(version, rows->OptionalTime()));
+    locked_.insert(id);
+  }
   std::set<EnrollmentId> outdated;
   for (const PlanCommit& commit : commits) {
-    outdated.insert(commit.claim.enrollment_id);
-    claims.Bind(commit.claim.enrollment_id)
-        .Bind(commit.claim.version)
-        .Bind(commit.claim.lease_until);
+    const Claim& claim = commit.claim;
+    const auto found = held.find(claim.enrollment_id);
+    const bool is_held = found != held.end() && found->second.first == claim.version &&
+                         found->second.second == claim.lease_until;
+    if (!is_held) outdated.insert(claim.enrollment_id);
   }
-  Result<PostgresResult> held = db().Run(kSelectHeld, claims.Arrays(), "schedule");
-  if (!held) return Fail(held.error());
-  while (held->Next()) outdated.erase(held->TextAs<EnrollmentId>());
   return outdated;
 }
 
@@ -205,8 +213,7 @@ Result<std::set<EnrollmentId>> PostgresWriter::CommitPlans(const std::vector<Pla
     return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
   }
   if (commits.empty()) return std::set<EnrollmentId>();
-  if (Status done = Lock(IdsOf(commits)); !done) return Fail(done.error());
-  Result<std::set<EnrollmentId>> outdated = Outdated(commits);
+  Result<std::set<EnrollmentId>> outdated = LockClaims(commits);
   if (!outdated) return outdated;
   Commits valid;
   std::vector<Claim> over;

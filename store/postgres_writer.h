@@ -20,8 +20,6 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
  public:
   using PostgresReaderOf::PostgresReaderOf;
 
-  /// Before everything else: bounds the waiting for locks.
-  Status Begin();
   /// After everything else: makes due what the assignments concern, all locked in order.
   Status Finish();
 
@@ -77,7 +75,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
 
   Result<std::vector<Claim>> Claimable(const char* sql, Timestamp now, Timestamp lease_until,
                                        std::size_t limit);
-  Result<std::set<EnrollmentId>> Outdated(const std::vector<PlanCommit>& commits);
+  Result<std::set<EnrollmentId>> LockClaims(const std::vector<PlanCommit>& commits);
   Status StoreItems(const Commits& commits);
   Status CloseIntents(const Commits& commits, Timestamp now);
   Status JournalIntents(const Commits& commits, Timestamp now);

@@ -1,5 +1,8 @@
 #include "store/report_json.h"
 
+#include <simdjson.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -19,41 +22,68 @@ std::string Dump(const Json& json) {
   return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
 }
 
-bool ReadString(const Json& object, const char* key, std::string& out) {
-  const auto found = object.find(key);
-  if (found == object.end()) return true;
-  if (!found->is_string()) return false;
-  out = found->get<std::string>();
-  return true;
+void AppendKey(std::string& out, const char* key) {
+  if (out.back() != '{') out += ',';
+  out += '"';
+  out += key;
+  out += "\":";
 }
 
-bool ReadFlag(const Json& object, const char* key, bool& out) {
-  const auto found = object.find(key);
-  if (found == object.end()) return true;
-  if (!found->is_boolean()) return false;
-  out = found->get<bool>();
-  return true;
+bool IsPlain(char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
+
+/// Most texts need no escapes; the library knows about the others.
+void AppendText(std::string& out, const std::string& text) {
+  if (!std::all_of(text.begin(), text.end(), IsPlain)) {
+    out += Dump(Json(text));
+    return;
+  }
+  out += '"';
+  out += text;
+  out += '"';
 }
 
-Json ToJson(const ReportedProfile& profile) {
-  Json json = Json::object();
-  json[kIdentifierKey] = profile.payload_identifier.value();
-  if (!profile.payload_uuid.empty()) json[kUuidKey] = profile.payload_uuid;
-  if (!profile.display_name.empty()) json[kNameKey] = profile.display_name;
-  if (profile.has_mdm_payload) json[kMdmKey] = true;
-  if (profile.is_declarative) json[kDeclarativeKey] = true;
-  return json;
+void AppendMember(std::string& out, const char* key, const std::string& text) {
+  if (text.empty()) return;
+  AppendKey(out, key);
+  AppendText(out, text);
 }
 
-bool FromJson(const Json& json, ReportedProfile& profile) {
-  std::string identifier;
-  const bool read = json.is_object() && ReadString(json, kIdentifierKey, identifier) &&
-                    ReadString(json, kUuidKey, profile.payload_uuid) &&
-                    ReadString(json, kNameKey, profile.display_name) &&
-                    ReadFlag(json, kMdmKey, profile.has_mdm_payload) &&
-                    ReadFlag(json, kDeclarativeKey, profile.is_declarative);
-  profile.payload_identifier = PayloadIdentifier(std::move(identifier));
-  return read && !profile.payload_identifier.empty();
+void AppendMember(std::string& out, const char* key, bool flag) {
+  if (!flag) return;
+  AppendKey(out, key);
+  out += "true";
+}
+
+/// Keys in the order of the alphabet.
+void AppendProfile(std::string& out, const ReportedProfile& profile) {
+  out += '{';
+  AppendMember(out, kDeclarativeKey, profile.is_declarative);
+  AppendMember(out, kIdentifierKey, profile.payload_identifier.value());
+  AppendMember(out, kMdmKey, profile.has_mdm_payload);
+  AppendMember(out, kNameKey, profile.display_name);
+  AppendMember(out, kUuidKey, profile.payload_uuid);
+  out += '}';
+}
+
+/// False when there is a value of another type; an absent key leaves `out` as it is.
+template <typename T>
+bool Read(const simdjson::dom::object& object, const char* key, T& out) {
+  const simdjson::error_code error = object[key].get(out);
+  return error == simdjson::SUCCESS || error == simdjson::NO_SUCH_FIELD;
+}
+
+bool FromJson(const simdjson::dom::element& json, ReportedProfile& profile) {
+  simdjson::dom::object object;
+  std::string_view identifier, uuid, name;
+  const bool read = json.get(object) == simdjson::SUCCESS &&
+                    Read(object, kIdentifierKey, identifier) && Read(object, kUuidKey, uuid) &&
+                    Read(object, kNameKey, name) &&
+                    Read(object, kMdmKey, profile.has_mdm_payload) &&
+                    Read(object, kDeclarativeKey, profile.is_declarative);
+  profile.payload_identifier = PayloadIdentifier(std::string(identifier));
+  profile.payload_uuid = uuid;
+  profile.display_name = name;
+  return read && !identifier.empty();
 }
 
 Result<Json> ParseArray(std::string_view text) {
@@ -65,17 +95,23 @@ Result<Json> ParseArray(std::string_view text) {
 }  // namespace
 
 std::string EncodeReportedProfiles(const std::vector<ReportedProfile>& profiles) {
-  Json json = Json::array();
-  for (const ReportedProfile& profile : profiles) json.push_back(ToJson(profile));
-  return Dump(json);
+  std::string out = "[";
+  for (const ReportedProfile& profile : profiles) {
+    if (out.size() > 1) out += ',';
+    AppendProfile(out, profile);
+  }
+  return out + "]";
 }
 
 Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view text) {
-  const Result<Json> json = ParseArray(text);
-  if (!json) return Fail(json.error());
-  std::vector<ReportedProfile> profiles(json->size());
-  for (std::size_t i = 0; i < profiles.size(); ++i) {
-    if (!FromJson((*json)[i], profiles[i])) {
+  thread_local simdjson::dom::parser parser;
+  simdjson::dom::array entries;
+  if (parser.parse(text.data(), text.size()).get(entries) != simdjson::SUCCESS) {
+    return Fail(ErrorKind::kCorrupt, "stored report is no JSON array");
+  }
+  std::vector<ReportedProfile> profiles;
+  for (const simdjson::dom::element entry : entries) {
+    if (!FromJson(entry, profiles.emplace_back())) {
       return Fail(ErrorKind::kCorrupt, "stored report holds an entry that is no profile");
     }
   }

@@ -1,8 +1,8 @@
 #include "webhook/decode.h"
 
 #include <fmt/core.h>
+#include <simdjson.h>
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/digest.h"
@@ -12,7 +12,7 @@
 namespace director {
 namespace {
 
-using Json = nlohmann::json;
+using Json = simdjson::dom::element;
 
 constexpr std::size_t kJsonDepthMax = 32;
 constexpr Duration kFutureMax = std::chrono::minutes(5);
@@ -27,26 +27,50 @@ constexpr std::string_view kTopicConnect = "mdm.Connect";
 constexpr std::size_t kTopicSizeMaxBytes = 64;
 constexpr std::string_view kTopicPrefix = "mdm.";
 
-/// The string under `key`, or nothing when it is absent, null or of another type.
-std::optional<std::string> FindString(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || !found->is_string()) return std::nullopt;
-  return found->get<std::string>();
+/// Nothing when it is absent or of another type.
+template <typename T>
+std::optional<T> Find(const Json& object, const char* key) {
+  T found;
+  if (object[key].get(found) != simdjson::SUCCESS) return std::nullopt;
+  return found;
 }
 
-Result<Json> ParseObject(std::string_view body) {
-  if (body.size() > kWebhookSizeMaxBytes) return Fail(ErrorKind::kInvalid, "the body is too large");
-  if (JsonNestsDeeperThan(body, kJsonDepthMax)) {
-    return Fail(ErrorKind::kInvalid, fmt::format("nested deeper than {} levels", kJsonDepthMax));
-  }
-  Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Fail(ErrorKind::kInvalid, "not JSON");
-  if (!json.is_object()) return Fail(ErrorKind::kInvalid, "not a JSON object");
-  return json;
+std::optional<std::string_view> FindString(const Json& object, const char* key) {
+  return Find<std::string_view>(object, key);
 }
+
+/// A thread's own. What it returns lives until its next call.
+class Parser {
+ public:
+  Result<Json> ParseObject(std::string_view body) {
+    if (body.size() > kWebhookSizeMaxBytes)
+      return Fail(ErrorKind::kInvalid, "the body is too large");
+    // A rare large body does not keep its room.
+    if (parser_.capacity() > kParserRoomMaxBytes) parser_ = simdjson::dom::parser();
+    const std::size_t room = std::max(body.size(), kParserRoomMinBytes);
+    if (parser_.capacity() < room &&
+        parser_.allocate(room, kJsonDepthMax + 1) != simdjson::SUCCESS) {
+      return Fail(ErrorKind::kUnavailable, "no memory for the body");
+    }
+    Json json;
+    const simdjson::error_code error = parser_.parse(body.data(), body.size()).get(json);
+    if (error == simdjson::DEPTH_ERROR) {
+      return Fail(ErrorKind::kInvalid, fmt::format("nested deeper than {} levels", kJsonDepthMax));
+    }
+    if (error != simdjson::SUCCESS) return Fail(ErrorKind::kInvalid, "not JSON");
+    if (!json.is_object()) return Fail(ErrorKind::kInvalid, "not a JSON object");
+    return json;
+  }
+
+ private:
+  static constexpr std::size_t kParserRoomMinBytes = 16 * 1024;
+  static constexpr std::size_t kParserRoomMaxBytes = 256 * 1024;
+
+  simdjson::dom::parser parser_;
+};
 
 Timestamp CreatedAt(const Json& json, Timestamp received_at) {
-  const std::optional<std::string> text = FindString(json, "created_at");
+  const std::optional<std::string_view> text = FindString(json, "created_at");
   if (!text) return received_at;
   const Result<Timestamp> parsed = ParseTime(*text);
   // Unset times arrive as the year 1.
@@ -55,7 +79,7 @@ Timestamp CreatedAt(const Json& json, Timestamp received_at) {
 }
 
 Result<std::string> RawPayload(const Json& event) {
-  const std::optional<std::string> text = FindString(event, "raw_payload");
+  const std::optional<std::string_view> text = FindString(event, "raw_payload");
   if (!text) return Fail(InvalidField("raw_payload", "missing or not a string"));
   Result<std::string> bytes = DecodeBase64(*text);
   if (!bytes) return Fail(InvalidField("raw_payload", bytes.error().message));
@@ -66,7 +90,7 @@ Result<std::string> RawPayload(const Json& event) {
 Status CheckEnvelope(const Json& event, const Channel& channel) {
   // A device may have both names; then it goes by its UDID.
   const char* key = channel.udid.empty() ? "enrollment_id" : "udid";
-  const std::optional<std::string> id = FindString(event, key);
+  const std::optional<std::string_view> id = FindString(event, key);
   if (!id || id->empty() || *id == channel.device_id.value()) return {};
   return Fail(ErrorKind::kCorrupt, fmt::format("{} names another device than raw_payload", key));
 }
@@ -77,7 +101,7 @@ bool IsFromDevice(const Json& json, std::string_view topic) {
       topic == kTopicCheckOut) {
     return true;
   }
-  return topic.starts_with(kTopicPrefix) && json.contains("checkin_event");
+  return topic.starts_with(kTopicPrefix) && json["checkin_event"].error() == simdjson::SUCCESS;
 }
 
 Result<EventBody> DecodeBody(std::string_view topic, const PlistDict& message) {
@@ -90,8 +114,8 @@ Result<EventBody> DecodeBody(std::string_view topic, const PlistDict& message) {
 
 Result<MdmEvent> DecodeDeviceEvent(const Json& json, std::string_view topic, MdmEvent event) {
   const char* key = topic == kTopicConnect ? "acknowledge_event" : "checkin_event";
-  const auto found = json.find(key);
-  if (found == json.end() || !found->is_object()) {
+  const std::optional<Json> found = Find<Json>(json, key);
+  if (!found || !found->is_object()) {
     return Fail(InvalidField(
         key, fmt::format("missing for topic {}", Printable(topic, kTopicSizeMaxBytes))));
   }
@@ -117,9 +141,10 @@ Result<MdmEvent> DecodeDeviceEvent(const Json& json, std::string_view topic, Mdm
 
 Result<MdmEvent> DecodeWebhook(std::string_view body, const UpstreamName& upstream,
                                Timestamp received_at) {
-  const Result<Json> json = ParseObject(body);
+  thread_local Parser parser;
+  const Result<Json> json = parser.ParseObject(body);
   if (!json) return Fail(json.error());
-  const std::optional<std::string> topic = FindString(*json, "topic");
+  const std::optional<std::string_view> topic = FindString(*json, "topic");
   if (!topic || topic->empty()) return Fail(InvalidField("topic", "missing or not a string"));
 
   MdmEvent event;

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs a command beside a private PostgreSQL: with_postgres.py COMMAND...
+"""Runs a command beside a private PostgreSQL: with_postgres.py [--durable] COMMAND...
 
 The server comes from the distribution's package, keeps its files in a scratch folder, listens on a
 free port of the loopback only and is gone afterwards. The command finds it in the environment as
 DIRECTOR_TEST_POSTGRES, a URL. It does not wait for the disk: what was committed survives the death of
-its processes, not of the machine. Exits with the command's status, or 2 when there is no server to be
-had.
+its processes, not of the machine; with --durable it does, as a server in production. Exits with the
+command's status, or 2 when there is no server to be had.
 """
 import os
 import pathlib
@@ -18,13 +18,14 @@ import tempfile
 
 USER = "director"
 SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "listen_addresses": "'127.0.0.1'",
     "unix_socket_directories": "''",
     "max_connections": "100",
     "log_min_messages": "fatal",
 }
+CARELESS = {"fsync": "off", "full_page_writes": "off"}
+# Checkpoints in the middle of a measurement would be measured.
+DURABLE = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 
 
 def find_binaries():
@@ -47,7 +48,8 @@ def free_port():
 class Postgres:
     """One private server. Use it with `with`."""
 
-    def __init__(self):
+    def __init__(self, durable=False):
+        self.settings = {**SETTINGS, **(DURABLE if durable else CARELESS)}
         self.binaries = find_binaries()
         self.port = free_port()
         # PostgreSQL refuses to run as root, and its own account must reach the folder.
@@ -82,7 +84,7 @@ class Postgres:
             self.remove()
 
     def start(self):
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         options = " ".join(["-p", str(self.port), *settings])
         self.run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options, "start")
 
@@ -95,14 +97,16 @@ class Postgres:
 
 
 def main():
-    if len(sys.argv) < 2:
+    durable = sys.argv[1:2] == ["--durable"]
+    command = sys.argv[2 if durable else 1:]
+    if not command:
         sys.exit(__doc__)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        server = Postgres()
+        server = Postgres(durable)
         with server:
             environment = dict(os.environ, DIRECTOR_TEST_POSTGRES=server.url)
-            return subprocess.run(sys.argv[1:], env=environment, check=False).returncode
+            return subprocess.run(command, env=environment, check=False).returncode
     except (OSError, RuntimeError) as problem:
         print(f"with_postgres: {problem}", file=sys.stderr)
         return 2

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "director/config.h"
+#include "simulator/mdm_server.h"
+
+namespace director::bench {
+
+inline constexpr char kMdmApiKey[] = "bench";
+
+/// A Director that listens on the loopback and takes webhooks from anybody; its API token is
+/// `bench`.
+Config MakeConfig(const std::string& mdm_url);
+
+/// The built-in NanoMDM stand-in, without webhooks.
+Result<std::unique_ptr<MdmServer>> StartMdm(const Clock& clock);
+
+/// Posts to Director's API; an error unless it is answered 2xx.
+Status PostToApi(int port, const std::string& path, const std::string& body);
+
+/// Looks every millisecond; kCorrupt after `seconds_max`.
+Status WaitFor(const std::string& what, double seconds_max, const std::function<bool()>& done);
+
+}  // namespace director::bench
