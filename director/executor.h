@@ -31,7 +31,7 @@ struct ExecutorCounters {
 
 /// Performs what was planned and journaled: sends commands in batches, then one push per
 /// enrollment, and records the outcomes. Thread-safe as long as no two calls name the same
-/// enrollment (the claims see to that).
+/// enrollment (the claims and leases see to that).
 class Executor {
  public:
   Executor(Store& store, Upstreams& upstreams, Payloads& payloads, const Clock& clock,

@@ -26,6 +26,19 @@ std::string DescribeCommand(const PlannedCommand& command) {
                      command.reason);
 }
 
+/// What is sent, apart from questions.
+std::vector<Happening> HappeningsOf(const std::vector<PlanCommit>& commits, Timestamp now) {
+  std::vector<Happening> happenings;
+  for (const PlanCommit& commit : commits) {
+    for (const PlannedCommand& command : commit.plan.commands) {
+      if (command.payload_identifier.empty()) continue;
+      happenings.push_back(
+          {0, now, commit.claim.enrollment_id, "command", DescribeCommand(command)});
+    }
+  }
+  return happenings;
+}
+
 }  // namespace
 
 Snapshot WithHealth(Snapshot snapshot, Upstreams& upstreams, Timestamp now) {
@@ -84,8 +97,7 @@ void Runner::Work() {
   }
 }
 
-/// A broken invariant outside of a decision costs one step; the leases of its claims run out by
-/// themselves.
+/// A broken invariant outside of a decision costs one step; leases run out by themselves.
 Result<std::size_t> Runner::StepGuarded() {
   try {
     return Step();
@@ -116,33 +128,50 @@ void Runner::WaitForDue() {
 Result<std::size_t> Runner::Step() {
   executor_.ProbeAbsent();
   const Timestamp now = clock_.Now();
-  const Result<std::vector<Claim>> claims = ClaimSome(now);
-  if (!claims) return Fail(claims.error());
-  if (claims->empty()) return std::size_t{0};
-  Result<std::vector<PlanCommit>> commits = Decide(*claims, now);
-  if (!commits) return Fail(commits.error());
-  std::vector<CommandBatch> batches = executor_.MakeBatches(*commits);
-  if (Status done = Commit(*commits, now); !done) return Fail(done.error());
-  if (Status done = Perform(*commits, std::move(batches)); !done) return Fail(done.error());
-  return claims->size();
-}
-
-Result<std::vector<Claim>> Runner::ClaimSome(Timestamp now) {
-  std::vector<Claim> claims;
+  Round round;
+  round.lease_until = now + settings_.claim_lease;
   const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-    Result<std::vector<Claim>> claimed =
-        writer.ClaimDue(now, now + settings_.claim_lease, kClaimMax);
-    if (!claimed) return Fail(claimed.error());
-    claims = std::move(*claimed);
-    return {};
+    round.commits.clear();
+    return Decide(writer, now, round);
   });
   if (!done) return Fail(done.error());
-  return claims;
+  if (Status performed = Perform(round); !performed) return Fail(performed.error());
+  return round.claimed;
 }
 
-Status Runner::LoadInto(const std::vector<EnrollmentId>& ids,
-                        std::map<EnrollmentId, Snapshot>& snapshots) {
-  return store_.Read([&](StoreReader& reader) -> Status {
+/// From the claim to the journal: nothing about the enrollments changes meanwhile.
+Status Runner::Decide(StoreWriter& writer, Timestamp now, Round& round) {
+  const Result<std::vector<Claim>> claims = writer.ClaimDue(now, kClaimMax);
+  if (!claims) return Fail(claims.error());
+  round.claimed = claims->size();
+  if (claims->empty()) return {};
+  Result<std::map<EnrollmentId, Snapshot>> snapshots = LoadSnapshots(writer, *claims);
+  if (!snapshots) return Fail(snapshots.error());
+  std::vector<EnrollmentId> set_aside;
+  for (const Claim& claim : *claims) {
+    std::optional<PlanCommit> commit;
+    if (auto snapshot = snapshots->extract(claim.enrollment_id)) {
+      commit = DecideOne(claim, std::move(snapshot.mapped()), now);
+    }
+    if (commit) {
+      round.commits.push_back(std::move(*commit));
+    } else {
+      set_aside.push_back(claim.enrollment_id);
+    }
+  }
+  round.batches = executor_.MakeBatches(round.commits);
+  Status done = writer.SetAside(set_aside, now + kSetAside);
+  if (done) done = writer.CommitPlans(round.commits, round.lease_until, now);
+  if (done) done = writer.AddHappenings(HappeningsOf(round.commits, now));
+  return done;
+}
+
+/// One that cannot be read back is missing and does not keep the others from being read. Fails when
+/// the database is out of reach.
+Result<std::map<EnrollmentId, Snapshot>> Runner::LoadSnapshots(StoreReader& reader,
+                                                               const std::vector<Claim>& claims) {
+  std::map<EnrollmentId, Snapshot> snapshots;
+  const auto load = [&](const std::vector<EnrollmentId>& ids) -> Status {
     Result<std::vector<Snapshot>> loaded = reader.LoadSnapshots(ids);
     if (!loaded) return Fail(loaded.error());
     for (Snapshot& snapshot : *loaded) {
@@ -150,49 +179,20 @@ Status Runner::LoadInto(const std::vector<EnrollmentId>& ids,
       snapshots.insert_or_assign(id, std::move(snapshot));
     }
     return {};
-  });
-}
-
-/// One that cannot be read back is missing and does not keep the others from being read. Fails when
-/// the database is out of reach.
-Result<std::map<EnrollmentId, Snapshot>> Runner::LoadSnapshots(const std::vector<Claim>& claims) {
-  std::map<EnrollmentId, Snapshot> snapshots;
+  };
   std::vector<EnrollmentId> ids;
   for (const Claim& claim : claims) ids.push_back(claim.enrollment_id);
-  const Status all = LoadInto(ids, snapshots);
+  const Status all = load(ids);
   if (all) return snapshots;
   if (all.error().kind != ErrorKind::kCorrupt) return Fail(all.error());
   for (const EnrollmentId& id : ids) {
-    const Status read = LoadInto({id}, snapshots);
+    const Status read = load({id});
     if (read) continue;
     if (read.error().kind != ErrorKind::kCorrupt) return Fail(read.error());
     Log(LogLevel::kError, "enrollment cannot be read; set aside",
         {{log_key::kEnrollmentId, id.value()}, {log_key::kError, ErrorForLog(read.error())}});
   }
   return snapshots;
-}
-
-Result<std::vector<PlanCommit>> Runner::Decide(const std::vector<Claim>& claims, Timestamp now) {
-  Result<std::map<EnrollmentId, Snapshot>> snapshots = LoadSnapshots(claims);
-  if (!snapshots) {
-    Release(claims, now);
-    return Fail(snapshots.error());
-  }
-  std::vector<PlanCommit> commits;
-  std::vector<Claim> set_aside;
-  for (const Claim& claim : claims) {
-    std::optional<PlanCommit> commit;
-    if (auto snapshot = snapshots->extract(claim.enrollment_id)) {
-      commit = DecideOne(claim, std::move(snapshot.mapped()), now);
-    }
-    if (commit) {
-      commits.push_back(std::move(*commit));
-    } else {
-      set_aside.push_back(claim);
-    }
-  }
-  if (!set_aside.empty()) Release(set_aside, now + kSetAside);
-  return commits;
 }
 
 /// Nothing when the decision breaks an invariant.
@@ -210,62 +210,19 @@ std::optional<PlanCommit> Runner::DecideOne(const Claim& claim, Snapshot snapsho
   }
 }
 
-void Runner::Release(const std::vector<Claim>& claims, Timestamp due_at) {
-  const Status released = store_.Write([&](StoreWriter& writer) -> Status {
-    for (const Claim& claim : claims) {
-      if (Status done = writer.ReleaseClaim(claim, due_at); !done) return done;
-    }
-    return {};
-  });
-  // Not released: the lease runs out by itself.
-  if (!released)
-    Log(LogLevel::kError, "claims stay until their lease ends",
-        {{log_key::kError, ErrorForLog(released.error())}});
-}
-
-Status Runner::Commit(std::vector<PlanCommit>& commits, Timestamp now) {
-  std::set<EnrollmentId> outdated;
-  const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-    Result<std::set<EnrollmentId>> stored = writer.CommitPlans(commits, now);
-    if (!stored) return Fail(stored.error());
-    outdated = std::move(*stored);
-    std::vector<Happening> happenings;
-    for (const PlanCommit& commit : commits) {
-      if (outdated.contains(commit.claim.enrollment_id)) continue;
-      for (const PlannedCommand& command : commit.plan.commands) {
-        if (command.payload_identifier.empty()) continue;
-        happenings.push_back(
-            {0, now, commit.claim.enrollment_id, "command", DescribeCommand(command)});
-      }
-    }
-    return writer.AddHappenings(happenings);
-  });
-  if (!done) return done;
-  std::erase_if(commits, [&](const PlanCommit& commit) {
-    return outdated.contains(commit.claim.enrollment_id);
-  });
-  return {};
-}
-
-Status Runner::Perform(const std::vector<PlanCommit>& commits, std::vector<CommandBatch> batches) {
-  std::set<EnrollmentId> committed;
-  std::vector<Claim> sending;
-  for (const PlanCommit& commit : commits) {
-    committed.insert(commit.claim.enrollment_id);
-    if (!commit.commands.empty()) sending.push_back(commit.claim);
+Status Runner::Perform(const Round& round) {
+  std::vector<EnrollmentId> sending;
+  for (const PlanCommit& commit : round.commits) {
+    if (!commit.commands.empty()) sending.push_back(commit.claim.enrollment_id);
   }
-  for (CommandBatch& batch : batches) {
-    std::erase_if(batch.targets, [&](const EnrollmentId& id) { return !committed.contains(id); });
-  }
-  std::erase_if(batches, [](const CommandBatch& batch) { return batch.targets.empty(); });
-  if (sending.empty()) return Push(commits, {});
-  const std::vector<DispatchOutcome> outcomes = executor_.Send(batches);
+  if (sending.empty()) return Push(round.commits, {});
+  const std::vector<DispatchOutcome> outcomes = executor_.Send(round.batches);
   const Status recorded = store_.Write([&](StoreWriter& writer) -> Status {
     if (Status done = writer.RecordDispatch(outcomes, clock_.Now()); !done) return done;
-    return writer.EndClaims(sending);
+    return writer.EndLeases(sending, round.lease_until);
   });
   if (!recorded) return recorded;
-  return Push(commits, outcomes);
+  return Push(round.commits, outcomes);
 }
 
 /// Leaves out the pushes that the MDM server has sent by itself with a command.

@@ -49,19 +49,23 @@ class Runner {
   static constexpr std::size_t kClaimMax = 200;
 
  private:
+  /// What one step has in hand.
+  struct Round {
+    std::size_t claimed = 0;
+    Timestamp lease_until;
+    std::vector<PlanCommit> commits;
+    std::vector<CommandBatch> batches;
+  };
+
   void Work();
   Result<std::size_t> StepGuarded();
   /// Waits until notified, something is due, or at most a second.
   void WaitForDue();
-  Result<std::vector<Claim>> ClaimSome(Timestamp now);
-  Result<std::map<EnrollmentId, Snapshot>> LoadSnapshots(const std::vector<Claim>& claims);
-  Status LoadInto(const std::vector<EnrollmentId>& ids,
-                  std::map<EnrollmentId, Snapshot>& snapshots);
-  Result<std::vector<PlanCommit>> Decide(const std::vector<Claim>& claims, Timestamp now);
+  Status Decide(StoreWriter& writer, Timestamp now, Round& round);
+  static Result<std::map<EnrollmentId, Snapshot>> LoadSnapshots(StoreReader& reader,
+                                                                const std::vector<Claim>& claims);
   std::optional<PlanCommit> DecideOne(const Claim& claim, Snapshot snapshot, Timestamp now) const;
-  void Release(const std::vector<Claim>& claims, Timestamp due_at);
-  Status Commit(std::vector<PlanCommit>& commits, Timestamp now);
-  Status Perform(const std::vector<PlanCommit>& commits, std::vector<CommandBatch> batches);
+  Status Perform(const Round& round);
   Status Push(const std::vector<PlanCommit>& commits, const std::vector<DispatchOutcome>& outcomes);
 
   Store& store_;

@@ -12,7 +12,7 @@ namespace {
 constexpr const char* kSetLimits =
     "SELECT set_config('lock_timeout', '10s', true), "
     "set_config('idle_in_transaction_session_timeout', '30s', true), "
-    "set_config('enable_seqscan', 'off', true)";
+    "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)";
 
 constexpr const char* kNextDueAt =
     "SELECT LEAST((SELECT due_at FROM schedule WHERE lease_until IS NULL"

@@ -29,7 +29,7 @@ constexpr const char* kMarkChannelsDue =
     "JOIN enrollments AS e USING (enrollment_id) "
     "WHERE (e.channel_type IN ('User', 'Shared iPad', 'User Enrollment')) = $2::boolean "
     "ORDER BY s.enrollment_id FOR UPDATE OF s) "
-    "UPDATE schedule AS s SET due_at = LEAST(s.due_at, $1::bigint), version = s.version + 1 "
+    "UPDATE schedule AS s SET due_at = LEAST(s.due_at, $1::bigint) "
     "FROM concerned WHERE s.enrollment_id = concerned.enrollment_id";
 
 constexpr const char* kUnparkItem =

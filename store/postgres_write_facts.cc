@@ -48,8 +48,8 @@ constexpr const char* kUpsertEnrollments =
     "pushed_at = excluded.pushed_at, push_unregistered = excluded.push_unregistered, "
     "wants_wake = excluded.wants_wake, report_wanted_at = excluded.report_wanted_at";
 constexpr const char* kInsertSchedule =
-    "INSERT INTO schedule (enrollment_id, due_at, version) "
-    "SELECT enrollment_id, due_at, 1 FROM unnest($1::text[], $2::bigint[]) "
+    "INSERT INTO schedule (enrollment_id, due_at) "
+    "SELECT enrollment_id, due_at FROM unnest($1::text[], $2::bigint[]) "
     "AS new (enrollment_id, due_at) ON CONFLICT (enrollment_id) DO NOTHING";
 
 constexpr const char* kUpsertIntents =
@@ -87,7 +87,7 @@ constexpr const char* kUpsertReportBodies =
     "ON CONFLICT (enrollment_id, kind) DO UPDATE SET body = excluded.body";
 
 constexpr const char* kMarkDue =
-    "UPDATE schedule AS s SET due_at = LEAST(s.due_at, n.due_at), version = s.version + 1 "
+    "UPDATE schedule AS s SET due_at = LEAST(s.due_at, n.due_at) "
     "FROM unnest($1::text[], $2::bigint[]) AS n (enrollment_id, due_at) "
     "WHERE s.enrollment_id = n.enrollment_id";
 

@@ -8,41 +8,28 @@
 namespace director {
 namespace {
 
+/// What another transaction holds just now is passed over.
 constexpr const char* kClaimExpired =
-    "WITH expired AS (SELECT enrollment_id FROM schedule WHERE lease_until <= $1::bigint "
-    "ORDER BY due_at, enrollment_id LIMIT $3::bigint FOR UPDATE SKIP LOCKED) "
-    "UPDATE schedule AS s SET lease_until = $2::bigint "
-    "FROM expired JOIN enrollments AS e USING (enrollment_id) "
-    "WHERE s.enrollment_id = expired.enrollment_id "
-    "RETURNING s.enrollment_id, e.upstream, s.version, s.due_at";
+    "SELECT enrollment_id, e.upstream FROM (SELECT enrollment_id, due_at FROM schedule "
+    "WHERE lease_until <= $1::bigint ORDER BY due_at, enrollment_id LIMIT $2::bigint "
+    "FOR UPDATE SKIP LOCKED) AS s JOIN enrollments AS e USING (enrollment_id) "
+    "ORDER BY s.due_at, enrollment_id";
 constexpr const char* kClaimDue =
-    "WITH due AS (SELECT enrollment_id FROM schedule "
-    "WHERE due_at <= $1::bigint AND lease_until IS NULL "
-    "ORDER BY due_at, enrollment_id LIMIT $3::bigint FOR UPDATE SKIP LOCKED) "
-    "UPDATE schedule AS s SET lease_until = $2::bigint "
-    "FROM due JOIN enrollments AS e USING (enrollment_id) "
-    "WHERE s.enrollment_id = due.enrollment_id "
-    "RETURNING s.enrollment_id, e.upstream, s.version, s.due_at";
+    "SELECT enrollment_id, e.upstream FROM (SELECT enrollment_id, due_at FROM schedule "
+    "WHERE due_at <= $1::bigint AND lease_until IS NULL ORDER BY due_at, enrollment_id "
+    "LIMIT $2::bigint FOR UPDATE SKIP LOCKED) AS s JOIN enrollments AS e USING (enrollment_id) "
+    "ORDER BY s.due_at, enrollment_id";
 constexpr const char* kDoubtIntents =
     "UPDATE intents SET state = 'unknown' WHERE enrollment_id = ANY ($1::text[]) "
     "AND closed_at IS NULL AND state = 'journaled'";
 
-constexpr const char* kLockClaims =
-    "SELECT enrollment_id, version, lease_until FROM schedule "
-    "WHERE enrollment_id = ANY ($1::text[]) ORDER BY enrollment_id FOR UPDATE";
-constexpr const char* kMakeDue =
-    "UPDATE schedule SET due_at = LEAST(due_at, $2::bigint) WHERE enrollment_id = ANY ($1::text[])";
-/// Claims of one step have one lease: no plan must look for them by that.
-constexpr const char* kEndClaims =
-    "UPDATE schedule AS s SET lease_until = NULL "
-    "FROM unnest($1::text[], $2::bigint[]) AS claimed (enrollment_id, lease_until) "
-    "WHERE s.enrollment_id = claimed.enrollment_id "
-    "AND s.lease_until IS NOT DISTINCT FROM claimed.lease_until";
-/// A claim from before a change must not put off what the change made due.
-constexpr const char* kReleaseClaim =
-    "UPDATE schedule SET due_at = CASE WHEN version = $2::bigint THEN $3::bigint "
-    "ELSE LEAST(due_at, $3::bigint) END, lease_until = NULL "
-    "WHERE enrollment_id = $1 AND lease_until = $4::bigint";
+constexpr const char* kSetAside =
+    "UPDATE schedule SET due_at = $2::bigint, lease_until = NULL "
+    "WHERE enrollment_id = ANY ($1::text[])";
+/// Enrollments of one step have one lease: no plan must look for them by that.
+constexpr const char* kEndLeases =
+    "UPDATE schedule SET lease_until = NULL WHERE enrollment_id = ANY ($1::text[]) "
+    "AND lease_until IS NOT DISTINCT FROM $2::bigint";
 
 constexpr const char* kUpsertItems =
     "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "
@@ -96,20 +83,18 @@ constexpr const char* kStoreFacts =
     "pushed_at = CASE WHEN n.push THEN $4::bigint ELSE e.pushed_at END "
     "FROM unnest($1::text[], $2::boolean[], $3::boolean[]) AS n (enrollment_id, wants_wake, push) "
     "WHERE e.enrollment_id = n.enrollment_id AND (n.push OR e.wants_wake <> n.wants_wake)";
-/// The version grows, so that a worker whose lease ran out cannot store a plan on top of this one.
 constexpr const char* kStoreSchedule =
-    "UPDATE schedule AS s SET due_at = n.due_at, version = s.version + 1, "
-    "lease_until = CASE WHEN n.goes_on THEN s.lease_until END "
-    "FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS n (enrollment_id, due_at, goes_on) "
+    "UPDATE schedule AS s SET due_at = n.due_at, lease_until = n.lease_until "
+    "FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS n (enrollment_id, due_at, lease_until) "
     "WHERE s.enrollment_id = n.enrollment_id";
 
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = true WHERE enrollment_id = ANY ($1::text[])";
 
-constexpr const char* kEndAllClaims =
+constexpr const char* kEndAllLeases =
     "UPDATE schedule SET lease_until = NULL WHERE lease_until IS NOT NULL";
 constexpr const char* kMarkJournaledDue =
-    "UPDATE schedule SET due_at = LEAST(due_at, $1::bigint), version = version + 1 "
+    "UPDATE schedule SET due_at = LEAST(due_at, $1::bigint) "
     "WHERE enrollment_id IN "
     "(SELECT enrollment_id FROM intents WHERE closed_at IS NULL AND state = 'journaled')";
 constexpr const char* kDoubtJournaled =
@@ -136,118 +121,58 @@ constexpr const char* kWriteSomething = "UPDATE schema_migrations SET name = nam
 
 PostgresValue Limit(std::size_t limit) { return ToPostgres(static_cast<std::int64_t>(limit)); }
 
-std::vector<EnrollmentId> IdsOf(const std::vector<PlanCommit>& commits) {
-  std::vector<EnrollmentId> ids;
-  for (const PlanCommit& commit : commits) ids.push_back(commit.claim.enrollment_id);
-  return ids;
-}
-
 }  // namespace
 
-Result<std::vector<Claim>> PostgresWriter::Claimable(const char* sql, Timestamp now,
-                                                     Timestamp lease_until, std::size_t limit) {
-  Result<PostgresResult> found =
-      db().Run(sql, {ToPostgres(now), ToPostgres(lease_until), Limit(limit)}, "schedule");
+Status PostgresWriter::ClaimInto(std::vector<Claim>& claims, const char* sql, Timestamp now,
+                                 std::size_t limit) {
+  Result<PostgresResult> found = db().Run(sql, {ToPostgres(now), Limit(limit)}, "schedule");
   if (!found) return Fail(found.error());
-  std::vector<std::pair<Timestamp, Claim>> by_due_time;
   while (found->Next()) {
-    Claim claim;
-    claim.enrollment_id = found->TextAs<EnrollmentId>();
-    claim.upstream = found->TextAs<UpstreamName>();
-    claim.version = found->Int();
-    claim.lease_until = lease_until;
-    locked_.insert(claim.enrollment_id);
-    by_due_time.emplace_back(found->Time(), std::move(claim));
-  }
-  std::sort(by_due_time.begin(), by_due_time.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.first, a.second.enrollment_id) < std::tie(b.first, b.second.enrollment_id);
-  });
-  std::vector<Claim> claims;
-  for (auto& [due_at, claim] : by_due_time) claims.push_back(std::move(claim));
-  return claims;
-}
-
-Result<std::vector<Claim>> PostgresWriter::ClaimDue(Timestamp now, Timestamp lease_until,
-                                                    std::size_t limit) {
-  Result<std::vector<Claim>> claims = Claimable(kClaimExpired, now, lease_until, limit);
-  if (!claims) return claims;
-  if (!claims->empty()) {
-    std::vector<EnrollmentId> ids;
-    for (const Claim& claim : *claims) ids.push_back(claim.enrollment_id);
-    if (Status done = Write(kDoubtIntents, {ArrayToPostgres(ids)}); !done)
-      return Fail(done.error());
-  }
-  Result<std::vector<Claim>> due = Claimable(kClaimDue, now, lease_until, limit - claims->size());
-  if (!due) return due;
-  claims->insert(claims->end(), due->begin(), due->end());
-  return claims;
-}
-
-/// Locks all. Returns those whose claim is another worker's by now, or that something changed for.
-Result<std::set<EnrollmentId>> PostgresWriter::LockClaims(const std::vector<PlanCommit>& commits) {
-  const std::vector<EnrollmentId> ids = IdsOf(commits);
-  std::map<EnrollmentId, std::pair<std::int64_t, std::optional<Timestamp>>> held;
-  Result<PostgresResult> rows = db().Run(kLockClaims, {ArrayToPostgres(ids)}, "schedule");
-  if (!rows) return Fail(rows.error());
-  while (rows->Next()) {
-    const auto id = rows->TextAs<EnrollmentId>();
-    const std::int64_t version = rows->Int();
-    held.emplace(id, std::pair(version, rows->OptionalTime()));
+    auto id = found->TextAs<EnrollmentId>();
     locked_.insert(id);
+    claims.push_back({std::move(id), found->TextAs<UpstreamName>()});
   }
-  std::set<EnrollmentId> outdated;
-  for (const PlanCommit& commit : commits) {
-    const Claim& claim = commit.claim;
-    const auto found = held.find(claim.enrollment_id);
-    const bool is_held = found != held.end() && found->second.first == claim.version &&
-                         found->second.second == claim.lease_until;
-    if (!is_held) outdated.insert(claim.enrollment_id);
-  }
-  return outdated;
+  return {};
 }
 
-Result<std::set<EnrollmentId>> PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits,
-                                                           Timestamp now) {
+Result<std::vector<Claim>> PostgresWriter::ClaimDue(Timestamp now, std::size_t limit) {
+  std::vector<Claim> claims;
+  Status done = ClaimInto(claims, kClaimExpired, now, limit);
+  if (done && !claims.empty()) {
+    std::vector<EnrollmentId> ids;
+    for (const Claim& claim : claims) ids.push_back(claim.enrollment_id);
+    done = Write(kDoubtIntents, {ArrayToPostgres(ids)});
+  }
+  if (done) done = ClaimInto(claims, kClaimDue, now, limit - claims.size());
+  if (!done) return Fail(done.error());
+  return claims;
+}
+
+Status PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
+                                   Timestamp now) {
+  std::vector<EnrollmentId> ids;
   for (const PlanCommit& commit : commits) {
+    ids.push_back(commit.claim.enrollment_id);
     if (commit.commands.size() == commit.plan.commands.size()) continue;
     return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
   }
-  if (commits.empty()) return std::set<EnrollmentId>();
-  Result<std::set<EnrollmentId>> outdated = LockClaims(commits);
-  if (!outdated) return outdated;
-  Commits valid;
-  std::vector<Claim> over;
-  for (const PlanCommit& commit : commits) {
-    if (outdated->contains(commit.claim.enrollment_id)) {
-      over.push_back(commit.claim);
-    } else {
-      valid.push_back(&commit);
-    }
-  }
-  if (!over.empty()) {
-    const std::vector<EnrollmentId> ids(outdated->begin(), outdated->end());
-    Status done = Write(kMakeDue, {ArrayToPostgres(ids), ToPostgres(now)});
-    if (done) done = EndClaims(over);
-    if (!done) return Fail(done.error());
-  }
-  Status done = StoreItems(valid);
-  if (done) done = CloseIntents(valid, now);
-  if (done) done = JournalIntents(valid, now);
-  if (done) done = StoreFacts(valid, now);
-  if (done) done = StoreSchedule(valid);
-  if (!done) return Fail(done.error());
-  return outdated;
+  Status done = Lock(ids);
+  if (done) done = StoreItems(commits);
+  if (done) done = CloseIntents(commits, now);
+  if (done) done = JournalIntents(commits, now);
+  if (done) done = StoreFacts(commits, now);
+  if (done) done = StoreSchedule(commits, lease_until);
+  return done;
 }
 
-Status PostgresWriter::StoreItems(const Commits& commits) {
+Status PostgresWriter::StoreItems(const std::vector<PlanCommit>& commits) {
   PostgresBatch changed(20);
   PostgresBatch deleted(2);
-  for (const PlanCommit* commit : commits) {
-    const EnrollmentId& id = commit->claim.enrollment_id;
+  for (const PlanCommit& commit : commits) {
+    const EnrollmentId& id = commit.claim.enrollment_id;
     std::map<PayloadIdentifier, const ItemRecord*> gone;
-    for (const ItemRecord& item : commit->items_before)
-      gone.emplace(item.payload_identifier, &item);
-    for (const ItemRecord& item : commit->plan.items) {
+    for (const ItemRecord& item : commit.items_before) gone.emplace(item.payload_identifier, &item);
+    for (const ItemRecord& item : commit.plan.items) {
       const auto before = gone.extract(item.payload_identifier);
       if (!before || *before.mapped() != item) BindItem(changed, id, item);
     }
@@ -257,11 +182,11 @@ Status PostgresWriter::StoreItems(const Commits& commits) {
   return Write(kDeleteItems, deleted);
 }
 
-Status PostgresWriter::CloseIntents(const Commits& commits, Timestamp now) {
+Status PostgresWriter::CloseIntents(const std::vector<PlanCommit>& commits, Timestamp now) {
   PostgresBatch batch(5);
-  for (const PlanCommit* commit : commits) {
-    for (const ClosedIntent& closed : commit->plan.closed) {
-      batch.Bind(commit->claim.enrollment_id)
+  for (const PlanCommit& commit : commits) {
+    for (const ClosedIntent& closed : commit.plan.closed) {
+      batch.Bind(commit.claim.enrollment_id)
           .Bind(closed.command_uuid)
           .Bind(IntentStateName(closed.state))
           .Bind(now)
@@ -271,20 +196,20 @@ Status PostgresWriter::CloseIntents(const Commits& commits, Timestamp now) {
   return Write(kCloseIntents, batch);
 }
 
-Status PostgresWriter::JournalIntents(const Commits& commits, Timestamp now) {
+Status PostgresWriter::JournalIntents(const std::vector<PlanCommit>& commits, Timestamp now) {
   PostgresBatch batch(7);
-  for (const PlanCommit* commit : commits) {
-    for (const JournaledCommand& journaled : commit->commands) {
-      BindJournaled(batch, *commit, journaled, now);
+  for (const PlanCommit& commit : commits) {
+    for (const JournaledCommand& journaled : commit.commands) {
+      BindJournaled(batch, commit, journaled, now);
     }
   }
   return Write(kJournalIntents, batch);
 }
 
-Status PostgresWriter::StoreFacts(const Commits& commits, Timestamp now) {
+Status PostgresWriter::StoreFacts(const std::vector<PlanCommit>& commits, Timestamp now) {
   PostgresBatch batch(3);
-  for (const PlanCommit* commit : commits) {
-    batch.Bind(commit->claim.enrollment_id).Bind(commit->plan.wants_wake).Bind(commit->plan.push);
+  for (const PlanCommit& commit : commits) {
+    batch.Bind(commit.claim.enrollment_id).Bind(commit.plan.wants_wake).Bind(commit.plan.push);
   }
   if (batch.empty()) return {};
   std::vector<PostgresValue> values = batch.Arrays();
@@ -292,31 +217,26 @@ Status PostgresWriter::StoreFacts(const Commits& commits, Timestamp now) {
   return Write(kStoreFacts, values);
 }
 
-Status PostgresWriter::StoreSchedule(const Commits& commits) {
+Status PostgresWriter::StoreSchedule(const std::vector<PlanCommit>& commits,
+                                     Timestamp lease_until) {
   PostgresBatch batch(3);
-  for (const PlanCommit* commit : commits) {
-    batch.Bind(commit->claim.enrollment_id)
-        .Bind(commit->plan.due_at)
-        .Bind(!commit->commands.empty());
+  for (const PlanCommit& commit : commits) {
+    batch.Bind(commit.claim.enrollment_id)
+        .Bind(commit.plan.due_at)
+        .Bind(commit.commands.empty() ? std::nullopt : std::optional(lease_until));
   }
   return Write(kStoreSchedule, batch);
 }
 
-Status PostgresWriter::EndClaims(const std::vector<Claim>& claims) {
-  PostgresBatch batch(2);
-  std::vector<EnrollmentId> ids;
-  for (const Claim& claim : claims) {
-    ids.push_back(claim.enrollment_id);
-    batch.Bind(claim.enrollment_id).Bind(claim.lease_until);
-  }
+Status PostgresWriter::SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) {
+  if (ids.empty()) return {};
   if (Status done = Lock(ids); !done) return done;
-  return Write(kEndClaims, batch);
+  return Write(kSetAside, {ArrayToPostgres(ids), ToPostgres(due_at)});
 }
 
-Status PostgresWriter::ReleaseClaim(const Claim& claim, Timestamp due_at) {
-  if (Status done = Lock({claim.enrollment_id}); !done) return done;
-  return Write(kReleaseClaim, {ToPostgres(claim.enrollment_id), ToPostgres(claim.version),
-                               ToPostgres(due_at), ToPostgres(claim.lease_until)});
+Status PostgresWriter::EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) {
+  if (Status done = Lock(ids); !done) return done;
+  return Write(kEndLeases, {ArrayToPostgres(ids), ToPostgres(lease_until)});
 }
 
 Status PostgresWriter::MoveIntents(const CommandUuid& from, const CommandUuid& to,
@@ -345,7 +265,7 @@ Status PostgresWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
 }
 
 Status PostgresWriter::RecoverJournaled(Timestamp now) {
-  if (Status done = Write(kEndAllClaims); !done) return done;
+  if (Status done = Write(kEndAllLeases); !done) return done;
   if (Status done = Write(kMarkJournaledDue, {ToPostgres(now)}); !done) return done;
   return Write(kDoubtJournaled);
 }

@@ -39,12 +39,11 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
 
   // postgres_write_loop.cc
-  Result<std::vector<Claim>> ClaimDue(Timestamp now, Timestamp lease_until,
-                                      std::size_t limit) override;
-  Result<std::set<EnrollmentId>> CommitPlans(const std::vector<PlanCommit>& commits,
-                                             Timestamp now) override;
-  Status EndClaims(const std::vector<Claim>& claims) override;
-  Status ReleaseClaim(const Claim& claim, Timestamp due_at) override;
+  Result<std::vector<Claim>> ClaimDue(Timestamp now, std::size_t limit) override;
+  Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
+                     Timestamp now) override;
+  Status SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) override;
+  Status EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) override;
   Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
                      const std::vector<EnrollmentId>& ids) override;
   Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) override;
@@ -61,8 +60,6 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
                    Timestamp now) override;
 
  private:
-  using Commits = std::vector<const PlanCommit*>;
-
   /// Locks those that exist, in the order of their ids, so that no two transactions wait for each
   /// other.
   Status Lock(const std::vector<EnrollmentId>& ids);
@@ -73,14 +70,12 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status Write(const char* sql, const PostgresBatch& batch);
   Status Write(const char* sql, const std::vector<PostgresValue>& values);
 
-  Result<std::vector<Claim>> Claimable(const char* sql, Timestamp now, Timestamp lease_until,
-                                       std::size_t limit);
-  Result<std::set<EnrollmentId>> LockClaims(const std::vector<PlanCommit>& commits);
-  Status StoreItems(const Commits& commits);
-  Status CloseIntents(const Commits& commits, Timestamp now);
-  Status JournalIntents(const Commits& commits, Timestamp now);
-  Status StoreFacts(const Commits& commits, Timestamp now);
-  Status StoreSchedule(const Commits& commits);
+  Status ClaimInto(std::vector<Claim>& claims, const char* sql, Timestamp now, std::size_t limit);
+  Status StoreItems(const std::vector<PlanCommit>& commits);
+  Status CloseIntents(const std::vector<PlanCommit>& commits, Timestamp now);
+  Status JournalIntents(const std::vector<PlanCommit>& commits, Timestamp now);
+  Status StoreFacts(const std::vector<PlanCommit>& commits, Timestamp now);
+  Status StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp lease_until);
 
   Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
 

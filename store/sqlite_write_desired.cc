@@ -21,7 +21,7 @@ constexpr const char* kDeleteAssignment =
     "DELETE FROM assignments WHERE assignment_id = ? RETURNING channel, target";
 
 constexpr const char* kMarkChannelsDue =
-    "UPDATE enrollments SET due_at = MIN(due_at, ?1), version = version + 1 "
+    "UPDATE enrollments SET due_at = MIN(due_at, ?1) "
     "WHERE (channel_type IN ('User', 'Shared iPad', 'User Enrollment')) = ?2";
 
 constexpr const char* kUnparkItem =

@@ -28,9 +28,9 @@ constexpr const char* kInsertEnrollment =
     "os_version, build_version, product_name, model_name, device_name, user_short_name, "
     "is_supervised, first_seen_at, last_seen_at, authenticated_at, enrolled_at, "
     "device_information_at, push_count, pushed_at, push_unregistered, wants_wake, "
-    "report_wanted_at, due_at, version) "
+    "report_wanted_at, due_at) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
-    "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?21, 1)";
+    "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?21)";
 
 constexpr const char* kUpsertIntent =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
@@ -60,7 +60,7 @@ constexpr const char* kUpsertReportBody =
     "ON CONFLICT (enrollment_id, kind) DO UPDATE SET body = excluded.body";
 
 constexpr const char* kMarkDue =
-    "UPDATE enrollments SET due_at = MIN(due_at, ?2), version = version + 1 "
+    "UPDATE enrollments SET due_at = MIN(due_at, ?2) "
     "WHERE enrollment_id = ?1";
 
 constexpr const char* kInsertHappening =

@@ -8,30 +8,22 @@ namespace director {
 namespace {
 
 constexpr const char* kSelectExpired =
-    "SELECT enrollment_id, upstream, version FROM enrollments INDEXED BY enrollments_leased "
+    "SELECT enrollment_id, upstream FROM enrollments INDEXED BY enrollments_leased "
     "WHERE lease_until <= ? ORDER BY due_at, enrollment_id LIMIT ?";
 constexpr const char* kSelectDue =
-    "SELECT enrollment_id, upstream, version FROM enrollments INDEXED BY enrollments_due "
+    "SELECT enrollment_id, upstream FROM enrollments INDEXED BY enrollments_due "
     "WHERE due_at <= ? AND lease_until IS NULL ORDER BY due_at, enrollment_id LIMIT ?";
 constexpr const char* kDoubtIntents =
     "UPDATE intents INDEXED BY intents_open SET state = 'unknown' "
     "WHERE enrollment_id = ? AND closed_at IS NULL AND state = 'journaled'";
-constexpr const char* kLease = "UPDATE enrollments SET lease_until = ?2 WHERE enrollment_id = ?1";
 
-constexpr const char* kSelectClaim =
-    "SELECT 1 FROM enrollments WHERE enrollment_id = ? AND version = ? AND lease_until = ?";
-constexpr const char* kMakeDue =
-    "UPDATE enrollments SET due_at = MIN(due_at, ?2) WHERE enrollment_id = ?1";
-/// The version grows, so that a worker whose lease ran out cannot store a plan on top of this one.
 constexpr const char* kStorePlan =
     "UPDATE enrollments SET due_at = ?2, wants_wake = ?3, push_count = push_count + ?4, "
-    "pushed_at = COALESCE(?5, pushed_at), version = version + 1 WHERE enrollment_id = ?1";
-constexpr const char* kEndClaim =
+    "pushed_at = COALESCE(?5, pushed_at), lease_until = ?6 WHERE enrollment_id = ?1";
+constexpr const char* kSetAside =
+    "UPDATE enrollments SET due_at = ?2, lease_until = NULL WHERE enrollment_id = ?1";
+constexpr const char* kEndLease =
     "UPDATE enrollments SET lease_until = NULL WHERE enrollment_id = ? AND lease_until = ?";
-/// A claim from before a change must not put off what the change made due.
-constexpr const char* kReleaseClaim =
-    "UPDATE enrollments SET due_at = CASE WHEN version = ?2 THEN ?3 ELSE MIN(due_at, ?3) END, "
-    "lease_until = NULL WHERE enrollment_id = ?1 AND lease_until = ?4";
 
 constexpr const char* kUpsertItem =
     "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "
@@ -67,10 +59,10 @@ constexpr const char* kRecordOutcome =
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = 1 WHERE enrollment_id = ?";
 
-constexpr const char* kEndAllClaims =
+constexpr const char* kEndAllLeases =
     "UPDATE enrollments SET lease_until = NULL WHERE lease_until IS NOT NULL";
 constexpr const char* kMarkJournaledDue =
-    "UPDATE enrollments SET due_at = MIN(due_at, ?1), version = version + 1 WHERE enrollment_id IN "
+    "UPDATE enrollments SET due_at = MIN(due_at, ?1) WHERE enrollment_id IN "
     "(SELECT enrollment_id FROM intents WHERE closed_at IS NULL AND state = 'journaled')";
 constexpr const char* kDoubtJournaled =
     "UPDATE intents SET state = 'unknown' WHERE closed_at IS NULL AND state = 'journaled'";
@@ -92,26 +84,16 @@ constexpr const char* kPruneDeadLetters =
 /// Always written, whereas SQLite leaves out an UPDATE that sets what is there. Nothing reads it.
 constexpr const char* kWriteSomething = "PRAGMA user_version = 0";
 
-/// False when something changed since the claim, or when it is another worker's by now.
-Result<bool> Holds(SqliteDb& db, const Claim& claim) {
-  SqliteStatement statement = db.Use(kSelectClaim);
-  statement.Bind(claim.enrollment_id).Bind(claim.version).Bind(claim.lease_until);
-  const bool holds = statement.Next();
-  if (Status done = statement.Finish(); !done) return Fail(done.error());
-  return holds;
-}
-
 }  // namespace
 
-Result<std::vector<Claim>> SqliteWriter::ClaimDue(Timestamp now, Timestamp lease_until,
-                                                  std::size_t limit) {
+Result<std::vector<Claim>> SqliteWriter::ClaimDue(Timestamp now, std::size_t limit) {
   std::vector<Claim> claims;
   for (const char* sql : {kSelectExpired, kSelectDue}) {
     SqliteStatement due = db().Use(sql);
     due.Bind(now).Bind(limit - claims.size());
     while (due.Next()) {
-      claims.push_back({EnrollmentId(std::string(due.Text(0))),
-                        UpstreamName(std::string(due.Text(1))), due.Int(2), lease_until});
+      claims.push_back(
+          {EnrollmentId(std::string(due.Text(0))), UpstreamName(std::string(due.Text(1)))});
     }
     if (Status done = due.Finish(); !done) return Fail(done.error());
     if (sql != kSelectExpired) continue;
@@ -120,51 +102,34 @@ Result<std::vector<Claim>> SqliteWriter::ClaimDue(Timestamp now, Timestamp lease
       if (!done) return Fail(done.error());
     }
   }
-  for (const Claim& claim : claims) {
-    Status done = db().Use(kLease).Bind(claim.enrollment_id).Bind(lease_until).Run();
-    if (!done) return Fail(done.error());
-  }
   return claims;
 }
 
-Result<std::set<EnrollmentId>> SqliteWriter::CommitPlans(const std::vector<PlanCommit>& commits,
-                                                         Timestamp now) {
-  std::set<EnrollmentId> outdated;
+Status SqliteWriter::CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
+                                 Timestamp now) {
   for (const PlanCommit& commit : commits) {
-    const Result<bool> stored = CommitPlan(commit, now);
-    if (!stored) return Fail(stored.error());
-    if (!*stored) outdated.insert(commit.claim.enrollment_id);
+    if (Status done = CommitPlan(commit, lease_until, now); !done) return done;
   }
-  return outdated;
+  return {};
 }
 
-Result<bool> SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp now) {
+Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp lease_until, Timestamp now) {
   if (commit.commands.size() != commit.plan.commands.size()) {
     return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
   }
-  const EnrollmentId& id = commit.claim.enrollment_id;
-  const Result<bool> holds = Holds(db(), commit.claim);
-  if (!holds) return Fail(holds.error());
-  if (!*holds) {
-    Status done = db().Use(kMakeDue).Bind(id).Bind(now).Run();
-    if (done) done = EndClaims({commit.claim});
-    if (!done) return Fail(done.error());
-    return false;
-  }
-  if (Status done = StoreItems(commit); !done) return Fail(done.error());
-  if (Status done = CloseIntents(commit, now); !done) return Fail(done.error());
-  if (Status done = JournalIntents(commit, now); !done) return Fail(done.error());
+  if (Status done = StoreItems(commit); !done) return done;
+  if (Status done = CloseIntents(commit, now); !done) return done;
+  if (Status done = JournalIntents(commit, now); !done) return done;
   const Plan& plan = commit.plan;
-  Status done = db().Use(kStorePlan)
-                    .Bind(id)
-                    .Bind(plan.due_at)
-                    .BindFlag(plan.wants_wake)
-                    .BindFlag(plan.push)
-                    .Bind(plan.push ? std::optional(now) : std::nullopt)
-                    .Run();
-  if (done && commit.commands.empty()) done = EndClaims({commit.claim});
-  if (!done) return Fail(done.error());
-  return true;
+  return db()
+      .Use(kStorePlan)
+      .Bind(commit.claim.enrollment_id)
+      .Bind(plan.due_at)
+      .BindFlag(plan.wants_wake)
+      .BindFlag(plan.push)
+      .Bind(plan.push ? std::optional(now) : std::nullopt)
+      .Bind(commit.commands.empty() ? std::nullopt : std::optional(lease_until))
+      .Run();
 }
 
 Status SqliteWriter::StoreItems(const PlanCommit& commit) {
@@ -207,22 +172,18 @@ Status SqliteWriter::JournalIntents(const PlanCommit& commit, Timestamp now) {
   return {};
 }
 
-Status SqliteWriter::EndClaims(const std::vector<Claim>& claims) {
-  for (const Claim& claim : claims) {
-    Status done = db().Use(kEndClaim).Bind(claim.enrollment_id).Bind(claim.lease_until).Run();
-    if (!done) return done;
+Status SqliteWriter::SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) {
+  for (const EnrollmentId& id : ids) {
+    if (Status done = db().Use(kSetAside).Bind(id).Bind(due_at).Run(); !done) return done;
   }
   return {};
 }
 
-Status SqliteWriter::ReleaseClaim(const Claim& claim, Timestamp due_at) {
-  return db()
-      .Use(kReleaseClaim)
-      .Bind(claim.enrollment_id)
-      .Bind(claim.version)
-      .Bind(due_at)
-      .Bind(claim.lease_until)
-      .Run();
+Status SqliteWriter::EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) {
+  for (const EnrollmentId& id : ids) {
+    if (Status done = db().Use(kEndLease).Bind(id).Bind(lease_until).Run(); !done) return done;
+  }
+  return {};
 }
 
 Status SqliteWriter::MoveIntents(const CommandUuid& from, const CommandUuid& to,
@@ -252,7 +213,7 @@ Status SqliteWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
 }
 
 Status SqliteWriter::RecoverJournaled(Timestamp now) {
-  if (Status done = db().Use(kEndAllClaims).Run(); !done) return done;
+  if (Status done = db().Use(kEndAllLeases).Run(); !done) return done;
   if (Status done = db().Use(kMarkJournaledDue).Bind(now).Run(); !done) return done;
   return db().Use(kDoubtJournaled).Run();
 }

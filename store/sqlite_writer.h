@@ -27,12 +27,11 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
 
   // sqlite_write_loop.cc
-  Result<std::vector<Claim>> ClaimDue(Timestamp now, Timestamp lease_until,
-                                      std::size_t limit) override;
-  Result<std::set<EnrollmentId>> CommitPlans(const std::vector<PlanCommit>& commits,
-                                             Timestamp now) override;
-  Status EndClaims(const std::vector<Claim>& claims) override;
-  Status ReleaseClaim(const Claim& claim, Timestamp due_at) override;
+  Result<std::vector<Claim>> ClaimDue(Timestamp now, std::size_t limit) override;
+  Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
+                     Timestamp now) override;
+  Status SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) override;
+  Status EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) override;
   Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
                      const std::vector<EnrollmentId>& ids) override;
   Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) override;
@@ -53,7 +52,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status InsertEnrollment(const Enrollment& enrollment);
   Status SaveReport(const EnrollmentId& id, const ProfileListReport& report, Timestamp now);
 
-  Result<bool> CommitPlan(const PlanCommit& commit, Timestamp now);
+  Status CommitPlan(const PlanCommit& commit, Timestamp lease_until, Timestamp now);
   Status StoreItems(const PlanCommit& commit);
   Status CloseIntents(const PlanCommit& commit, Timestamp now);
   Status JournalIntents(const PlanCommit& commit, Timestamp now);

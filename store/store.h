@@ -77,13 +77,10 @@ struct DeadLetter {
 };
 inline constexpr std::size_t kDeadLetterBodyMaxBytes = 64 * 1024;
 
-/// An enrollment taken by one worker. `version` tells whether anything changed since, `lease_until`
-/// whether it is still this worker's.
+/// An enrollment that is decided for in this transaction.
 struct Claim {
   EnrollmentId enrollment_id;
   UpstreamName upstream;
-  std::int64_t version = 0;
-  Timestamp lease_until;
   friend bool operator==(const Claim&, const Claim&) = default;
 };
 
@@ -213,7 +210,7 @@ class StoreWriter : public StoreReader {
  public:
   // What devices say.
   /// Creates or replaces the facts. A new enrollment is due at its `last_seen_at`; otherwise due
-  /// time, claim and version stay: call `MarkDue` when a decision is concerned.
+  /// time and lease stay: call `MarkDue` when a decision is concerned.
   virtual Status SaveEnrollments(const std::vector<Enrollment>& enrollments) = 0;
   /// Creates or replaces journaled intents by (enrollment, command_uuid). One that a plan has
   /// digested stays digested.
@@ -226,30 +223,30 @@ class StoreWriter : public StoreReader {
   /// rewrite of the body.
   virtual Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
                              Timestamp now) = 0;
-  /// Makes each enrollment due at its time at the latest, and lets plans that were made before fail
-  /// their commit.
+  /// Makes each enrollment due at its time at the latest.
   virtual Status MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) = 0;
   virtual Status AddHappenings(const std::vector<Happening>& happenings) = 0;
   virtual Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) = 0;
 
   // The loop.
-  /// Takes up to `limit` enrollments until `lease_until`, oldest due time first: those whose lease
-  /// ran out, and those that nobody holds and whose due time has come. Who held one is taken for
-  /// dead: of the commands that it journaled nobody knows whether they went out (kUnknown).
-  virtual Result<std::vector<Claim>> ClaimDue(Timestamp now, Timestamp lease_until,
-                                              std::size_t limit) = 0;
-  /// Stores plans, of different enrollments, and journals their commands as kJournaled, counts the
-  /// pushes, sets the next due times. The claim of a plan without commands ends; with commands it
-  /// goes on until `EndClaims`, so that nobody else sends to the enrollment meanwhile. Returns
-  /// those that something changed for since the claim, or that another worker has taken: nothing of
-  /// their plans is stored, their claims have ended and they are due again.
-  virtual Result<std::set<EnrollmentId>> CommitPlans(const std::vector<PlanCommit>& commits,
-                                                     Timestamp now) = 0;
-  /// Ends claims after their commands are sent; one that another worker has taken stays its own.
-  /// When something changed meanwhile, the enrollment is due as that said.
-  virtual Status EndClaims(const std::vector<Claim>& claims) = 0;
-  /// Ends a claim without a plan; the enrollment is due again at `due_at`.
-  virtual Status ReleaseClaim(const Claim& claim, Timestamp due_at) = 0;
+  /// Takes up to `limit` enrollments for this transaction, oldest due time first: those whose lease
+  /// ran out, and those that nobody holds and whose due time has come. Nothing about them changes
+  /// until its end, and nobody else claims them. Who held a lease that ran out is taken for dead:
+  /// of the commands that it journaled nobody knows whether they went out (kUnknown). What is
+  /// claimed and then neither committed nor set aside stays due.
+  virtual Result<std::vector<Claim>> ClaimDue(Timestamp now, std::size_t limit) = 0;
+  /// Stores plans of different enrollments that this transaction has claimed: journals their
+  /// commands as kJournaled, counts the pushes, sets the next due times. An enrollment that is sent
+  /// commands is leased until `lease_until` or `EndLeases`, so that nobody else sends to it
+  /// meanwhile.
+  virtual Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
+                             Timestamp now) = 0;
+  /// Claimed enrollments that nothing is decided for are due again at `due_at`.
+  virtual Status SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) = 0;
+  /// Ends leases after the commands are sent; `lease_until` is what `CommitPlans` was given. One
+  /// that another worker has by now stays its own. When something changed meanwhile, the enrollment
+  /// is due as that said.
+  virtual Status EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) = 0;
   /// Journals a command anew under another CommandUUID before it is sent again in smaller batches.
   /// Only intents still kJournaled move.
   virtual Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
@@ -259,7 +256,7 @@ class StoreWriter : public StoreReader {
   virtual Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) = 0;
   /// Remembers that the push tokens are dead; makes nobody due.
   virtual Status MarkUnregistered(const std::vector<EnrollmentId>& ids) = 0;
-  /// After a start of the only process: claims end, intents still kJournaled are of unknown
+  /// After a start of the only process: leases end, intents still kJournaled are of unknown
   /// outcome, their enrollments are due.
   virtual Status RecoverJournaled(Timestamp now) = 0;
 

@@ -46,8 +46,7 @@ CREATE INDEX enrollments_udid ON enrollments (lower(udid));
 CREATE TABLE schedule (
   enrollment_id text COLLATE "C" PRIMARY KEY REFERENCES enrollments ON DELETE CASCADE,
   due_at bigint NOT NULL,   -- when to decide again
-  lease_until bigint,       -- a worker holds the claim until then
-  version bigint NOT NULL   -- grows with everything that makes an earlier decision stale
+  lease_until bigint        -- a worker sends commands until then
 ) WITH (fillfactor = 70);
 
 CREATE INDEX schedule_due ON schedule (due_at, enrollment_id) WHERE lease_until IS NULL;

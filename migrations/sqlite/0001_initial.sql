@@ -42,8 +42,7 @@ CREATE TABLE enrollments (
   wants_wake INTEGER NOT NULL CHECK (wants_wake IN (0, 1)),
   report_wanted_at INTEGER,  -- an operator wants a ProfileList newer than this
   due_at INTEGER NOT NULL,   -- when to decide again
-  lease_until INTEGER,       -- a worker holds the claim until then
-  version INTEGER NOT NULL   -- grows with everything that makes an earlier decision stale
+  lease_until INTEGER        -- a worker sends commands until then
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX enrollments_due ON enrollments (due_at);

@@ -25,6 +25,9 @@ enum class StoreKind { kSqliteMemory, kSqliteFile, kPostgres };
            director::store_test::StoreKind::kSqliteFile,   \
            director::store_test::StoreKind::kPostgres)
 
+/// Until when `TestStore::CommitPlan` leases.
+inline Timestamp LeaseFrom(Timestamp now) { return now + std::chrono::minutes(1); }
+
 inline Timestamp At(std::int64_t seconds) { return FromUnixMs(1'800'000'000'000 + seconds * 1000); }
 
 /// An empty store, with the writes and reads that tests repeat. Every call checks that the
@@ -93,25 +96,20 @@ class TestStore {
     FAIL("no enrollment " << id);
     return {};
   }
-  std::vector<Claim> ClaimDue(Timestamp now, Timestamp lease_until, std::size_t limit = 100) {
+  /// Who would be claimed; lets them go again.
+  std::vector<Claim> ClaimDue(Timestamp now, std::size_t limit = 100) {
     std::vector<Claim> claims;
     Write([&](StoreWriter& writer) -> Status {
-      auto claimed = writer.ClaimDue(now, lease_until, limit);
+      auto claimed = writer.ClaimDue(now, limit);
       if (!claimed) return Fail(claimed.error());
       claims = std::move(*claimed);
       return {};
     });
     return claims;
   }
-  bool CommitPlan(const PlanCommit& commit, Timestamp now) {
-    bool stored = false;
-    Write([&](StoreWriter& writer) -> Status {
-      const auto outdated = writer.CommitPlans({commit}, now);
-      if (!outdated) return Fail(outdated.error());
-      stored = outdated->empty();
-      return {};
-    });
-    return stored;
+  /// With a lease of a minute when there are commands.
+  void CommitPlan(const PlanCommit& commit, Timestamp now) {
+    Write([&](StoreWriter& writer) { return writer.CommitPlans({commit}, LeaseFrom(now), now); });
   }
   std::optional<Timestamp> NextDueAt() {
     return Get<std::optional<Timestamp>>([](StoreReader& reader) { return reader.NextDueAt(); });

@@ -14,7 +14,7 @@ std::vector<std::string> IdsOf(const std::vector<Claim>& claims) {
 using Ids = std::vector<std::string>;
 
 Claim ClaimOne(TestStore& store, Timestamp now) {
-  const auto claims = store.ClaimDue(now, now + std::chrono::minutes(1));
+  const auto claims = store.ClaimDue(now);
   REQUIRE(claims.size() == 1);
   return claims[0];
 }
@@ -23,20 +23,21 @@ PlannedCommand Install() {
   return {"InstallProfile", PayloadIdentifier("com.example.wifi"), PayloadUuid("UUID-1"), "wanted"};
 }
 
-void End(TestStore& store, const Claim& claim) {
-  store.Write([&](StoreWriter& writer) { return writer.EndClaims({claim}); });
+void End(TestStore& store, const std::string& id, Timestamp lease_until) {
+  store.Write(
+      [&](StoreWriter& writer) { return writer.EndLeases({EnrollmentId(id)}, lease_until); });
 }
 
-/// Enrollment A with one journaled command CMD-1, still claimed.
-Claim JournalClaimed(TestStore& store) {
+/// Enrollment A with one journaled command CMD-1; returns the end of its lease.
+Timestamp JournalLeased(TestStore& store) {
   store.Save(MakeDevice("A"));
   PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
   AddCommand(commit, Install(), "CMD-1");
-  REQUIRE(store.CommitPlan(commit, At(1)));
-  return commit.claim;
+  store.CommitPlan(commit, At(1));
+  return LeaseFrom(At(1));
 }
 
-void JournalOne(TestStore& store) { End(store, JournalClaimed(store)); }
+void JournalOne(TestStore& store) { End(store, "A", JournalLeased(store)); }
 
 void Dispatch(TestStore& store, IntentState state, const std::string& error, Timestamp now) {
   store.Write([&](StoreWriter& writer) {
@@ -54,44 +55,43 @@ TEST_CASE("due enrollments are claimed oldest first, up to the limit, once") {
     enrollment.last_seen_at = std::string(id) == "LATER" ? At(100) : At(age++);
     store.Save(enrollment);
   }
-  const auto first = store.ClaimDue(At(10), At(60), 2);
+  const auto first = store.ClaimDue(At(10), 2);
   CHECK(IdsOf(first) == Ids{"C", "A"});
   CHECK(first[0].upstream.value() == "nanomdm");
-  CHECK(IdsOf(store.ClaimDue(At(10), At(60))) == Ids{"B"});
-  CHECK(store.ClaimDue(At(10), At(60)).empty());
+  for (const Claim& claim : first) store.CommitPlan(MakeCommit(claim, At(900)), At(10));
+  CHECK(IdsOf(store.ClaimDue(At(10))) == Ids{"B"});
+  store.CommitPlan(MakeCommit(ClaimOne(store, At(10)), At(900)), At(10));
+  CHECK(store.ClaimDue(At(10)).empty());
 }
 
-TEST_CASE("a claim whose lease ran out is taken by another, and the first cannot store its plan") {
+TEST_CASE("what was claimed and not decided for stays due") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
-  const auto slow = store.ClaimDue(At(0), At(60));
-  REQUIRE(slow.size() == 1);
-  CHECK(store.ClaimDue(At(59), At(120)).empty());
-  const auto quick = store.ClaimDue(At(60), At(120));
-  REQUIRE(quick.size() == 1);
-  CHECK(store.CommitPlan(MakeCommit(quick[0], At(900)), At(61)));
-  CHECK_FALSE(store.CommitPlan(MakeCommit(slow[0], At(800)), At(62)));
+  CHECK(store.ClaimDue(At(1)).size() == 1);
+  CHECK(store.ClaimDue(At(1)).size() == 1);
+  CHECK(store.NextDueAt() == At(0));
 }
 
 TEST_CASE(
     "what a dead worker held is due when its lease ends, its journaled commands are in doubt") {
   TestStore store(FOR_EVERY_STORE());
-  const Timestamp lease_end = JournalClaimed(store).lease_until;
+  const Timestamp lease_end = JournalLeased(store);
   const Timestamp soon = lease_end - std::chrono::seconds(1);
   const Timestamp later = lease_end + std::chrono::seconds(60);
   store.Save(MakeDevice("B"));
   store.Save("B", MakeIntent("OTHER"));
   CHECK(store.NextDueAt() == At(0));
-  CHECK(IdsOf(store.ClaimDue(At(2), later)) == Ids{"B"});
+  store.CommitPlan(MakeCommit(ClaimOne(store, At(2)), later), At(2));
   CHECK(store.NextDueAt() == lease_end);
-  CHECK(store.ClaimDue(soon, later).empty());
-  const auto taken = store.ClaimDue(lease_end, later);
+  CHECK(store.ClaimDue(soon).empty());
+  const auto taken = store.ClaimDue(lease_end);
   REQUIRE(IdsOf(taken) == Ids{"A"});
   CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kUnknown);
   CHECK(store.LoadIntent("B", "OTHER").state == IntentState::kJournaled);
   Dispatch(store, IntentState::kSent, "", lease_end);  // it was not dead
   CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kSent);
-  CHECK(store.CommitPlan(MakeCommit(taken[0], later), lease_end));
+  store.CommitPlan(MakeCommit(taken[0], later), lease_end);
+  CHECK(store.NextDueAt() == later);
 }
 
 TEST_CASE("the next due time respects leases") {
@@ -99,8 +99,8 @@ TEST_CASE("the next due time respects leases") {
   CHECK_FALSE(store.NextDueAt());
   store.Save(MakeDevice("A"));
   CHECK(store.NextDueAt() == At(0));
-  store.ClaimDue(At(5), At(60));
-  CHECK(store.NextDueAt() == At(60));
+  CHECK(JournalLeased(store) == At(61));
+  CHECK(store.NextDueAt() == At(61));
   Enrollment other = MakeDevice("B");
   other.last_seen_at = At(30);
   store.Save(other);
@@ -145,7 +145,7 @@ TEST_CASE("a plan is stored as a whole") {
   commit.epoch = 4;
   AddCommand(commit, Install(), "NEW");
   AddCommand(commit, {"ProfileList", {}, {}, "ask"}, "ASK");
-  REQUIRE(store.CommitPlan(commit, At(3)));
+  store.CommitPlan(commit, At(3));
 
   const Snapshot snapshot = store.LoadSnapshot("A");
   CHECK(snapshot.enrollment.push_count == 3);
@@ -174,79 +174,56 @@ TEST_CASE("the next plan changes, keeps and drops items, and leaves pushes alone
   PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(10));
   commit.plan.items = {MakeItem("a"), MakeItem("b"), MakeItem("c")};
   commit.plan.push = true;
-  REQUIRE(store.CommitPlan(commit, At(1)));
+  store.CommitPlan(commit, At(1));
 
   PlanCommit next = MakeCommit(ClaimOne(store, At(10)), At(20));
   next.items_before = store.LoadSnapshot("A").items;
   next.plan.items = {MakeItem("b"), MakeItem("c", ItemState::kVerified), MakeItem("d")};
-  REQUIRE(store.CommitPlan(next, At(11)));
+  store.CommitPlan(next, At(11));
   const Snapshot snapshot = store.LoadSnapshot("A");
   CHECK(snapshot.items == next.plan.items);
   CHECK(snapshot.enrollment.push_count == 1);
   CHECK(snapshot.enrollment.pushed_at == At(1));
 }
 
-TEST_CASE("a claim goes on after its commands are journaled until it is ended") {
+TEST_CASE("an enrollment that is sent commands is left alone until its lease ends") {
   TestStore store(FOR_EVERY_STORE());
-  store.Save(MakeDevice("A"));
-  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
-  AddCommand(commit, Install(), "CMD-1");
-  REQUIRE(store.CommitPlan(commit, At(1)));
+  const Timestamp lease_until = JournalLeased(store);
   store.MarkDue("A", At(2));
-  CHECK(store.ClaimDue(At(3), At(603)).empty());
-  End(store, commit.claim);
-  CHECK(store.ClaimDue(At(3), At(603)).size() == 1);
+  CHECK(store.ClaimDue(At(3)).empty());
+  End(store, "A", lease_until);
+  CHECK(store.ClaimDue(At(3)).size() == 1);
 }
 
-TEST_CASE("a claim ends with a plan that sends nothing") {
+TEST_CASE("a plan that sends nothing leaves no lease") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
-  REQUIRE(store.CommitPlan(MakeCommit(ClaimOne(store, At(0)), At(500)), At(1)));
+  store.CommitPlan(MakeCommit(ClaimOne(store, At(0)), At(500)), At(1));
   store.MarkDue("A", At(2));
-  CHECK(store.ClaimDue(At(3), At(603)).size() == 1);
+  CHECK(store.ClaimDue(At(3)).size() == 1);
 }
 
-TEST_CASE("a worker whose lease ran out cannot end, release or use the claim of the next one") {
+TEST_CASE("a worker whose lease ran out cannot end the lease of the next one") {
   TestStore store(FOR_EVERY_STORE());
-  store.Save(MakeDevice("A"));
-  const Claim slow = ClaimOne(store, At(0));
-  const Claim quick = ClaimOne(store, At(60));
-  SECTION("end") { End(store, slow); }
-  SECTION("release") {
-    store.Write([&](StoreWriter& writer) { return writer.ReleaseClaim(slow, At(61)); });
-  }
-  SECTION("use") { CHECK_FALSE(store.CommitPlan(MakeCommit(slow, At(900)), At(61))); }
-  CHECK(store.ClaimDue(At(62), At(600)).empty());
-  CHECK(store.CommitPlan(MakeCommit(quick, At(900)), At(63)));
+  const Timestamp slow = JournalLeased(store);
+  PlanCommit commit = MakeCommit(ClaimOne(store, slow), At(900));
+  AddCommand(commit, Install(), "CMD-2");
+  store.CommitPlan(commit, slow);
+  store.MarkDue("A", At(2));
+  End(store, "A", slow);
+  CHECK(store.ClaimDue(slow).empty());
+  End(store, "A", LeaseFrom(slow));
+  CHECK(store.ClaimDue(slow).size() == 1);
 }
 
 TEST_CASE("without news, an enrollment with a stored plan is due when the plan says") {
   TestStore store(FOR_EVERY_STORE());
   JournalOne(store);
-  CHECK(store.ClaimDue(At(499), At(600)).empty());
-  CHECK(store.ClaimDue(At(500), At(600)).size() == 1);
+  CHECK(store.ClaimDue(At(499)).empty());
+  CHECK(store.ClaimDue(At(500)).size() == 1);
 }
 
-TEST_CASE("an event that comes while a worker decides makes it decide again") {
-  TestStore store(FOR_EVERY_STORE());
-  store.Save(MakeDevice("A"));
-  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
-  commit.plan.items = {MakeItem("com.example.wifi")};
-  commit.plan.push = true;
-  AddCommand(commit, Install(), "CMD-1");
-  store.MarkDue("A", At(2));
-  CHECK_FALSE(store.CommitPlan(commit, At(3)));
-
-  const Snapshot snapshot = store.LoadSnapshot("A");
-  CHECK(snapshot.items.empty());
-  CHECK(snapshot.intents.empty());
-  CHECK(snapshot.enrollment.push_count == 0);
-  const auto again = store.ClaimDue(At(3), At(60));
-  REQUIRE(again.size() == 1);
-  CHECK(store.CommitPlan(MakeCommit(again[0], At(500)), At(4)));
-}
-
-TEST_CASE("everything that makes a decision stale fails its commit") {
+TEST_CASE("everything that makes a decision stale makes the enrollment due") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
   store.Write([](StoreWriter& writer) -> Status {
@@ -254,13 +231,10 @@ TEST_CASE("everything that makes a decision stale fails its commit") {
     if (!saved) return Fail(saved.error());
     return {};
   });
-  PlanCommit first = MakeCommit(ClaimOne(store, At(0)), At(5));
-  first.plan.items = {MakeItem("com.example.wifi")};
-  AddCommand(first, Install(), "CMD-1");
-  REQUIRE(store.CommitPlan(first, At(1)));
-  End(store, first.claim);
-  const Claim claim = ClaimOne(store, At(5));
-
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
+  commit.plan.items = {MakeItem("com.example.wifi")};
+  AddCommand(commit, Install(), "CMD-1");
+  store.CommitPlan(commit, At(1));
   SECTION("a new assignment") {
     store.Write([](StoreWriter& writer) -> Status {
       const auto saved = writer.SaveAssignment(MakeAssignment("com.example.wifi", "UUID-1"), At(6));
@@ -279,8 +253,8 @@ TEST_CASE("everything that makes a decision stale fails its commit") {
   SECTION("a start of the process") {
     store.Write([](StoreWriter& writer) { return writer.RecoverJournaled(At(6)); });
   }
-  CHECK_FALSE(store.CommitPlan(MakeCommit(claim, At(500)), At(7)));
-  CHECK(store.ClaimDue(At(7), At(60)).size() == 1);
+  End(store, "A", LeaseFrom(At(1)));
+  CHECK(store.ClaimDue(At(7)).size() == 1);
 }
 
 TEST_CASE("a plan needs one CommandUUID for each command, never one that is in use") {
@@ -291,29 +265,29 @@ TEST_CASE("a plan needs one CommandUUID for each command, never one that is in u
   SECTION("a used one") { AddCommand(commit, Install(), "CMD-1"); }
   SECTION("an empty one") { AddCommand(commit, Install(), ""); }
   commit.plan.items = {MakeItem("com.example.wifi")};
-  const Status done = store.store().Write([&](StoreWriter& writer) -> Status {
-    const auto outdated = writer.CommitPlans({commit}, At(501));
-    if (!outdated) return Fail(outdated.error());
-    return {};
+  const Status done = store.store().Write([&](StoreWriter& writer) {
+    return writer.CommitPlans({commit}, LeaseFrom(At(501)), At(501));
   });
   REQUIRE_FALSE(done);
   CHECK(done.error().kind == ErrorKind::kInvalid);
   CHECK(store.LoadSnapshot("A").items.empty());
 }
 
-TEST_CASE("a released claim is due again when asked, or earlier when something happened") {
+TEST_CASE("what is set aside is due again when asked, also when a dead worker held it") {
   TestStore store(FOR_EVERY_STORE());
-  store.Save(MakeDevice("A"));
-  const Claim claim = ClaimOne(store, At(10));
-  Timestamp expected = At(300);
-  SECTION("nothing happened") {}
-  SECTION("an event came") {
-    store.MarkDue("A", At(11));
-    expected = At(0);
-  }
-  store.Write([&](StoreWriter& writer) { return writer.ReleaseClaim(claim, At(300)); });
-  CHECK(store.Row("A").due_at == expected);
-  CHECK(store.ClaimDue(expected, At(900)).size() == 1);
+  Timestamp now = At(10);
+  SECTION("due") { store.Save(MakeDevice("A")); }
+  SECTION("held by a dead worker") { now = JournalLeased(store); }
+  const Timestamp later = now + std::chrono::hours(1);
+  store.Write([&](StoreWriter& writer) -> Status {
+    const auto claims = writer.ClaimDue(now, 100);
+    if (!claims) return Fail(claims.error());
+    CHECK(IdsOf(*claims) == Ids{"A"});
+    return writer.SetAside({EnrollmentId("A")}, later);
+  });
+  CHECK(store.Row("A").due_at == later);
+  CHECK(store.NextDueAt() == later);
+  CHECK(store.ClaimDue(later).size() == 1);
 }
 
 TEST_CASE("intents move to another CommandUUID only while they are journaled") {
@@ -390,13 +364,15 @@ TEST_CASE("after a start, journaled commands are in doubt and their enrollments 
   Intent sent = MakeIntent("SENT");
   sent.state = IntentState::kSent;
   store.Save("A", sent);
-  store.Save(MakeDevice("CLAIMED"));
-  REQUIRE(store.ClaimDue(At(5), At(600)).size() == 1);
+  store.Save(MakeDevice("LEASED"));
+  PlanCommit leased = MakeCommit(ClaimOne(store, At(5)), At(6));
+  AddCommand(leased, {"ProfileList", {}, {}, "ask"}, "ASK");
+  store.CommitPlan(leased, At(5));
   store.Write([](StoreWriter& writer) { return writer.RecoverJournaled(At(7)); });
   CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kUnknown);
   CHECK(store.LoadIntent("A", "SENT").state == IntentState::kSent);
   CHECK(store.Row("A").due_at == At(7));
-  CHECK(IdsOf(store.ClaimDue(At(7), At(600))) == Ids{"CLAIMED", "A"});
+  CHECK(IdsOf(store.ClaimDue(At(7))) == Ids{"LEASED", "A"});
 }
 
 TEST_CASE("pruning takes old closed intents and nothing that is still needed") {
@@ -407,7 +383,7 @@ TEST_CASE("pruning takes old closed intents and nothing that is still needed") {
   commit.plan.closed = {{CommandUuid("C1"), IntentState::kLost, "gone"},
                         {CommandUuid("C2"), IntentState::kLost, "gone"},
                         {CommandUuid("C3"), IntentState::kLost, "gone"}};
-  REQUIRE(store.CommitPlan(commit, At(10)));
+  store.CommitPlan(commit, At(10));
   const auto prune = [&](Timestamp now, std::size_t limit) {
     store.Write(
         [&](StoreWriter& writer) { return writer.Prune(now, std::chrono::seconds(100), limit); });

@@ -45,15 +45,8 @@ Status Told(const Result<T>& result, std::string& told, const std::function<std:
 std::string Say(const std::vector<Claim>& claims) {
   std::string text;
   for (const Claim& claim : claims) {
-    text += fmt::format("{} {} v{} until {}; ", claim.enrollment_id.value(), claim.upstream.value(),
-                        claim.version, ToUnixMs(claim.lease_until));
+    text += fmt::format("{} {}; ", claim.enrollment_id.value(), claim.upstream.value());
   }
-  return text;
-}
-
-std::string Say(const std::set<EnrollmentId>& ids) {
-  std::string text = "outdated ";
-  for (const EnrollmentId& id : ids) text += id.value() + " ";
   return text;
 }
 
@@ -79,12 +72,12 @@ class Generator {
         return MarkDue();
       case 5:
       case 6:
-        return ClaimDue();
+        return ClaimAndCommit();
       case 7:
       case 8:
-        return CommitPlans();
+        return ClaimAndCommit();
       case 9:
-        return EndClaims();
+        return EndLeases();
       case 10:
         return Dispatch();
       case 11:
@@ -94,11 +87,6 @@ class Generator {
       default:
         return Broken();
     }
-  }
-
-  /// The claims that both stores gave; plans are made for them.
-  void Took(const std::vector<Claim>& claims) {
-    claims_.insert(claims_.end(), claims.begin(), claims.end());
   }
 
  private:
@@ -182,18 +170,6 @@ class Generator {
     return [due_at](StoreWriter& writer, std::string&) { return writer.MarkDue(due_at); };
   }
 
-  Operation ClaimDue() {
-    const Timestamp lease_until = now_ + seconds(30 + random_.Below(90));
-    return [this, now = now_, lease_until, limit = random_.Below(4)](StoreWriter& writer,
-                                                                     std::string& told) {
-      return Told<std::vector<Claim>>(writer.ClaimDue(now, lease_until, limit), told,
-                                      [this](const std::vector<Claim>& claims) {
-                                        Took(claims);
-                                        return Say(claims);
-                                      });
-    };
-  }
-
   PlanCommit AnyPlan(const Claim& claim) {
     PlanCommit commit = store_test::MakeCommit(claim, AnyTime());
     commit.plan.push = random_.Below(2) == 0;
@@ -217,34 +193,39 @@ class Generator {
     return commit;
   }
 
-  Operation CommitPlans() {
-    std::map<EnrollmentId, PlanCommit> commits;
-    for (std::uint64_t i = random_.Below(3) + 1; i > 0 && !claims_.empty(); --i) {
-      const Claim claim = claims_[random_.Below(claims_.size())];
-      commits.emplace(claim.enrollment_id, AnyPlan(claim));
-    }
-    std::vector<PlanCommit> all;
-    for (const auto& [id, commit] : commits) all.push_back(commit);
-    return [all, now = now_](StoreWriter& writer, std::string& told) -> Status {
-      std::vector<PlanCommit> current = all;
-      for (PlanCommit& commit : current) {
-        const auto snapshot = writer.LoadSnapshot(commit.claim.enrollment_id);
-        if (snapshot) commit.items_before = snapshot->items;
+  /// Claims some and decides something for each, or for none.
+  Operation ClaimAndCommit() {
+    const Timestamp lease_until = now_ + seconds(30 + random_.Below(90));
+    leases_.push_back(lease_until);
+    std::vector<PlanCommit> plans;
+    for (std::uint64_t i = random_.Below(4); i > 0; --i) plans.push_back(AnyPlan({}));
+    return [plans, now = now_, lease_until, set_aside = Rarely()](StoreWriter& writer,
+                                                                  std::string& told) -> Status {
+      const auto claims = writer.ClaimDue(now, plans.size());
+      if (!claims) return Fail(claims.error());
+      told += Say(*claims) + "\n";
+      std::vector<PlanCommit> commits;
+      std::vector<EnrollmentId> others;
+      for (std::size_t i = 0; i < claims->size(); ++i) {
+        const Claim& claim = (*claims)[i];
+        if (set_aside) {
+          others.push_back(claim.enrollment_id);
+          continue;
+        }
+        commits.push_back(plans[i]);
+        commits.back().claim = claim;
+        const auto snapshot = writer.LoadSnapshot(claim.enrollment_id);
+        if (snapshot) commits.back().items_before = snapshot->items;
       }
-      return Told<std::set<EnrollmentId>>(writer.CommitPlans(current, now), told,
-                                          [](const auto& ids) { return Say(ids); });
+      if (Status done = writer.SetAside(others, lease_until); !done) return done;
+      return writer.CommitPlans(commits, lease_until, now);
     };
   }
 
-  Operation EndClaims() {
-    if (claims_.empty()) return Fallback();
-    const Claim claim = claims_[random_.Below(claims_.size())];
-    if (random_.Below(2) == 0) {
-      return [claim](StoreWriter& writer, std::string&) { return writer.EndClaims({claim}); };
-    }
-    return [claim, at = AnyTime()](StoreWriter& writer, std::string&) {
-      return writer.ReleaseClaim(claim, at);
-    };
+  Operation EndLeases() {
+    if (leases_.empty()) return Fallback();
+    return [ids = Ids(), lease_until = leases_[random_.Below(leases_.size())]](
+               StoreWriter& writer, std::string&) { return writer.EndLeases(ids, lease_until); };
   }
 
   Operation Dispatch() {
@@ -316,7 +297,7 @@ class Generator {
 
   SeededRandom random_;
   Timestamp now_ = At(0);
-  std::vector<Claim> claims_;
+  std::vector<Timestamp> leases_;
 };
 
 /// Everything that can be read, with numbers of our own where the database chose them.

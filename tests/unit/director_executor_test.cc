@@ -16,9 +16,12 @@
 
 #include "director/executor.h"
 #include "director/runner.h"
+#include "store/sqlite_store.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 #include "tests/support/director_world.h"
+#include "tests/support/raw_db.h"
+#include "tests/support/temp_folder.h"
 
 namespace director::director_executor_test {
 namespace {
@@ -113,7 +116,7 @@ Enrollment MakeEnrollment(const std::string& id, Timestamp now) {
 }
 
 struct Fixture {
-  Fixture() {
+  explicit Fixture(std::unique_ptr<Store> opened = OpenStore()) : store(std::move(opened)) {
     auto owned = std::make_unique<FakeUpstream>();
     server = owned.get();
     upstreams.Add(std::move(owned));
@@ -136,7 +139,7 @@ struct Fixture {
 
   ManualClock clock{At(0)};
   SystemRandom random;
-  std::unique_ptr<Store> store = OpenStore();
+  const std::unique_ptr<Store> store;
   Upstreams upstreams;
   FakeUpstream* server = nullptr;
   Payloads payloads{*store, nullptr};
@@ -321,64 +324,62 @@ TEST_CASE("a dead push token is remembered and the others are pushed") {
   CHECK(world.executor.counters().pushes_failed == 1);
 }
 
-/// A real store that fails to read when told so.
-class BadReads final : public Store {
+/// A real store that is out of reach when told so.
+class ShakyStore final : public Store {
  public:
   Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    if (is_away) return Fail(ErrorKind::kUnavailable, "away");
     return inner_->Write(body);
   }
   Status Read(const std::function<Status(StoreReader&)>& body) override {
-    if (bad_reads_ > 0) {
-      --bad_reads_;
-      return Fail(kind_, "cannot be read");
-    }
     return inner_->Read(body);
   }
-  int bad_reads_ = 0;
-  ErrorKind kind_ = ErrorKind::kCorrupt;
+  bool is_away = false;
 
  private:
   std::unique_ptr<Store> inner_ = OpenStore();
 };
 
-struct BadReadsWorld : Fixture {
-  BadReads& bad_store = static_cast<BadReads&>(*(store = std::make_unique<BadReads>()));
-  Payloads bad_payloads{bad_store, nullptr};
-  Executor bad_executor{bad_store, upstreams, bad_payloads, clock, random};
-  Runner bad_runner{bad_store, upstreams, bad_executor, clock, Settings()};
-};
-
 TEST_CASE("a database that is away for a moment sets nobody aside") {
-  BadReadsWorld world;
-  world.AddDevices(5);
-  world.bad_store.bad_reads_ = 1;
-  world.bad_store.kind_ = ErrorKind::kUnavailable;
-  const Result<std::size_t> failed = world.bad_runner.Step();
+  Fixture world;
+  ShakyStore store;
+  WriteTo(store, [&](StoreWriter& writer) {
+    return writer.SaveEnrollments({MakeEnrollment("D0", world.clock.Now())});
+  });
+  Payloads payloads(store, nullptr);
+  Executor executor(store, world.upstreams, payloads, world.clock, world.random);
+  Runner runner(store, world.upstreams, executor, world.clock, Settings());
+  store.is_away = true;
+  const Result<std::size_t> failed = runner.Step();
   REQUIRE_FALSE(failed);
   CHECK(failed.error().kind == ErrorKind::kUnavailable);
-  REQUIRE(world.bad_runner.Step());
-  CHECK(world.server->queues_.size() == 5);
+  store.is_away = false;
+  REQUIRE(runner.Step());
+  CHECK(world.server->queues_.size() == 1);
 }
 
 TEST_CASE("an enrollment that cannot be read is set aside for an hour and the others go on") {
-  BadReadsWorld world;
-  Runner& runner = world.bad_runner;
-  BadReads& store = world.bad_store;
+  const test::TempFolder folder;
+  const std::string path = folder.Path("director.db");
+  auto opened = OpenSqliteStore(path);
+  REQUIRE(opened);
+  Fixture world(std::move(*opened));
   world.AddDevices(5);
-  // The loop reads all, and when that fails each alone, in the order of the claims: the first one
-  // is the bad one.
-  store.bad_reads_ = 2;
-  const Result<std::size_t> claimed = runner.Step();
+  test::RawDb raw(path);
+  raw.Execute("PRAGMA ignore_check_constraints = ON");
+  raw.Execute("UPDATE enrollments SET status = 'dreaming' WHERE enrollment_id = 'D0'");
+  const Result<std::size_t> claimed = world.runner.Step();
   REQUIRE(claimed);
   CHECK(*claimed == 5);
   CHECK(world.server->queues_.size() == 4);
   CHECK_FALSE(world.server->queues_.contains(EnrollmentId("D0")));
-  for (const EnrollmentRow& row : director_test::ListAll(store)) {
-    if (row.enrollment.channel.enrollment_id.value() != "D0") continue;
-    CHECK(row.due_at == world.clock.Now() + std::chrono::hours(1));
-  }
+  const auto due_at = [&] {
+    return raw.Value("SELECT due_at FROM enrollments WHERE enrollment_id = 'D0'");
+  };
+  CHECK(due_at() == std::to_string(ToUnixMs(world.clock.Now() + std::chrono::hours(1))));
+  raw.Execute("UPDATE enrollments SET status = 'enrolled' WHERE enrollment_id = 'D0'");
   world.clock.Advance(std::chrono::hours(1));
-  REQUIRE(runner.Step());
+  REQUIRE(world.runner.Step());
   CHECK(world.server->queues_.contains(EnrollmentId("D0")));
 }
 

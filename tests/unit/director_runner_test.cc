@@ -244,25 +244,18 @@ TEST_CASE("a crash between journal and sending loses nothing and repeats nothing
   world.SessionOfEach();
   // What a worker does before it sends; then the process ends.
   const Timestamp now = world.clock.Now();
-  std::vector<PlanCommit> commits;
-  std::vector<Claim> claims;
   director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
-    auto claimed = writer.ClaimDue(now, now + minutes(10), 100);
-    if (!claimed) return Fail(claimed.error());
-    claims = std::move(*claimed);
-    return {};
-  });
-  REQUIRE(claims.size() == 3);
-  for (const Claim& claim : claims) {
-    const Snapshot snapshot = SnapshotOf(*world.store, claim.enrollment_id);
-    commits.push_back({claim, snapshot.items, Reconcile(snapshot, world.settings, now), 1, {}});
-  }
-  world.executor->MakeBatches(commits);
-  director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
-    const auto outdated = writer.CommitPlans(commits, now);
-    if (!outdated) return Fail(outdated.error());
-    CHECK(outdated->empty());
-    return {};
+    const auto claims = writer.ClaimDue(now, 100);
+    if (!claims) return Fail(claims.error());
+    std::vector<PlanCommit> commits;
+    for (const Claim& claim : *claims) {
+      const auto snapshot = writer.LoadSnapshot(claim.enrollment_id);
+      if (!snapshot) return Fail(snapshot.error());
+      commits.push_back({claim, snapshot->items, Reconcile(*snapshot, world.settings, now), 1, {}});
+    }
+    CHECK(commits.size() == 3);
+    world.executor->MakeBatches(commits);
+    return writer.CommitPlans(commits, now + minutes(10), now);
   });
   world.Restart();
   CHECK(world.wire->enqueued.empty());
@@ -317,25 +310,6 @@ TEST_CASE("an enrollment of a server that is not configured says so and gets not
   world.Run(hours(3));
   CHECK(world.wire->enqueued.empty());
   CHECK(world.Item(0, kWifi).reason.find("elsewhere") != std::string::npos);
-}
-
-TEST_CASE("a plan that something overtook is made again") {
-  World world;
-  world.Assign(kWifi);
-  world.Session(0);
-  const Timestamp now = world.clock.Now();
-  std::vector<Claim> claims;
-  director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
-    auto claimed = writer.ClaimDue(now, now + seconds(1), 100);
-    if (!claimed) return Fail(claimed.error());
-    claims = std::move(*claimed);
-    return writer.MarkDue({{world.id(0), now}});
-  });
-  REQUIRE(claims.size() == 1);
-  world.clock.Advance(seconds(2));
-  world.Run(minutes(1));
-  CHECK(world.IsVerified(0, kWifi));
-  CHECK(world.Enqueued("InstallProfile").size() == 1);
 }
 
 }  // namespace

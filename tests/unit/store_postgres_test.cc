@@ -18,6 +18,7 @@ namespace {
 
 using store_test::At;
 using store_test::MakeAssignment;
+using store_test::MakeCommit;
 using store_test::MakeDevice;
 using store_test::MakeIntent;
 using store_test::MakeItem;
@@ -242,7 +243,7 @@ TEST_CASE(
   }
   holding.exec(
       "CREATE TEMP TABLE b AS SELECT * FROM enrollments; UPDATE b SET enrollment_id = 'B'; "
-      "INSERT INTO enrollments SELECT * FROM b; INSERT INTO schedule VALUES ('B', 1, NULL, 1)");
+      "INSERT INTO enrollments SELECT * FROM b; INSERT INTO schedule VALUES ('B', 1)");
   holding.commit();
   writer.join();
 }
@@ -291,7 +292,7 @@ TEST_CASE("an assignment concerns the enrollment that is being created meanwhile
     if (!known) return Fail(known.error());
     other = std::thread([&] {
       static_cast<void>(second->Write([](StoreWriter& assigning) -> Status {
-        const auto saved = assigning.SaveAssignment(MakeAssignment("com.example.wifi", ""), At(5));
+        const auto saved = assigning.SaveAssignment(MakeAssignment("com.example.wifi", ""), At(-5));
         if (!saved) return Fail(saved.error());
         return {};
       }));
@@ -306,7 +307,7 @@ TEST_CASE("an assignment concerns the enrollment that is being created meanwhile
     return writer.SaveEnrollments({MakeDevice("NEW")});
   }));
   other.join();
-  CHECK(database.Execute("SELECT version FROM schedule") == "2");
+  CHECK(database.Execute("SELECT due_at FROM schedule") == std::to_string(ToUnixMs(At(-5))));
 }
 
 TEST_CASE("two directors never claim one enrollment") {
@@ -324,10 +325,12 @@ TEST_CASE("two directors never claim one enrollment") {
     for (bool more = true; more;) {
       std::vector<Claim> claims;
       const Status done = store.Write([&](StoreWriter& writer) -> Status {
-        auto found = writer.ClaimDue(At(10), At(600), 7);
+        auto found = writer.ClaimDue(At(10), 7);
         if (!found) return Fail(found.error());
         claims = std::move(*found);
-        return {};
+        std::vector<PlanCommit> commits;
+        for (const Claim& claim : claims) commits.push_back(MakeCommit(claim, At(900)));
+        return writer.CommitPlans(commits, At(600), At(10));
       });
       more = done && !claims.empty();
       const std::lock_guard lock(mutex);
@@ -405,16 +408,15 @@ TEST_CASE("no hot path reads a whole table") {
   }));
   std::vector<Claim> claims;
   REQUIRE(store->Write([&](StoreWriter& writer) -> Status {
-    auto found = writer.ClaimDue(At(10), At(600), 3000);
+    auto found = writer.ClaimDue(At(10), 3000);
     if (!found) return Fail(found.error());
     std::vector<PlanCommit> commits;
     for (const Claim& claim : *found) {
-      PlanCommit commit = store_test::MakeCommit(claim, At(100'000));
+      PlanCommit commit = MakeCommit(claim, At(100'000));
       commit.plan.items = {MakeItem("com.example.wifi"), MakeItem("com.example.vpn")};
       commits.push_back(std::move(commit));
     }
-    auto outdated = writer.CommitPlans(commits, At(11));
-    if (!outdated) return Fail(outdated.error());
+    if (Status done = writer.CommitPlans(commits, At(600), At(11)); !done) return done;
     std::vector<std::pair<EnrollmentId, Intent>> intents;
     for (const Claim& claim : *found) {
       intents.emplace_back(claim.enrollment_id, MakeIntent("C-" + claim.enrollment_id.value()));
@@ -452,20 +454,21 @@ TEST_CASE("no hot path reads a whole table") {
     if (done) done = writer.SaveReports({{id, report}}, At(12));
     if (done) done = writer.MarkDue({{id, At(12)}});
     if (!done) return done;
-    auto claimed = writer.ClaimDue(At(12), At(700), 100);
+    auto claimed = writer.ClaimDue(At(12), 100);
     if (!claimed) return Fail(claimed.error());
     CHECK(claimed->size() == 1);
     auto snapshot = writer.LoadSnapshot(id);
     if (!snapshot) return Fail(snapshot.error());
-    PlanCommit commit = store_test::MakeCommit(claimed->at(0), At(900));
+    PlanCommit commit = MakeCommit(claimed->at(0), At(900));
     commit.items_before = snapshot->items;
     commit.plan.items = {MakeItem("com.example.wifi", ItemState::kVerified)};
     store_test::AddCommand(commit, {"ProfileList", {}, {}, "asked"}, "NEW");
     commit.plan.closed = {{CommandUuid("C-D77"), IntentState::kLost, "gone"}};
-    auto outdated = writer.CommitPlans({commit}, At(13));
-    if (!outdated) return Fail(outdated.error());
-    done = writer.RecordDispatch({{id, CommandUuid("NEW"), IntentState::kSent, ""}}, At(14));
-    if (done) done = writer.EndClaims({commit.claim});
+    done = writer.CommitPlans({commit}, At(700), At(13));
+    if (done) {
+      done = writer.RecordDispatch({{id, CommandUuid("NEW"), IntentState::kSent, ""}}, At(14));
+    }
+    if (done) done = writer.EndLeases({id}, At(700));
     if (!done) return done;
     const auto next = writer.NextDueAt();
     if (!next) return Fail(next.error());
