@@ -121,6 +121,17 @@ TEST_CASE("a server that is not there is named in one line, and no password with
   CHECK(ErrorForLog(opened.error()).find("SECRET-word") == std::string::npos);
 }
 
+TEST_CASE("of several servers each one says why it cannot be used") {
+  PostgresSettings settings;
+  settings.url = "postgresql://nobody@127.0.0.1:1,127.0.0.1:2/none";
+  const auto opened = OpenPostgresStore(settings);
+  REQUIRE_FALSE(opened);
+  const std::string& message = opened.error().message;
+  CHECK(message.find("port 1 failed") != std::string::npos);
+  CHECK(message.find("port 2 failed") != std::string::npos);
+  CHECK(message.find('\n') == std::string::npos);
+}
+
 TEST_CASE("the password is asked for each connection") {
   const PostgresDatabase database;
   int asked = 0;
