@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "store/connection_watch.h"
 #include "store/postgres_connect.h"
 #include "store/postgres_reader.h"
 #include "store/postgres_writer.h"
@@ -107,7 +108,8 @@ struct Attempt {
 
 class PostgresStore final : public Store {
  public:
-  explicit PostgresStore(PostgresSettings settings) : pool_(std::move(settings)) {}
+  explicit PostgresStore(const PostgresSettings& settings)
+      : pool_(settings), watch_(settings.transaction_max) {}
 
   Status Write(const std::function<Status(StoreWriter&)>& body) override {
     return Repeat([&](pqxx::connection& connection, Attempt& attempt) {
@@ -170,6 +172,7 @@ class PostgresStore final : public Store {
       return attempt;
     }
     try {
+      const ConnectionWatch::Scope watched(watch_, loan->connection().sock());
       transaction(loan->connection(), attempt);
     } catch (const pqxx::failure& failure) {
       const Error error = DescribePostgres(failure);
@@ -186,6 +189,7 @@ class PostgresStore final : public Store {
   }
 
   PostgresPool pool_;
+  ConnectionWatch watch_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -17,6 +18,9 @@ struct PostgresSettings {
   /// libpq finds itself (`PGPASSWORD`, `~/.pgpass`, certificates).
   std::function<Result<Secret>()> password;
   std::size_t connections_max = 8;
+  /// A transaction that takes longer loses its connection: nobody may be at the other end any more.
+  /// More than the waiting for one lock.
+  std::chrono::milliseconds transaction_max = std::chrono::seconds(15);
 };
 
 /// True for what `OpenPostgresStore` opens: it begins with postgresql:// or postgres://.

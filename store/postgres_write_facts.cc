@@ -8,10 +8,11 @@
 namespace director {
 namespace {
 
-/// A director that stopped in the middle of a transaction does not stop the others for long.
+/// A director that stopped or was cut off in the middle of a transaction does not stop the others
+/// for long: between two statements one only computes.
 constexpr const char* kSetLimits =
     "SELECT set_config('lock_timeout', '10s', true), "
-    "set_config('idle_in_transaction_session_timeout', '30s', true)";
+    "set_config('idle_in_transaction_session_timeout', '5s', true)";
 /// Whoever changes assignments has this alone; whoever may create an enrollment or learn a name
 /// shares it: an assignment finds everybody whom it concerns. The number is ours alone.
 constexpr const char* kShareAssignments = "SELECT pg_advisory_xact_lock_shared(482834802278)";

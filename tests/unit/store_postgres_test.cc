@@ -347,6 +347,26 @@ TEST_CASE("transactions that lock each other out begin anew and both succeed") {
   CHECK(runs == 3);
 }
 
+TEST_CASE("a transaction that is not answered in time is given up, the next one succeeds") {
+  const PostgresDatabase database;
+  PostgresSettings settings = database.settings();
+  settings.transaction_max = std::chrono::milliseconds(500);
+  const auto store = OpenPostgresStore(settings);
+  REQUIRE(store);
+  REQUIRE(Save(**store, "A"));
+  const auto began_at = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::duration took{};
+  database.Execute("SELECT 1 FROM schedule FOR UPDATE", [&] {
+    const Status done = Save(**store, "A");
+    took = std::chrono::steady_clock::now() - began_at;
+    REQUIRE_FALSE(done);
+    CHECK(done.error().kind == ErrorKind::kUnavailable);
+  });
+  // Eight attempts, and not the ten seconds that the server would wait for the lock.
+  CHECK(took < std::chrono::seconds(9));
+  CHECK(Save(**store, "A"));
+}
+
 TEST_CASE("no more connections are opened than may be; who needs one waits") {
   const PostgresDatabase database;
   PostgresSettings settings = database.settings();
