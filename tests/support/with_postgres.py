@@ -47,9 +47,11 @@ def free_port():
 class Postgres:
     """One private server. Use it with `with`."""
 
-    def __init__(self):
+    def __init__(self, port=None, settings=None):
+        """`settings` are added to those above or take their place."""
         self.binaries = find_binaries()
-        self.port = free_port()
+        self.port = port or free_port()
+        self.settings = {**SETTINGS, **(settings or {})}
         # PostgreSQL refuses to run as root, and its own account must reach the folder.
         self.prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="director-postgres-"))
@@ -66,7 +68,7 @@ class Postgres:
 
     def __enter__(self):
         try:
-            self.run("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
+            self.create()
             self.start()
         except Exception:
             self.remove()
@@ -81,8 +83,11 @@ class Postgres:
         finally:
             self.remove()
 
+    def create(self):
+        self.run("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
+
     def start(self):
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         options = " ".join(["-p", str(self.port), *settings])
         self.run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options, "start")
 
