@@ -45,6 +45,7 @@ Result<std::unique_ptr<Store>> OpenStore(const Config& config, const Clock& cloc
     if (config.database_password.is_set()) {
       settings.password = [source = config.database_password] { return source.Get(); };
     }
+    settings.transaction_max = config.transaction_max;
     settings.connections_max = static_cast<std::size_t>(config.workers) + kConnectionsForRequests;
     return OpenPostgresStore(settings);
   }

@@ -122,10 +122,14 @@ void ReadListen(Reader& reader, Config& config) {
 }
 
 constexpr Duration kClaimLeaseMin = std::chrono::seconds(5);
+constexpr Duration kTransactionMaxMin = std::chrono::seconds(5);
 
 void ReadDatabase(Reader& reader, Config& config) {
   config.database = reader.Text("database");
   config.database_password = reader.SecretOf("database_password");
+  config.transaction_max = reader.Time("transaction_max");
+  if (config.transaction_max < kTransactionMaxMin)
+    reader.Problem("transaction_max", "must be 5s or more");
   if (config.database.empty()) reader.Problem("database", "is empty");
   if (!IsPostgresUrl(config.database)) {
     // A file of that name would be a new, empty database.
@@ -383,6 +387,8 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"http_threads", "32", "Threads that answer HTTP"},
       {"log_level", "info", "debug, info, warning or error"},
       {"log_format", "logfmt", "logfmt or json"},
+      {"transaction_max", "30s",
+       "When a connection to PostgreSQL that answers nothing is given up"},
       {"claim_lease", "10m", "How long the work of a director that died is left alone"},
       {"awake_window", "2m", "How long after its last word a device counts as awake"},
       {"token_update_wait", "10m",

@@ -43,6 +43,7 @@ struct Config {
   std::string tls_key_file;
   std::string database;  ///< path of a SQLite file, or a URL of PostgreSQL
   SecretSource database_password;
+  Duration transaction_max = std::chrono::seconds(30);  ///< PostgreSQL only
 
   SecretSource api_token;
   std::string api_user;

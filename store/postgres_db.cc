@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -83,6 +84,22 @@ std::string FirstLine(std::string_view text) {
   constexpr std::string_view kPrefix = "ERROR:  ";
   if (text.starts_with(kPrefix)) text.remove_prefix(kPrefix.size());
   return Printable(text, kMessageSizeMaxBytes);
+}
+
+/// What libpq says of every host that it tried, a line for each, without its hints: the first may
+/// be a standby and another one the trouble.
+std::string AllLines(std::string_view text) {
+  std::string line;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view part = text.substr(begin, end - begin);
+    if (!part.empty() && part.front() != '\t') {
+      if (!line.empty()) line += "; ";
+      line += part;
+    }
+    begin = end + 1;
+  }
+  return Printable(line, kMessageSizeMaxBytes);
 }
 
 }  // namespace
@@ -176,7 +193,7 @@ Error DescribePostgres(const std::exception& failure) {
     return error;
   }
   error.kind = ErrorKind::kUnavailable;
-  error.message = fmt::format("the database cannot be reached: {}", FirstLine(failure.what()));
+  error.message = fmt::format("the database cannot be reached: {}", AllLines(failure.what()));
   return error;
 }
 

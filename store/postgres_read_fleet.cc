@@ -7,11 +7,12 @@
 namespace director::postgres {
 namespace {
 
-/// A director that stopped in the middle of a transaction does not stop the others for long. Plans
-/// are kept: one that was made while a table was small must not read all of it when it has grown.
+/// A director that stopped or was cut off in the middle of a transaction does not stop the others
+/// for long: between two statements one only computes. Plans are kept: one that was made while a
+/// table was small must not read all of it when it has grown.
 constexpr const char* kSetLimits =
     "SELECT set_config('lock_timeout', '10s', true), "
-    "set_config('idle_in_transaction_session_timeout', '30s', true), "
+    "set_config('idle_in_transaction_session_timeout', '5s', true), "
     "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)";
 
 constexpr const char* kNextDueAt =

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "store/connection_watch.h"
 #include "store/postgres_connect.h"
 #include "store/postgres_reader.h"
 #include "store/postgres_writer.h"
@@ -117,7 +118,8 @@ struct Attempt {
 
 class PostgresStore final : public Store {
  public:
-  explicit PostgresStore(PostgresSettings settings) : pool_(std::move(settings)) {}
+  explicit PostgresStore(const PostgresSettings& settings)
+      : pool_(settings), watch_(settings.transaction_max) {}
 
   Status Write(const std::function<Status(StoreWriter&)>& body) override {
     return Repeat([&](PostgresConnection& connection, Attempt& attempt) {
@@ -185,6 +187,7 @@ class PostgresStore final : public Store {
       return attempt;
     }
     try {
+      const ConnectionWatch::Scope watched(watch_, loan->connection().connection().sock());
       transaction(loan->connection(), attempt);
     } catch (const pqxx::failure& failure) {
       const Error error = DescribePostgres(failure);
@@ -192,8 +195,8 @@ class PostgresStore final : public Store {
       attempt.is_lost = IsLost(failure);
       attempt.done = Fail(error);
     }
-    // A server that cannot be used may have become a standby: the next connection looks again.
     if (attempt.is_other_session) pool_.StopPreparing();
+    // A server that cannot be used may have become a standby: the next connection looks again.
     const bool is_bad = !attempt.done && attempt.done.error().kind == ErrorKind::kUnavailable;
     attempt.is_lost = attempt.is_lost || !loan->connection().connection().is_open();
     if (is_bad || attempt.is_lost) loan->Drop();
@@ -202,6 +205,7 @@ class PostgresStore final : public Store {
   }
 
   PostgresPool pool_;
+  ConnectionWatch watch_;
 };
 
 }  // namespace

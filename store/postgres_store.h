@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -17,6 +18,9 @@ struct PostgresSettings {
   /// libpq finds itself (`PGPASSWORD`, `~/.pgpass`, certificates).
   std::function<Result<Secret>()> password;
   std::size_t connections_max = 8;
+  /// A transaction that takes longer loses its connection: nobody may be at the other end any more.
+  /// More than the waiting for one lock, and than an assignment takes that concerns everybody.
+  std::chrono::milliseconds transaction_max = std::chrono::seconds(30);
 };
 
 /// True for what `OpenPostgresStore` opens: it begins with postgresql:// or postgres://.
@@ -26,7 +30,8 @@ bool IsPostgresUrl(const std::string& database);
 Status CheckPostgresUrl(const std::string& url);
 
 /// Connects and brings the schema up to date; several directors may do so at once. Works through
-/// pgbouncer in transaction mode: nothing of a session is used. Needs PostgreSQL 13 or newer.
+/// pgbouncer in transaction mode: of a session only prepared statements are used, and those are
+/// given up when they do not stay. Needs PostgreSQL 13 or newer.
 ///
 /// kInvalid: the URL cannot be read, the schema is newer than this binary. kUnavailable: the server
 /// cannot be reached or refuses.

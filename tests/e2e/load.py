@@ -12,6 +12,8 @@ from fake_device import Device
 from served import NO_ANSWER, Client
 
 IDENTIFIERS = ("com.example.one", "com.example.two", "com.example.three")
+FLEET_IDENTIFIER = "com.example.fleet"  # of `roll_out`; no thread assigns it
+VISIT_ANSWERS_MAX = 2
 WORK_WAIT_SECONDS = 0.2
 TOKEN_UPDATE_EVERY = 20  # steps of a device in calm
 NOT_STORED = 503  # Director says so itself: surely not stored
@@ -43,12 +45,14 @@ class Load:
         self.accepted = Accepted()
         self.devices = [Device(mdm, index) for index in range(device_count)]
         self.wiped = {device.udid: [] for device in self.devices}  # time.monotonic() of each
+        self.refusals = 0  # webhooks that were answered 503
         self._served = served
         self._mdm = mdm
         self._stop = threading.Event()
         self._threads = []
         self._jobs = [Job(random.Random(f"{seed} devices {n}"), self.devices[n::threads])
                       for n in range(threads)]
+        self._fleet_job = Job(random.Random(f"{seed} fleet"), self.devices, FLEET_IDENTIFIER)
         self._jobs += [Job(random.Random(f"{seed} {identifier}"), self.devices, identifier)
                        for identifier in IDENTIFIERS]
 
@@ -65,6 +69,32 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+
+    def roll_out(self, client):
+        """A new profile for all devices, beside whatever runs; returns its PayloadUUID, or None when
+        Director did not take it."""
+        payload_uuid = self._upload(client, self._fleet_job)
+        if payload_uuid is None:
+            return None
+        is_taken = self._put(client, FLEET_IDENTIFIER, None, "present", payload_uuid)
+        return payload_uuid if is_taken else None
+
+    def upload(self, client):
+        """A profile that is not assigned. True when it was accepted."""
+        return self._upload(client, self._fleet_job) is not None
+
+    def visit(self, client, device):
+        """A device of the caller's own speaks. True when Director took all that it said."""
+        if not self.accepted.devices[device.udid].is_known:
+            self.wiped.setdefault(device.udid, []).append(time.monotonic())
+            return self._post(client, device.authenticate()) and self._post(client, device.token_update())
+        is_taken = self._post(client, device.idle())
+        for _ in range(VISIT_ANSWERS_MAX):  # owners who never rest always have more for it
+            event = device.answer_next() if is_taken else None
+            if event is None:
+                break
+            is_taken = self._post(client, event)
+        return is_taken
 
     def _run(self, parts):
         self._stop.clear()
@@ -83,12 +113,16 @@ class Load:
     # --- devices ---------------------------------------------------------------------------------
 
     def _post(self, client, event):
+        """True when it was accepted."""
         self.accepted.will_send(event)
         status = client.post_webhook(event.body)
         if status == 200:
             self.accepted.was_accepted(event)
-        elif status != NOT_STORED:
+        elif status == NOT_STORED:
+            self.refusals += 1
+        else:
             self.accepted.problem(f"a webhook was answered {status}")
+        return status == 200
 
     def _speak(self, client, job):
         device = job.random.choice(job.devices)
@@ -152,7 +186,7 @@ class Load:
         return payload_uuid
 
     def _put(self, client, identifier, device, presence, payload_uuid):
-        """Assigns to one device, or to all of them when `device` is None."""
+        """Assigns to one device, or to all of them when `device` is None. True when it was accepted."""
         body = {"payload_identifier": identifier, "presence": presence}
         body.update({"devices": [device.udid]} if device else {"target": "all"})
         if payload_uuid:
@@ -164,3 +198,4 @@ class Load:
             self.accepted.was_assigned(key, value)
         elif status != NOT_STORED:
             self.accepted.problem(f"an assignment was answered {status}: {answer}")
+        return status == 200

@@ -96,12 +96,12 @@ class Process:
         except subprocess.TimeoutExpired:
             return None
 
-    def stop(self):
-        """Asks it to end, and makes it end after ten seconds."""
+    def stop(self, timeout=10):
+        """Asks it to end, and makes it end after `timeout` seconds."""
         if self.is_running():
             self._child.send_signal(signal.SIGTERM)
             try:
-                self._child.wait(10)
+                self._child.wait(timeout)
             except subprocess.TimeoutExpired:
                 self.kill()
 

@@ -15,6 +15,7 @@ import threading
 import time
 
 import rounds
+from balancer import Balancer
 from converged import check_repeats, has_converged
 from fake_mdm import FakeMdm
 from load import Load
@@ -32,27 +33,6 @@ CUT = ("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
        "WHERE pid <> pg_backend_pid() AND application_name = 'director'")
 
 
-class Replicas:
-    """As a load balancer shows them: each new connection goes to the next one."""
-
-    def __init__(self, replicas):
-        self.all = replicas
-        self._turn = 0
-
-    @property
-    def port(self):
-        self._turn += 1
-        return self.all[self._turn % len(self.all)].port
-
-    @property
-    def token(self):
-        return self.all[0].token
-
-    @property
-    def webhook_key(self):
-        return self.all[0].webhook_key
-
-
 class Scenario:
     def __init__(self, binary, folder, server, seed):
         self.faults = []  # time.monotonic() of each
@@ -66,7 +46,7 @@ class Scenario:
         self._replicas = [Served(binary, folder, self._processes, self._mdm, server.url, name)
                           for name in ("first", "second")]
         self._replicas[1].share_keys(self._replicas[0])
-        self._load = Load(Replicas(self._replicas), self._mdm, seed, DEVICES, THREADS)
+        self._load = Load(Balancer(self._replicas), self._mdm, seed, DEVICES, THREADS)
         self._never = threading.Event()
 
     def run(self, count):

@@ -17,6 +17,7 @@ NO_ANSWER = (OSError, http.client.HTTPException)
 # Short enough to watch a lost command being found again.
 TIMINGS = {
     "claim_lease": "5s",
+    "transaction_max": "11s",
     "awake_window": "60s",
     "profile_list_interval": "5s",
     "device_information_interval": "1s",
@@ -35,10 +36,9 @@ TIMINGS = {
 class Client:
     """One keep-alive connection. Not thread-safe."""
 
-    def __init__(self, served):
+    def __init__(self, served, timeout=ANSWER_SECONDS):
         self._served = served
-        self._connection = http.client.HTTPConnection("127.0.0.1", served.port,
-                                                      timeout=ANSWER_SECONDS)
+        self._connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=timeout)
 
     def __enter__(self):
         return self
@@ -91,6 +91,10 @@ class Served:
         self.token, self.webhook_key = other.token, other.webhook_key
         self._settings.update(api_token=self.token, webhook_hmac_key=self.webhook_key)
 
+    def use_database(self, url):
+        """From the next start on."""
+        self._settings["database"] = url
+
     @property
     def database(self):
         return self._settings["database"]
@@ -121,9 +125,9 @@ class Served:
         self._processes.forget(self.process)
         self.process.kill()
 
-    def stop(self):
+    def stop(self, timeout=10):
         self._processes.forget(self.process)
-        self.process.stop()
+        self.process.stop(timeout)
         if self.process.exit_code() != 0:
             raise Failed(f"Director ended with {self.process.exit_code()}\n{self.log[-2000:]}")
 

@@ -33,11 +33,18 @@ class PostgresDatabase {
 
   /// Runs statements beside the store; returns the first value of the last one.
   std::string Execute(const std::string& sql) const {
+    return Execute(sql, [] {});
+  }
+
+  /// The same; calls `meanwhile` before the end of the transaction, while it holds its locks.
+  template <typename Meanwhile>
+  std::string Execute(const std::string& sql, const Meanwhile& meanwhile) const {
     pqxx::connection connection(ServerUrl());
     pqxx::work transaction(connection);
     transaction.exec("SET LOCAL search_path = " + schema_);
     transaction.exec("SET LOCAL client_min_messages = error");
     const pqxx::result result = transaction.exec(sql);
+    meanwhile();
     transaction.commit();
     return result.empty() ? std::string() : result[0][0].c_str();
   }

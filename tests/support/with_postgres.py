@@ -18,14 +18,15 @@ import tempfile
 
 USER = "director"
 SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
     "listen_addresses": "'127.0.0.1'",
     "unix_socket_directories": "''",
     "max_connections": "100",
     "log_min_messages": "fatal",
 }
-CARELESS = {"fsync": "off", "full_page_writes": "off"}
 # Checkpoints in the middle of a measurement would be measured.
-DURABLE = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
+DURABLE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "512MB", "max_wal_size": "4GB"}
 
 
 def find_binaries():
@@ -48,10 +49,11 @@ def free_port():
 class Postgres:
     """One private server. Use it with `with`."""
 
-    def __init__(self, durable=False):
-        self.settings = {**SETTINGS, **(DURABLE if durable else CARELESS)}
+    def __init__(self, port=None, settings=None):
+        """`settings` are added to those above or take their place."""
         self.binaries = find_binaries()
-        self.port = free_port()
+        self.port = port or free_port()
+        self.settings = {**SETTINGS, **(settings or {})}
         # PostgreSQL refuses to run as root, and its own account must reach the folder.
         self.prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="director-postgres-"))
@@ -68,7 +70,7 @@ class Postgres:
 
     def __enter__(self):
         try:
-            self.run("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
+            self.create()
             self.start()
         except Exception:
             self.remove()
@@ -82,6 +84,9 @@ class Postgres:
             print(f"with_postgres: {problem}", file=sys.stderr)
         finally:
             self.remove()
+
+    def create(self):
+        self.run("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
 
     def start(self):
         settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
@@ -103,7 +108,7 @@ def main():
         sys.exit(__doc__)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        server = Postgres(durable)
+        server = Postgres(settings=DURABLE if durable else None)
         with server:
             environment = dict(os.environ, DIRECTOR_TEST_POSTGRES=server.url)
             return subprocess.run(command, env=environment, check=False).returncode

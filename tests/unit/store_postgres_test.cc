@@ -122,6 +122,17 @@ TEST_CASE("a server that is not there is named in one line, and no password with
   CHECK(ErrorForLog(opened.error()).find("SECRET-word") == std::string::npos);
 }
 
+TEST_CASE("of several servers each one says why it cannot be used") {
+  PostgresSettings settings;
+  settings.url = "postgresql://nobody@127.0.0.1:1,127.0.0.1:2/none";
+  const auto opened = OpenPostgresStore(settings);
+  REQUIRE_FALSE(opened);
+  const std::string& message = opened.error().message;
+  CHECK(message.find("port 1 failed") != std::string::npos);
+  CHECK(message.find("port 2 failed") != std::string::npos);
+  CHECK(message.find('\n') == std::string::npos);
+}
+
 TEST_CASE("the password is asked for each connection") {
   const PostgresDatabase database;
   int asked = 0;
@@ -367,6 +378,26 @@ TEST_CASE("transactions that lock each other out begin anew and both succeed") {
   CHECK(done);
   CHECK(other_done);
   CHECK(runs == 3);
+}
+
+TEST_CASE("a transaction that is not answered in time is given up, the next one succeeds") {
+  const PostgresDatabase database;
+  PostgresSettings settings = database.settings();
+  settings.transaction_max = std::chrono::milliseconds(500);
+  const auto store = OpenPostgresStore(settings);
+  REQUIRE(store);
+  REQUIRE(Save(**store, "A"));
+  const auto began_at = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::duration took{};
+  database.Execute("SELECT 1 FROM schedule FOR UPDATE", [&] {
+    const Status done = Save(**store, "A");
+    took = std::chrono::steady_clock::now() - began_at;
+    REQUIRE_FALSE(done);
+    CHECK(done.error().kind == ErrorKind::kUnavailable);
+  });
+  // Eight attempts, and not the ten seconds that the server would wait for the lock.
+  CHECK(took < std::chrono::seconds(9));
+  CHECK(Save(**store, "A"));
 }
 
 TEST_CASE("no more connections are opened than may be; who needs one waits") {
