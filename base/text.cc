@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 namespace director {
 namespace {
@@ -20,6 +21,16 @@ constexpr std::array<std::int8_t, 256> MakeBase64Values() {
 }
 
 constexpr std::array<std::int8_t, 256> kBase64Values = MakeBase64Values();
+
+/// How many bytes at the beginning are surely ASCII: most texts are nothing else.
+std::size_t AsciiPrefix(std::string_view text) {
+  std::size_t pos = 0;
+  for (std::uint64_t eight = 0; pos + sizeof eight <= text.size(); pos += sizeof eight) {
+    std::memcpy(&eight, text.data() + pos, sizeof eight);
+    if ((eight & 0x8080808080808080U) != 0) break;
+  }
+  return pos;
+}
 
 /// Returns the length of the well-formed UTF-8 sequence at `pos`, or 0 when there is none.
 std::size_t Utf8SequenceLength(std::string_view text, std::size_t pos) {
@@ -63,17 +74,18 @@ char LowerAscii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A
 }  // namespace
 
 std::string EncodeBase64(std::string_view bytes) {
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
+  std::string text((bytes.size() + 2) / 3 * 4, '=');
+  char* out = text.data();
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t group = 0;
     const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
-    for (std::size_t j = 0; j < 3; ++j) {
-      group = (group << 8) | (j < count ? static_cast<unsigned char>(bytes[i + j]) : 0U);
+    const auto byte = [&](std::size_t j) -> std::uint32_t {
+      return j < count ? static_cast<unsigned char>(bytes[i + j]) : 0U;
+    };
+    const std::uint32_t group = byte(0) << 16 | byte(1) << 8 | byte(2);
+    for (std::size_t j = 0; j <= count; ++j) {
+      out[j] = kBase64Alphabet[(group >> (18 - 6 * j)) & 0x3F];
     }
-    for (std::size_t j = 0; j < 4; ++j) {
-      text.push_back(j <= count ? kBase64Alphabet[(group >> (18 - 6 * j)) & 0x3F] : '=');
-    }
+    out += 4;
   }
   return text;
 }
@@ -110,7 +122,7 @@ Result<std::string> DecodeBase64(std::string_view text) {
 }
 
 bool IsValidUtf8(std::string_view text) {
-  for (std::size_t pos = 0; pos < text.size();) {
+  for (std::size_t pos = AsciiPrefix(text); pos < text.size();) {
     const std::size_t length = Utf8SequenceLength(text, pos);
     if (length == 0) return false;
     pos += length;

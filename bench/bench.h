@@ -58,6 +58,11 @@ class Stopwatch {
 /// Runs `call` until `seconds` are over or it returns false; returns calls per second.
 double Rate(double seconds, const std::function<bool()>& call);
 
+/// Measures floor and figure by turns, three of each, since a machine's speed may change from one
+/// second to the next; the turn with the median ratio counts. `line` says all but the numbers.
+Result<Line> MeasureByTurns(Line line, const std::function<Result<double>()>& floor,
+                            const std::function<Result<double>()>& figure);
+
 /// Highest resident memory of this process so far.
 double PeakMiB();
 

@@ -19,9 +19,11 @@ namespace {
 
 using Bodies = std::vector<std::string>;
 
-constexpr std::size_t kDevices = 5'000;
+constexpr std::size_t kIngestDevices = 5'000;
 constexpr std::size_t kAnswersMax = 60'000;  ///< of each kind, more than a run can take
-constexpr std::size_t kChangesMax = 8'000;
+constexpr std::size_t kPollsMax = 150'000;
+constexpr std::size_t kChangesPerTurn = 2'000;
+constexpr std::size_t kChangesMax = 3 * kChangesPerTurn;
 constexpr std::size_t kConnections = 32;
 constexpr double kP99MaxMs = 50;
 constexpr double kDeliveryMaxSeconds = 120;
@@ -79,61 +81,106 @@ class Receiver {
   std::unique_ptr<HttpServer> server_;
 };
 
-Line RateLine(const std::string& name, double figure, double floor, std::string floor_name,
-              double target) {
-  return {"ingest " + name,      figure,         "events/s", floor,
-          std::move(floor_name), figure / floor, target};
+Line RateLine(const std::string& name, std::string floor_name, double target) {
+  Line line;
+  line.name = "ingest " + name;
+  line.unit = "events/s";
+  line.floor_name = std::move(floor_name);
+  line.target = target;
+  return line;
 }
 
-/// Bodies from `first` on, so that no event comes a second time.
-Bodies Rest(const Bodies& bodies, std::size_t first) {
-  return {bodies.begin() + static_cast<std::ptrdiff_t>(first), bodies.end()};
-}
+/// Posts what has not been posted yet; no event comes a second time.
+class Poster {
+ public:
+  Poster(Receiver& receiver, Bodies bodies) : receiver_(receiver), bodies_(std::move(bodies)) {}
+
+  Result<LoadResult> Post(const LoadShape& shape) {
+    Result<LoadResult> load = receiver_.Post(bodies_, shape);
+    if (!load) return load;
+    if (load->answers == 0) return Fail(ErrorKind::kCorrupt, "there is nothing left to post");
+    bodies_.erase(bodies_.begin(), bodies_.begin() + static_cast<std::ptrdiff_t>(load->answers));
+    return load;
+  }
+  Result<double> Rate(const LoadShape& shape) {
+    const Result<LoadResult> load = Post(shape);
+    if (!load) return Fail(load.error());
+    return load->rate;
+  }
+
+ private:
+  Receiver& receiver_;
+  Bodies bodies_;
+};
 
 /// Answers to journaled commands, as fast as they go and then at half that rate.
-Status MeasureAcknowledged(Receiver& receiver, const Database& database, double floor,
-                           const LoadShape& shape, const Report& report) {
+Status MeasureAcknowledged(Receiver& receiver, Database& database, const LoadShape& shape,
+                           const Report& report) {
   Bodies bodies;
-  for (std::size_t i = 0; i < kAnswersMax; ++i)
-    bodies.push_back(AcknowledgedBody(i % kDevices, fmt::format("install-{}", i)));
-  const Result<LoadResult> full = receiver.Post(bodies, shape);
+  for (std::size_t i = 0; i < kAnswersMax; ++i) {
+    bodies.push_back(AcknowledgedBody(i % kIngestDevices, fmt::format("install-{}", i)));
+  }
+  Poster poster(receiver, std::move(bodies));
+  const Result<Line> full = MeasureByTurns(
+      RateLine("Acknowledged", database.commits_name(), TargetsOf(database).acknowledged),
+      [&] { return database.CommitsPerSecond(shape.seconds); }, [&] { return poster.Rate(shape); });
   if (!full) return Fail(full.error());
-  report(RateLine("Acknowledged", full->rate, floor, database.commits_name(),
-                  TargetsOf(database).acknowledged));
+  report(*full);
   LoadShape half = shape;
-  half.rate = full->rate / 2;
-  const Result<LoadResult> calm = receiver.Post(Rest(bodies, full->answers), half);
+  half.rate = full->figure / 2;
+  const Result<LoadResult> calm = poster.Post(half);
   if (!calm) return Fail(calm.error());
   report({fmt::format("ingest Acknowledged, p99 at {:.0f} events/s", calm->rate), calm->p99_ms,
           "ms", kP99MaxMs, "limit", calm->p99_ms / kP99MaxMs, 1.0, true});
   return {};
 }
 
-Status MeasureUnchanged(Receiver& receiver, const Database& database, double floor,
-                        const LoadShape& shape, const Report& report) {
+Status MeasureUnchanged(Receiver& receiver, Database& database, const LoadShape& shape,
+                        const Report& report) {
   Bodies bodies;
-  for (std::size_t i = 0; i < kAnswersMax / 2; ++i) {
-    bodies.push_back(ProfileListBody(i % kDevices, fmt::format("list-{}", i), PayloadUuidOf(0)));
+  for (std::size_t i = 0; i < kAnswersMax; ++i) {
+    bodies.push_back(
+        ProfileListBody(i % kIngestDevices, fmt::format("list-{}", i), PayloadUuidOf(0)));
   }
-  const Result<LoadResult> load = receiver.Post(bodies, shape);
-  if (!load) return Fail(load.error());
-  report(RateLine("ProfileList, 20 profiles, unchanged", load->rate, floor, database.commits_name(),
-                  TargetsOf(database).unchanged));
+  Poster poster(receiver, std::move(bodies));
+  const Result<Line> line = MeasureByTurns(
+      RateLine("ProfileList, 20 profiles, unchanged", database.commits_name(),
+               TargetsOf(database).unchanged),
+      [&] { return database.CommitsPerSecond(shape.seconds); }, [&] { return poster.Rate(shape); });
+  if (!line) return Fail(line.error());
+  report(*line);
   return {};
 }
 
-Status MeasureReceiver(const Options& options, const Database& database, double floor,
-                       const Report& report) {
+Status MeasureIdle(Receiver& receiver, const LoadShape& shape, const Report& report) {
+  Bodies polls;
+  for (std::size_t i = 0; i < kPollsMax; ++i) polls.push_back(IdleBody(i % kIngestDevices));
+  const Result<Line> line = MeasureByTurns(
+      RateLine("Idle", "plain HTTP 200s/s", 0.5), [&] { return PlainHttpRate(polls, shape); },
+      [&]() -> Result<double> {
+        const Result<LoadResult> load = receiver.Post(polls, shape);
+        if (!load) return Fail(load.error());
+        return load->rate;
+      });
+  if (!line) return Fail(line.error());
+  report(*line);
+  return {};
+}
+
+Status MeasureReceiver(const Options& options, const Report& report) {
+  const auto created = Database::Create(options);
+  if (!created) return Fail(created.error());
+  Database& database = **created;
   const Timestamp now = SystemClock().Now();
   const auto store = database.Open();
   if (!store) return Fail(store.error());
-  Status done = SeedEnrollments(**store, kDevices, now);
-  if (done) done = SeedReports(**store, kDevices, kProfiles, now);
+  Status done = SeedEnrollments(**store, kIngestDevices, now);
+  if (done) done = SeedReports(**store, kIngestDevices, kProfiles, now);
   if (done)
-    done = SeedIntents(**store, kDevices, MakeUuids("install", kAnswersMax),
+    done = SeedIntents(**store, kIngestDevices, MakeUuids("install", kAnswersMax),
                        request_type::kInstallProfile, now);
   if (done)
-    done = SeedIntents(**store, kDevices, MakeUuids("list", kAnswersMax / 2),
+    done = SeedIntents(**store, kIngestDevices, MakeUuids("list", kAnswersMax),
                        request_type::kProfileList, now);
   if (done) done = database.Analyze();
   if (!done) return done;
@@ -141,77 +188,63 @@ Status MeasureReceiver(const Options& options, const Database& database, double 
   if (Status started = receiver.Start(); !started) return started;
 
   const LoadShape shape{kConnections, options.seconds, 0};
-  done = MeasureAcknowledged(receiver, database, floor, shape, report);
-  if (done) done = MeasureUnchanged(receiver, database, floor, shape, report);
-  if (!done) return done;
-
-  Bodies polls;
-  for (std::size_t i = 0; i < kAnswersMax; ++i) polls.push_back(IdleBody(i % kDevices));
-  const Result<double> plain = PlainHttpRate(polls, shape);
-  if (!plain) return Fail(plain.error());
-  const Result<LoadResult> idle = receiver.Post(polls, shape);
-  if (!idle) return Fail(idle.error());
-  report(RateLine("Idle", idle->rate, *plain, "plain HTTP 200s/s", 0.5));
-  return {};
+  done = MeasureAcknowledged(receiver, database, shape, report);
+  if (done) done = MeasureUnchanged(receiver, database, shape, report);
+  if (done) done = MeasureIdle(receiver, shape, report);
+  return done;
 }
 
 /// Every device reports that it has another revision of one profile: the whole Director, until the
-/// MDM server has the command that mends it.
-Status MeasureChanged(const Options& options, const Database& database, double floor,
-                      const Report& report) {
+/// MDM server has the commands that mend it. Each turn is about other devices.
+Status MeasureChanged(const Options& options, const Report& report) {
+  const auto database = Database::Create(options);
+  if (!database) return Fail(database.error());
   const SystemClock clock;
   const auto mdm = StartMdm(clock);
   if (!mdm) return Fail(mdm.error());
-  auto store = database.Open();
+  auto store = (*database)->Open();
   if (!store) return Fail(store.error());
-  const auto devices = std::min<std::size_t>(
-      kChangesMax, static_cast<std::size_t>(std::max(500.0, floor * options.seconds / 2)));
-  Status done = SeedSettledFleet(**store, devices, kProfiles, clock);
+  Status done = SeedSettledFleet(**store, kChangesMax, kProfiles, clock);
   if (done)
-    done = SeedIntents(**store, devices, MakeUuids("changed", devices), request_type::kProfileList,
-                       clock.Now());
-  if (done) done = database.Analyze();
+    done = SeedIntents(**store, kChangesMax, MakeUuids("changed", kChangesMax),
+                       request_type::kProfileList, clock.Now());
+  if (done) done = (*database)->Analyze();
   if (!done) return done;
   const auto app = App::Start(MakeConfig((*mdm)->url()), clock, std::move(*store));
   if (!app) return Fail(app.error());
 
-  Bodies bodies;
-  for (std::size_t i = 0; i < devices; ++i) {
-    bodies.push_back(
-        ProfileListBody(i, fmt::format("changed-{}", i), PayloadUuidOf(kProfiles + i)));
-  }
-  const Stopwatch watch;
-  const Result<LoadResult> load =
-      PostAll((*app)->port(), "/webhook", bodies, {kConnections, kDeliveryMaxSeconds, 0});
-  if (!load) return Fail(load.error());
-  // Each device is sent the profile and the question whether it is there.
-  done = WaitFor("the last command", kDeliveryMaxSeconds,
-                 [&] { return (*mdm)->core_counters().commands >= 2 * devices; });
-  if (!done) return done;
-  report(RateLine("ProfileList, one changed, until enqueued",
-                  static_cast<double>(devices) / watch.seconds(), floor, database.commits_name(),
-                  TargetsOf(database).changed));
+  std::size_t changed = 0;
+  const auto change_some = [&]() -> Result<double> {
+    Bodies bodies;
+    for (std::size_t i = changed; i < changed + kChangesPerTurn; ++i) {
+      bodies.push_back(
+          ProfileListBody(i, fmt::format("changed-{}", i), PayloadUuidOf(kProfiles + i)));
+    }
+    changed += bodies.size();
+    const Stopwatch watch;
+    const Result<LoadResult> load =
+        PostAll((*app)->port(), "/webhook", bodies, {kConnections, kDeliveryMaxSeconds, 0});
+    if (!load) return Fail(load.error());
+    // Each device is sent the profile and the question whether it is there.
+    const Status sent = WaitFor("the last command", kDeliveryMaxSeconds,
+                                [&] { return (*mdm)->core_counters().commands >= 2 * changed; });
+    if (!sent) return Fail(sent.error());
+    return static_cast<double>(bodies.size()) / watch.seconds();
+  };
+  const Result<Line> line = MeasureByTurns(
+      RateLine("ProfileList, one changed, until enqueued", (*database)->commits_name(),
+               TargetsOf(**database).changed),
+      [&] { return (*database)->CommitsPerSecond(options.seconds); }, change_some);
+  if (!line) return Fail(line.error());
+  report(*line);
   return {};
 }
 
 }  // namespace
 
 Status IngestBench(const Options& options, const Report& report) {
-  double floor = 0;
-  {
-    const auto database = Database::Create(options);
-    if (!database) return Fail(database.error());
-    const Result<double> commits = (*database)->CommitsPerSecond(options.seconds);
-    if (!commits) return Fail(commits.error());
-    floor = *commits;
-    if (Status done = MeasureReceiver(options, **database, floor, report); !done)
-      return Fail(done.error());
-  }
-  const auto database = Database::Create(options);
-  if (!database) return Fail(database.error());
-  if (Status done = MeasureChanged(options, **database, floor, report); !done)
-    return Fail(done.error());
-  return {};
+  if (Status done = MeasureReceiver(options, report); !done) return done;
+  return MeasureChanged(options, report);
 }
 
 }  // namespace director::bench

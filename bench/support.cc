@@ -1,12 +1,17 @@
 #include <stdlib.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "bench/bench.h"
 
 namespace director::bench {
+namespace {
+constexpr int kTurns = 3;
+}  // namespace
 
 Scratch::Scratch() {
   std::string pattern = "director-bench-XXXXXX";
@@ -23,6 +28,24 @@ double Rate(double seconds, const std::function<bool()>& call) {
   std::size_t calls = 0;
   while (watch.seconds() < seconds && call()) ++calls;
   return static_cast<double>(calls) / watch.seconds();
+}
+
+Result<Line> MeasureByTurns(Line line, const std::function<Result<double>()>& floor,
+                            const std::function<Result<double>()>& figure) {
+  std::vector<Line> turns;
+  for (int i = 0; i < kTurns; ++i) {
+    const Result<double> low = floor();
+    if (!low) return Fail(low.error());
+    const Result<double> measured = figure();
+    if (!measured) return Fail(measured.error());
+    line.floor = *low;
+    line.figure = *measured;
+    line.ratio = *measured / *low;
+    turns.push_back(line);
+  }
+  std::sort(turns.begin(), turns.end(),
+            [](const Line& a, const Line& b) { return a.ratio < b.ratio; });
+  return turns[turns.size() / 2];
 }
 
 double PeakMiB() {

@@ -231,8 +231,9 @@ struct Ingest::Waiting {
   std::optional<Status> outcome;
 };
 
-Ingest::Ingest(Store& store, OnDue on_due)
-    : store_(store), on_due_(std::move(on_due)), thread_([this] { Run(); }) {}
+Ingest::Ingest(Store& store, OnDue on_due) : store_(store), on_due_(std::move(on_due)) {
+  for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Run(); });
+}
 
 Ingest::~Ingest() {
   {
@@ -240,7 +241,7 @@ Ingest::~Ingest() {
     stopping_ = true;
   }
   arrived_.notify_all();
-  thread_.join();
+  for (std::thread& thread : threads_) thread.join();
 }
 
 std::size_t Ingest::QueueDepth() const {

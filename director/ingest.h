@@ -33,7 +33,8 @@ std::vector<Incoming> WithoutIdlePolls(Store& store, std::vector<Incoming> batch
 /// letter. kUnavailable when nothing was recorded.
 Status RecordIncoming(Store& store, const std::vector<Incoming>& batch);
 
-/// Group commit of webhooks: many requests wait for one transaction. Thread-safe.
+/// Group commit of webhooks: many requests wait for one transaction, and while that one is on its
+/// way the next one gathers on another thread. Thread-safe.
 class Ingest {
  public:
   /// Called after a commit that made enrollments due; must not block.
@@ -52,6 +53,7 @@ class Ingest {
   /// Requests waiting for their commit.
   std::size_t QueueDepth() const;
 
+  static constexpr std::size_t kThreads = 2;
   static constexpr std::size_t kQueueMax = 1024;
   static constexpr std::size_t kBatchMax = 256;
 
@@ -66,7 +68,7 @@ class Ingest {
   std::condition_variable arrived_;
   std::deque<Waiting*> queue_;
   bool stopping_ = false;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace director

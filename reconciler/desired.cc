@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <map>
+#include <span>
 
 namespace director {
 namespace {
@@ -22,18 +22,6 @@ std::string DescribeTarget(const DesiredAssignment& assignment) {
   return {};
 }
 
-DesiredItem ToItem(const DesiredAssignment& assignment) {
-  DesiredItem item;
-  item.payload_identifier = assignment.payload_identifier;
-  item.presence = assignment.presence;
-  item.payload_uuid = assignment.payload_uuid;
-  item.adopt = assignment.adopt;
-  item.known_payload_uuids = assignment.known_payload_uuids;
-  item.assigned_by =
-      fmt::format("assigned to {} by {}", DescribeTarget(assignment), assignment.source);
-  return item;
-}
-
 /// The contradiction of `other` with what has won so far, as a sentence.
 std::string DescribeConflict(const DesiredAssignment& winner, const DesiredAssignment& other) {
   return fmt::format(
@@ -43,32 +31,46 @@ std::string DescribeConflict(const DesiredAssignment& winner, const DesiredAssig
       PresenceName(other.presence), DescribeTarget(other), other.source);
 }
 
-DesiredItem ResolveOne(std::vector<DesiredAssignment> candidates) {
-  std::stable_sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-    if (a.target_kind != b.target_kind) return a.target_kind == TargetKind::kDevice;
-    return a.assignment_id < b.assignment_id;
-  });
-  const DesiredAssignment& winner = candidates.front();
-  DesiredItem item = ToItem(winner);
-  for (const DesiredAssignment& other : candidates) {
-    if (other.target_kind != winner.target_kind) break;
-    if (!Agree(winner, other)) item.conflict = DescribeConflict(winner, other);
-    item.adopt = item.adopt || other.adopt;
+/// `candidates` are the assignments of one item.
+DesiredItem ResolveOne(std::span<const DesiredAssignment* const> candidates) {
+  const DesiredAssignment& winner =
+      **std::min_element(candidates.begin(), candidates.end(), [](const auto* a, const auto* b) {
+        if (a->target_kind != b->target_kind) return a->target_kind == TargetKind::kDevice;
+        return a->assignment_id < b->assignment_id;
+      });
+  DesiredItem item;
+  item.assignment = &winner;
+  for (const DesiredAssignment* other : candidates) {
+    if (other->target_kind != winner.target_kind) continue;
+    if (!Agree(winner, *other)) item.conflict = DescribeConflict(winner, *other);
+    item.adopt = item.adopt || other->adopt;
   }
   return item;
 }
 
 }  // namespace
 
+std::string DescribeAssignment(const DesiredAssignment& assignment) {
+  return fmt::format("assigned to {} by {}", DescribeTarget(assignment), assignment.source);
+}
+
 std::vector<DesiredItem> ResolveDesired(const std::vector<DesiredAssignment>& assignments) {
-  std::map<PayloadIdentifier, std::vector<DesiredAssignment>> by_identifier;
-  for (const DesiredAssignment& assignment : assignments) {
-    by_identifier[assignment.payload_identifier].push_back(assignment);
-  }
+  std::vector<const DesiredAssignment*> sorted;
+  sorted.reserve(assignments.size());
+  for (const DesiredAssignment& assignment : assignments) sorted.push_back(&assignment);
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
+    if (a->payload_identifier != b->payload_identifier)
+      return a->payload_identifier < b->payload_identifier;
+    return a->assignment_id < b->assignment_id;
+  });
   std::vector<DesiredItem> items;
-  items.reserve(by_identifier.size());
-  for (auto& [identifier, candidates] : by_identifier) {
-    items.push_back(ResolveOne(std::move(candidates)));
+  items.reserve(sorted.size());
+  for (auto first = sorted.begin(); first != sorted.end();) {
+    const auto last = std::find_if(first, sorted.end(), [&](const auto* other) {
+      return other->payload_identifier != (*first)->payload_identifier;
+    });
+    items.push_back(ResolveOne({first, last}));
+    first = last;
   }
   return items;
 }

@@ -7,15 +7,16 @@
 #include "base/text.h"
 #include "mdm/command.h"
 #include "reconciler/backoff.h"
+#include "reconciler/identifier_index.h"
 
 namespace director {
 namespace {
 
 ItemRecord NewRecord(const DesiredItem& desired, std::int64_t epoch, Timestamp now) {
   ItemRecord record;
-  record.payload_identifier = desired.payload_identifier;
-  record.presence = desired.presence;
-  record.payload_uuid = desired.payload_uuid;
+  record.payload_identifier = desired.assignment->payload_identifier;
+  record.presence = desired.assignment->presence;
+  record.payload_uuid = desired.assignment->payload_uuid;
   record.epoch = epoch;
   record.state_since = now;
   record.sends_since = now;
@@ -23,8 +24,8 @@ ItemRecord NewRecord(const DesiredItem& desired, std::int64_t epoch, Timestamp n
 }
 
 bool SameTarget(const ItemRecord& record, const DesiredItem& desired, std::int64_t epoch) {
-  return record.presence == desired.presence && record.payload_uuid == desired.payload_uuid &&
-         record.epoch == epoch;
+  return record.presence == desired.assignment->presence &&
+         record.payload_uuid == desired.assignment->payload_uuid && record.epoch == epoch;
 }
 
 /// The record for a new target keeps what is about the item as such: how often it was sent today,
@@ -45,14 +46,14 @@ void Unpark(ItemRecord& record) {
   record.next_attempt_at.reset();
 }
 
-ItemRecord RecordFor(const DesiredItem& desired, const Snapshot& snapshot, Timestamp now) {
+ItemRecord RecordFor(const DesiredItem& desired, const IdentifierIndex<ItemRecord>& records,
+                     const Snapshot& snapshot, Timestamp now) {
   const std::int64_t epoch = snapshot.enrollment.epoch;
-  const auto old = std::find_if(
-      snapshot.items.begin(), snapshot.items.end(),
-      [&](const ItemRecord& r) { return r.payload_identifier == desired.payload_identifier; });
-  if (old == snapshot.items.end()) return NewRecord(desired, epoch, now);
-  if (!SameTarget(*old, desired, epoch)) return Retarget(*old, desired, epoch, now);
-  ItemRecord record = *old;
+  const auto known = records.Find(desired.assignment->payload_identifier);
+  if (known.empty()) return NewRecord(desired, epoch, now);
+  const ItemRecord& old = *known.front();
+  if (!SameTarget(old, desired, epoch)) return Retarget(old, desired, epoch, now);
+  ItemRecord record = old;
   const std::string& build = snapshot.enrollment.build_version;
   if (record.parked && !build.empty() && build != record.parked_build) Unpark(record);
   return record;
@@ -232,12 +233,12 @@ Timestamp HeldBackUntil(const Intent& intent, const Settings& settings) {
 }
 
 std::vector<ItemWork> StartItems(const Snapshot& snapshot, Timestamp now) {
-  std::vector<ItemWork> items;
-  for (DesiredItem& desired : ResolveDesired(snapshot.assignments)) {
-    ItemWork work;
-    work.record = RecordFor(desired, snapshot, now);
-    work.desired = std::move(desired);
-    items.push_back(std::move(work));
+  const IdentifierIndex records(snapshot.items);
+  std::vector<DesiredItem> desired = ResolveDesired(snapshot.assignments);
+  std::vector<ItemWork> items(desired.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    items[i].record = RecordFor(desired[i], records, snapshot, now);
+    items[i].desired = std::move(desired[i]);
   }
   return items;
 }
@@ -247,7 +248,7 @@ std::vector<Intent> DigestIntents(const Snapshot& snapshot, const Settings& sett
   std::vector<Intent> staying;
   for (const Intent& intent : snapshot.intents) {
     const auto work = std::find_if(items.begin(), items.end(), [&](const ItemWork& item) {
-      return item.desired.payload_identifier == intent.payload_identifier;
+      return item.desired.assignment->payload_identifier == intent.payload_identifier;
     });
     ItemWork* found = work == items.end() ? nullptr : &*work;
     if (DigestOne(intent, snapshot, settings, now, found, plan) == Fate::kStays) {

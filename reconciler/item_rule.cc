@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "mdm/command.h"
 #include "reconciler/backoff.h"
+#include "reconciler/identifier_index.h"
 
 namespace director {
 namespace {
@@ -16,6 +17,7 @@ struct Context {
   const Settings& settings;
   Timestamp now;
   std::string noun;
+  IdentifierIndex<ReportedProfile> reported;  ///< of the last ProfileList, if there is one
 };
 
 bool IsProtected(const ReportedProfile& profile) {
@@ -26,9 +28,8 @@ bool IsProtected(const ReportedProfile& profile) {
 /// counts.
 const ReportedProfile* FindReported(const Context& context, const PayloadIdentifier& identifier) {
   const ReportedProfile* found = nullptr;
-  for (const ReportedProfile& profile : context.snapshot.profile_list->profiles) {
-    if (profile.payload_identifier != identifier) continue;
-    if (found == nullptr || IsProtected(profile)) found = &profile;
+  for (const ReportedProfile* profile : context.reported.Find(identifier)) {
+    if (found == nullptr || IsProtected(*profile)) found = profile;
   }
   return found;
 }
@@ -51,7 +52,7 @@ void NeedReport(const Context& context, ItemWork& work, ItemState state, std::st
 }
 
 /// A record that is verified already stays as it is, so that an unchanged report costs no write.
-void MarkVerified(const Context& context, ItemWork& work, std::string reason) {
+void MarkVerified(const Context& context, ItemWork& work) {
   ItemRecord& record = work.record;
   if (record.state == ItemState::kVerified) return;
   record.verified_at = context.snapshot.profile_list->reported_at;
@@ -61,7 +62,12 @@ void MarkVerified(const Context& context, ItemWork& work, std::string reason) {
   record.next_attempt_at.reset();
   record.last_error.clear();
   record.last_error_at.reset();
-  SetState(record, ItemState::kVerified, std::move(reason), context.now);
+  const std::string at = FormatTime(*record.verified_at);
+  SetState(record, ItemState::kVerified,
+           record.presence == Presence::kPresent
+               ? fmt::format("{} reported it at {}.", context.noun, at)
+               : fmt::format("{} reported at {} that it does not have it.", context.noun, at),
+           context.now);
 }
 
 void Block(const Context& context, ItemWork& work, std::string reason) {
@@ -133,8 +139,8 @@ void Want(const Context& context, ItemWork& work, std::string_view request_type,
   SetState(work.record, ItemState::kPending, reason, context.now);
   PlannedCommand command;
   command.request_type = std::string(request_type);
-  command.payload_identifier = work.desired.payload_identifier;
-  command.payload_uuid = work.desired.payload_uuid;
+  command.payload_identifier = work.desired.assignment->payload_identifier;
+  command.payload_uuid = work.desired.assignment->payload_uuid;
   command.reason = std::move(reason);
   work.wanted = std::move(command);
 }
@@ -179,8 +185,8 @@ std::string DescribeInstall(const Context& context, const ItemWork& work,
 }
 
 void DecidePresentByReport(const Context& context, ItemWork& work) {
-  const ReportedProfile* reported = FindReported(context, work.desired.payload_identifier);
-  const Timestamp reported_at = context.snapshot.profile_list->reported_at;
+  const ReportedProfile* reported =
+      FindReported(context, work.desired.assignment->payload_identifier);
   if (reported != nullptr && (reported->has_mdm_payload || reported->is_declarative)) {
     return Block(context, work,
                  reported->has_mdm_payload
@@ -188,10 +194,9 @@ void DecidePresentByReport(const Context& context, ItemWork& work) {
                      : "Declarative management owns the profile on this device; commands cannot "
                        "replace it.");
   }
-  if (reported != nullptr &&
-      EqualsIgnoreCaseAscii(reported->payload_uuid, work.desired.payload_uuid.value())) {
-    return MarkVerified(
-        context, work, fmt::format("{} reported it at {}.", context.noun, FormatTime(reported_at)));
+  if (reported != nullptr && EqualsIgnoreCaseAscii(reported->payload_uuid,
+                                                   work.desired.assignment->payload_uuid.value())) {
+    return MarkVerified(context, work);
   }
   if (work.record.acknowledged_at) CountMissingAfterAcknowledge(context, work.record);
   if (IsHeld(context, work)) return;
@@ -216,8 +221,8 @@ void DecidePresent(const Context& context, ItemWork& work) {
 }
 
 bool WasSentByUs(const ReportedProfile& reported, const DesiredItem& desired) {
-  return std::any_of(desired.known_payload_uuids.begin(), desired.known_payload_uuids.end(),
-                     [&](const PayloadUuid& known) {
+  return std::any_of(desired.assignment->known_payload_uuids.begin(),
+                     desired.assignment->known_payload_uuids.end(), [&](const PayloadUuid& known) {
                        return EqualsIgnoreCaseAscii(known.value(), reported.payload_uuid);
                      });
 }
@@ -256,20 +261,19 @@ std::string RemovalForbidden(const Context& context, const ReportedProfile& repo
 /// Why nothing under the identifier may be removed; empty when it may. Should it be there twice,
 /// both must be ours.
 std::string AnyRemovalForbidden(const Context& context, const DesiredItem& desired) {
-  for (const ReportedProfile& profile : context.snapshot.profile_list->profiles) {
-    if (profile.payload_identifier != desired.payload_identifier) continue;
-    if (std::string why = RemovalForbidden(context, profile, desired); !why.empty()) return why;
+  for (const ReportedProfile* profile :
+       context.reported.Find(desired.assignment->payload_identifier)) {
+    if (std::string why = RemovalForbidden(context, *profile, desired); !why.empty()) return why;
   }
   return {};
 }
 
 void DecideAbsentByReport(const Context& context, ItemWork& work) {
-  const ReportedProfile* reported = FindReported(context, work.desired.payload_identifier);
+  const ReportedProfile* reported =
+      FindReported(context, work.desired.assignment->payload_identifier);
   const Timestamp reported_at = context.snapshot.profile_list->reported_at;
   if (reported == nullptr) {
-    return MarkVerified(context, work,
-                        fmt::format("{} reported at {} that it does not have it.", context.noun,
-                                    FormatTime(reported_at)));
+    return MarkVerified(context, work);
   }
   if (std::string why = AnyRemovalForbidden(context, work.desired); !why.empty()) {
     return Block(context, work, std::move(why));
@@ -285,7 +289,8 @@ void DecideAbsentByReport(const Context& context, ItemWork& work) {
   }
   Want(context, work, request_type::kRemoveProfile,
        fmt::format("{} reported the profile at {}; it is removed because it is {} as absent.",
-                   context.noun, FormatTime(reported_at), work.desired.assigned_by));
+                   context.noun, FormatTime(reported_at),
+                   DescribeAssignment(*work.desired.assignment)));
 }
 
 void DecideAbsent(const Context& context, ItemWork& work) {
@@ -300,18 +305,26 @@ void DecideAbsent(const Context& context, ItemWork& work) {
              fmt::format("{} is asked what it has before anything is removed.", context.noun));
 }
 
-}  // namespace
-
-void DecideItem(const Snapshot& snapshot, const Settings& settings, Timestamp now, ItemWork& work) {
-  const Context context{snapshot, settings, now, DeviceNoun(snapshot.enrollment)};
+void DecideOne(const Context& context, ItemWork& work) {
   if (!work.desired.conflict.empty()) return Block(context, work, work.desired.conflict);
   if (work.open != nullptr) return DescribeOpen(context, work);
-  switch (work.desired.presence) {
+  switch (work.desired.assignment->presence) {
     case Presence::kPresent:
       return DecidePresent(context, work);
     case Presence::kAbsent:
       return DecideAbsent(context, work);
   }
+}
+
+}  // namespace
+
+void DecideItems(const Snapshot& snapshot, const Settings& settings, Timestamp now,
+                 std::vector<ItemWork>& items) {
+  static const std::vector<ReportedProfile> kNothing;
+  const auto& reported = snapshot.profile_list ? snapshot.profile_list->profiles : kNothing;
+  const Context context{snapshot, settings, now, DeviceNoun(snapshot.enrollment),
+                        IdentifierIndex(reported)};
+  for (ItemWork& work : items) DecideOne(context, work);
 }
 
 }  // namespace director

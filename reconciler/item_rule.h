@@ -4,9 +4,10 @@
 
 namespace director {
 
-/// Decides what one item wants: compares it with the device's own report, its history and the
-/// safety rules. Sets the record's state and reason, and `wanted` or `needs_report`. Whether the
+/// Decides what each item wants: compares it with the device's own report, its history and the
+/// safety rules. Sets each record's state and reason, and `wanted` or `needs_report`. Whether the
 /// device can be sent anything now is not its business (see delivery.h). Pure.
-void DecideItem(const Snapshot& snapshot, const Settings& settings, Timestamp now, ItemWork& work);
+void DecideItems(const Snapshot& snapshot, const Settings& settings, Timestamp now,
+                 std::vector<ItemWork>& items);
 
 }  // namespace director

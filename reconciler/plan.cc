@@ -24,7 +24,7 @@ Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now
   std::vector<ItemWork> items = StartItems(snapshot, now);
   const std::vector<Intent> staying = DigestIntents(snapshot, settings, now, items, plan);
   if (TakesCommands(snapshot.enrollment, settings, now)) {
-    for (ItemWork& item : items) DecideItem(snapshot, settings, now, item);
+    DecideItems(snapshot, settings, now, items);
     Deliver(snapshot, settings, now, staying, items, plan);
   } else {
     BlockAll(snapshot, settings, now, items, plan);

@@ -115,6 +115,8 @@ class PostgresConnection {
       : connection_(std::move(connection)), prepares_(prepares) {}
 
   pqxx::connection& connection() { return *connection_; }
+  bool is_usable() const { return !is_broken_ && connection_->is_open(); }
+  void SetBroken() { is_broken_ = true; }
   /// `sql` is a literal: its address stands for it.
   pqxx::result Execute(pqxx::transaction_base& transaction, const char* sql,
                        const std::vector<const char*>& parameters);
@@ -124,6 +126,7 @@ class PostgresConnection {
 
   std::unique_ptr<pqxx::connection> connection_;
   const bool prepares_;
+  bool is_broken_ = false;
   std::map<const char*, std::string> prepared_;  ///< names
 };
 

@@ -7,14 +7,6 @@
 namespace director::postgres {
 namespace {
 
-/// A director that stopped or was cut off in the middle of a transaction does not stop the others
-/// for long: between two statements one only computes. Plans are kept: one that was made while a
-/// table was small must not read all of it when it has grown.
-constexpr const char* kSetLimits =
-    "SELECT set_config('lock_timeout', '10s', true), "
-    "set_config('idle_in_transaction_session_timeout', '5s', true), "
-    "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)";
-
 constexpr const char* kNextDueAt =
     "SELECT LEAST((SELECT due_at FROM schedule WHERE lease_until IS NULL"
     " ORDER BY due_at, enrollment_id LIMIT 1), "
@@ -74,12 +66,6 @@ Status FindOldestWaiting(PostgresTransaction& db, FleetCounts& counts) {
 }
 
 }  // namespace
-
-Status SetLimits(PostgresTransaction& db) {
-  const Result<PostgresResult> done = db.Run(kSetLimits, {}, {});
-  if (!done) return Fail(done.error());
-  return {};
-}
 
 Result<std::optional<Timestamp>> NextDueAt(PostgresTransaction& db) {
   Result<PostgresResult> found = db.Run(kNextDueAt, {}, "schedule");

@@ -39,9 +39,6 @@ Result<std::vector<Happening>> ListHappenings(PostgresTransaction& db,
                                               const PageRequest& page);
 Result<std::vector<DeadLetter>> ListDeadLetters(PostgresTransaction& db, const PageRequest& page);
 
-/// For this transaction alone: bounds the waiting for locks, and keeps plans on the indexes.
-Status SetLimits(PostgresTransaction& db);
-
 }  // namespace postgres
 
 /// The reader's half of a port (`StoreReader` or `StoreWriter`) on one transaction.
@@ -49,9 +46,6 @@ template <typename Port>
 class PostgresReaderOf : public Port {
  public:
   explicit PostgresReaderOf(PostgresTransaction& db) : db_(db) {}
-
-  /// Before everything else.
-  Status Begin() { return postgres::SetLimits(db_); }
 
   Result<std::vector<Enrollment>> LoadEnrollments(const std::vector<EnrollmentId>& ids) override {
     return postgres::LoadEnrollments(db_, ids);

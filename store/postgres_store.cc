@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "store/connection_watch.h"
 #include "store/postgres_connect.h"
 #include "store/postgres_reader.h"
@@ -61,7 +62,12 @@ class PostgresPool {
 
   /// From now on no connection keeps prepared statements.
   void StopPreparing() {
-    prepares_ = false;
+    if (prepares_.exchange(false)) {
+      Log(LogLevel::kWarning,
+          "prepared statements do not stay with the database connection, as behind a pooler: going "
+          "on "
+          "without");
+    }
     CloseIdle();
   }
 
@@ -90,7 +96,7 @@ class PostgresPool {
   void TakeBack(std::unique_ptr<PostgresConnection> connection) {
     {
       const std::lock_guard lock(mutex_);
-      if (connection != nullptr && connection->connection().is_open()) {
+      if (connection != nullptr && connection->is_usable()) {
         free_.push_back(std::move(connection));
       } else {
         --open_;
@@ -105,6 +111,51 @@ class PostgresPool {
   std::size_t open_ = 0;
   std::vector<std::unique_ptr<PostgresConnection>> free_;
   std::atomic<bool> prepares_ = true;
+};
+
+/// Everything that holds for one transaction alone goes out with its beginning. A director that
+/// stopped or was cut off in the middle of a transaction does not stop the others for long: between
+/// two statements one only computes. Plans are kept: one that was made while a table was small must
+/// not read all of it when it has grown.
+constexpr const char* kBeginWrite =
+    "BEGIN; SET LOCAL lock_timeout = '10s'; "
+    "SET LOCAL idle_in_transaction_session_timeout = '5s'; "
+    "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+constexpr const char* kBeginRead =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+    "SET LOCAL idle_in_transaction_session_timeout = '5s'; "
+    "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+
+/// Rolled back at the end of the scope unless it was committed. Not pqxx::work, which sends the
+/// beginning, the isolation level and our settings one after the other.
+class OpenTransaction {
+ public:
+  OpenTransaction(PostgresConnection& connection, const char* begin)
+      : connection_(connection), session_(connection.connection()) {
+    session_.exec(begin);
+    is_open_ = true;
+  }
+  ~OpenTransaction() {
+    if (!is_open_) return;
+    try {
+      session_.exec("ROLLBACK");
+    } catch (const std::exception&) {
+      connection_.SetBroken();  // whatever the reason: the next one opens a connection
+    }
+  }
+  OpenTransaction(const OpenTransaction&) = delete;
+  OpenTransaction& operator=(const OpenTransaction&) = delete;
+
+  void Commit() {
+    is_open_ = false;
+    session_.exec("COMMIT");
+  }
+  pqxx::transaction_base& session() { return session_; }
+
+ private:
+  PostgresConnection& connection_;
+  pqxx::nontransaction session_;
+  bool is_open_ = false;
 };
 
 /// How one attempt at a transaction ended.
@@ -123,28 +174,24 @@ class PostgresStore final : public Store {
 
   Status Write(const std::function<Status(StoreWriter&)>& body) override {
     return Repeat([&](PostgresConnection& connection, Attempt& attempt) {
-      pqxx::work transaction(connection.connection());
-      PostgresTransaction db(connection, transaction);
+      OpenTransaction transaction(connection, kBeginWrite);
+      PostgresTransaction db(connection, transaction.session());
       PostgresWriter writer(db);
-      Status done = writer.Begin();
-      if (done) done = body(writer);
+      Status done = body(writer);
       if (done) done = writer.Finish();
       TakeOutcome(std::move(done), db, attempt);
       if (!attempt.done) return;
       attempt.is_committing = true;
-      transaction.commit();
+      transaction.Commit();
     });
   }
 
   Status Read(const std::function<Status(StoreReader&)>& body) override {
     return Repeat([&](PostgresConnection& connection, Attempt& attempt) {
-      pqxx::transaction<pqxx::isolation_level::repeatable_read> transaction(
-          connection.connection());
-      PostgresTransaction db(connection, transaction);
+      OpenTransaction transaction(connection, kBeginRead);
+      PostgresTransaction db(connection, transaction.session());
       PostgresReader reader(db);
-      Status done = reader.Begin();
-      if (done) done = body(reader);
-      TakeOutcome(std::move(done), db, attempt);
+      TakeOutcome(body(reader), db, attempt);
     });
   }
 
@@ -198,7 +245,7 @@ class PostgresStore final : public Store {
     if (attempt.is_other_session) pool_.StopPreparing();
     // A server that cannot be used may have become a standby: the next connection looks again.
     const bool is_bad = !attempt.done && attempt.done.error().kind == ErrorKind::kUnavailable;
-    attempt.is_lost = attempt.is_lost || !loan->connection().connection().is_open();
+    attempt.is_lost = attempt.is_lost || !loan->connection().is_usable();
     if (is_bad || attempt.is_lost) loan->Drop();
     if (attempt.is_lost) pool_.CloseIdle();
     return attempt;

@@ -153,8 +153,8 @@ TEST_CASE("the queue is bounded: one more sender is told to come again") {
   {
     Ingest ingest(store, [] {});
     std::vector<std::thread> senders;
-    // One batch may be out of the queue and in the store's hands.
-    const std::size_t count = Ingest::kQueueMax + Ingest::kBatchMax + 50;
+    // Each thread may have one batch out of the queue and in the store's hands.
+    const std::size_t count = Ingest::kQueueMax + Ingest::kThreads * Ingest::kBatchMax + 50;
     for (std::size_t i = 0; i < count; ++i) {
       senders.emplace_back([&, i] {
         const Status done = ingest.Accept(Enrolled("D" + std::to_string(i)));
