@@ -12,7 +12,7 @@ FROM debian:trixie-slim
 RUN apt-get update \
   && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
     ca-certificates libcpp-httplib0.18 libfmt10 libplist-2.0-4 libpq5 libpqxx-7.10 libprometheus-cpp-core1.0 \
-    libspdlog1.15 libsqlite3-0 libssl3t64 libstdc++6 libyaml-cpp0.8 \
+    libsimdjson25 libspdlog1.15 libsqlite3-0 libssl3t64 libstdc++6 libyaml-cpp0.8 \
   && rm -rf /var/lib/apt/lists/* \
   && groupadd --gid 10001 director \
   && useradd --uid 10001 --gid director --no-create-home --home-dir /var/lib/director --shell /usr/sbin/nologin director \

@@ -1,5 +1,8 @@
 #include <fmt/core.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/clock.h"
 #include "bench/bench.h"
 #include "bench/fleet.h"
@@ -9,6 +12,9 @@ namespace director::bench {
 namespace {
 
 constexpr std::size_t kItems = 60;
+constexpr std::size_t kDecisionDevices = 100'000;
+constexpr std::size_t kDecisionWorkers = 2;
+constexpr double kDecisionsMaxSeconds = 2;
 
 /// A device with 60 items that are all as desired: the usual case of a full pass.
 Snapshot SettledSnapshot(Timestamp now) {
@@ -40,6 +46,23 @@ Snapshot SettledSnapshot(Timestamp now) {
   return snapshot;
 }
 
+/// A whole fleet on two threads, as two workers do it; nothing is read or written.
+Result<double> SecondsForFleet(const Snapshot& snapshot, Timestamp now) {
+  std::atomic<std::size_t> commands{0};
+  const Stopwatch watch;
+  std::vector<std::thread> workers;
+  for (std::size_t i = 0; i < kDecisionWorkers; ++i) {
+    workers.emplace_back([&] {
+      const Settings settings;
+      for (std::size_t device = 0; device < kDecisionDevices / kDecisionWorkers; ++device)
+        commands += Reconcile(snapshot, settings, now).commands.size();
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  if (commands != 0) return Fail(ErrorKind::kCorrupt, "a settled device was sent commands");
+  return watch.seconds();
+}
+
 }  // namespace
 
 Status DecisionBench(const Options& options, const Report& report) {
@@ -59,7 +82,11 @@ Status DecisionBench(const Options& options, const Report& report) {
     return copied > 0;
   });
   report({"decisions, 60 items, nothing to do", decisions, "decisions/s", copies,
-          "copies of the snapshot/s", decisions / copies, 0.1, false});
+          "copies of the snapshot/s", decisions / copies, 0.4, false});
+  const Result<double> seconds = SecondsForFleet(snapshot, now);
+  if (!seconds) return Fail(seconds.error());
+  report({fmt::format("decisions alone, {} devices, 2 threads", kDecisionDevices), *seconds, "s",
+          kDecisionsMaxSeconds, "limit", *seconds / kDecisionsMaxSeconds, 1, true});
   return {};
 }
 

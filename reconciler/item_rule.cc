@@ -320,8 +320,8 @@ void DecideOne(const Context& context, ItemWork& work) {
 
 void DecideItems(const Snapshot& snapshot, const Settings& settings, Timestamp now,
                  std::vector<ItemWork>& items) {
-  static const std::vector<ReportedProfile> kNothing;
-  const auto& reported = snapshot.profile_list ? snapshot.profile_list->profiles : kNothing;
+  const std::vector<ReportedProfile> none;
+  const auto& reported = snapshot.profile_list ? snapshot.profile_list->profiles : none;
   const Context context{snapshot, settings, now, DeviceNoun(snapshot.enrollment),
                         IdentifierIndex(reported)};
   for (ItemWork& work : items) DecideOne(context, work);

@@ -13,7 +13,8 @@ constexpr const char* kSelectEnrollments =
     "build_version, product_name, model_name, device_name, user_short_name, is_supervised, "
     "first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at, "
     "push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at "
-    "FROM enrollments WHERE enrollment_id = ANY ($1::text[])";
+    "FROM enrollments JOIN schedule USING (enrollment_id) "
+    "WHERE enrollment_id = ANY ($1::text[])";
 
 /// The channels of every device that answers to the name; a device's names are its user channels'
 /// names too.

@@ -21,18 +21,17 @@ constexpr const char* kLockNew =
     "SELECT pg_advisory_xact_lock(hashtextextended(id, 0)) "
     "FROM (SELECT id FROM unnest($1::text[]) AS given (id) ORDER BY hashtextextended(id, 0)) AS n";
 
-constexpr const char* kUpsertEnrollments =
+constexpr const char* kUpsertFacts =
     "INSERT INTO enrollments (enrollment_id, device_id, channel_type, udid, user_id, upstream, "
     "status, serial_number, quarantine_reason, epoch, ask_first, awaiting_configuration, "
     "os_version, build_version, product_name, model_name, device_name, user_short_name, "
-    "is_supervised, first_seen_at, last_seen_at, authenticated_at, enrolled_at, "
-    "device_information_at, push_count, pushed_at, push_unregistered, wants_wake, "
-    "report_wanted_at) "
+    "is_supervised, first_seen_at, authenticated_at, enrolled_at, device_information_at, "
+    "push_unregistered, report_wanted_at) "
     "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "
     "$7::text[], $8::text[], $9::text[], $10::bigint[], $11::boolean[], $12::boolean[], "
     "$13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], "
-    "$19::boolean[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], "
-    "$25::integer[], $26::bigint[], $27::boolean[], $28::boolean[], $29::bigint[]) "
+    "$19::boolean[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::boolean[], "
+    "$25::bigint[]) "
     "ON CONFLICT (enrollment_id) DO UPDATE SET device_id = excluded.device_id, "
     "channel_type = excluded.channel_type, udid = excluded.udid, user_id = excluded.user_id, "
     "upstream = excluded.upstream, status = excluded.status, "
@@ -42,15 +41,20 @@ constexpr const char* kUpsertEnrollments =
     "build_version = excluded.build_version, product_name = excluded.product_name, "
     "model_name = excluded.model_name, device_name = excluded.device_name, "
     "user_short_name = excluded.user_short_name, is_supervised = excluded.is_supervised, "
-    "first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at, "
-    "authenticated_at = excluded.authenticated_at, enrolled_at = excluded.enrolled_at, "
-    "device_information_at = excluded.device_information_at, push_count = excluded.push_count, "
-    "pushed_at = excluded.pushed_at, push_unregistered = excluded.push_unregistered, "
-    "wants_wake = excluded.wants_wake, report_wanted_at = excluded.report_wanted_at";
-constexpr const char* kInsertSchedule =
-    "INSERT INTO schedule (enrollment_id, due_at) "
-    "SELECT enrollment_id, due_at FROM unnest($1::text[], $2::bigint[]) "
-    "AS new (enrollment_id, due_at) ON CONFLICT (enrollment_id) DO NOTHING";
+    "first_seen_at = excluded.first_seen_at, authenticated_at = excluded.authenticated_at, "
+    "enrolled_at = excluded.enrolled_at, "
+    "device_information_at = excluded.device_information_at, "
+    "push_unregistered = excluded.push_unregistered, "
+    "report_wanted_at = excluded.report_wanted_at";
+/// A new enrollment is due when it was seen.
+constexpr const char* kUpsertContacts =
+    "INSERT INTO schedule (enrollment_id, last_seen_at, push_count, pushed_at, wants_wake, due_at) "
+    "SELECT n.*, n.last_seen_at "
+    "FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::bigint[], $5::boolean[]) "
+    "AS n (enrollment_id, last_seen_at, push_count, pushed_at, wants_wake) "
+    "ON CONFLICT (enrollment_id) DO UPDATE SET last_seen_at = excluded.last_seen_at, "
+    "push_count = excluded.push_count, pushed_at = excluded.pushed_at, "
+    "wants_wake = excluded.wants_wake";
 
 constexpr const char* kUpsertIntents =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
@@ -101,6 +105,15 @@ constexpr const char* kInsertDeadLetters =
     "SELECT received_at, upstream, reason, size_bytes, body "
     "FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bytea[]) WITH ORDINALITY "
     "AS n (received_at, upstream, reason, size_bytes, body, place) ORDER BY place";
+
+/// All but the contact: most events change nothing else.
+bool HasSameFacts(const Enrollment& a, Enrollment b) {
+  b.last_seen_at = a.last_seen_at;
+  b.push_count = a.push_count;
+  b.pushed_at = a.pushed_at;
+  b.wants_wake = a.wants_wake;
+  return a == b;
+}
 
 /// A report as it is kept, and what has to be written of it.
 struct Kept {
@@ -183,25 +196,30 @@ Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
     if (done) done = Lock(fresh);
     if (!done) return Fail(done.error());
   }
-  return postgres::LoadEnrollments(db(), ids);
+  Result<std::vector<Enrollment>> known = postgres::LoadEnrollments(db(), ids);
+  if (!known) return known;
+  for (const Enrollment& e : *known) loaded_.insert_or_assign(e.channel.enrollment_id, e);
+  return known;
 }
 
 Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {
-  PostgresBatch facts(29);
+  PostgresBatch facts(25);
+  PostgresBatch contacts(5);
   std::vector<EnrollmentId> ids;
   for (const Enrollment& e : enrollments) {
     ids.push_back(e.channel.enrollment_id);
-    BindIdentity(facts, e);
-    BindFacts(facts, e);
+    const auto loaded = loaded_.find(e.channel.enrollment_id);
+    if (loaded == loaded_.end() || !HasSameFacts(loaded->second, e)) {
+      BindIdentity(facts, e);
+      BindFacts(facts, e);
+    }
+    contacts.Bind(e.channel.enrollment_id);
+    BindContact(contacts, e);
+    loaded_.insert_or_assign(e.channel.enrollment_id, e);
   }
   if (Status done = Lock(ids); !done) return done;
-  if (Status done = Write(kUpsertEnrollments, facts); !done) return done;
-  PostgresBatch schedule(2);
-  for (const Enrollment& e : enrollments) {
-    if (locked_.contains(e.channel.enrollment_id)) continue;
-    schedule.Bind(e.channel.enrollment_id).Bind(e.last_seen_at);
-  }
-  return Write(kInsertSchedule, schedule);
+  if (Status done = Write(kUpsertFacts, facts); !done) return done;
+  return Write(kUpsertContacts, contacts);
 }
 
 Status PostgresWriter::SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) {

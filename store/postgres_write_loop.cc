@@ -76,16 +76,12 @@ constexpr const char* kRecordOutcomes =
     "WHERE i.enrollment_id = n.enrollment_id AND i.command_uuid = n.command_uuid "
     "AND i.state IN ('journaled', 'unknown')";
 
-/// Only where something changes: most plans change no fact.
-constexpr const char* kStoreFacts =
-    "UPDATE enrollments AS e SET wants_wake = n.wants_wake, "
-    "push_count = e.push_count + n.push::integer, "
-    "pushed_at = CASE WHEN n.push THEN $4::bigint ELSE e.pushed_at END "
-    "FROM unnest($1::text[], $2::boolean[], $3::boolean[]) AS n (enrollment_id, wants_wake, push) "
-    "WHERE e.enrollment_id = n.enrollment_id AND (n.push OR e.wants_wake <> n.wants_wake)";
 constexpr const char* kStoreSchedule =
-    "UPDATE schedule AS s SET due_at = n.due_at, lease_until = n.lease_until "
-    "FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS n (enrollment_id, due_at, lease_until) "
+    "UPDATE schedule AS s SET due_at = n.due_at, lease_until = n.lease_until, "
+    "wants_wake = n.wants_wake, push_count = s.push_count + n.push::integer, "
+    "pushed_at = CASE WHEN n.push THEN $6::bigint ELSE s.pushed_at END "
+    "FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::boolean[], $5::boolean[]) "
+    "AS n (enrollment_id, due_at, lease_until, wants_wake, push) "
     "WHERE s.enrollment_id = n.enrollment_id";
 
 constexpr const char* kMarkUnregistered =
@@ -160,8 +156,7 @@ Status PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits, Times
   if (done) done = StoreItems(commits);
   if (done) done = CloseIntents(commits, now);
   if (done) done = JournalIntents(commits, now);
-  if (done) done = StoreFacts(commits, now);
-  if (done) done = StoreSchedule(commits, lease_until);
+  if (done) done = StoreSchedule(commits, lease_until, now);
   return done;
 }
 
@@ -206,26 +201,20 @@ Status PostgresWriter::JournalIntents(const std::vector<PlanCommit>& commits, Ti
   return Write(kJournalIntents, batch);
 }
 
-Status PostgresWriter::StoreFacts(const std::vector<PlanCommit>& commits, Timestamp now) {
-  PostgresBatch batch(3);
+Status PostgresWriter::StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp lease_until,
+                                     Timestamp now) {
+  PostgresBatch batch(5);
   for (const PlanCommit& commit : commits) {
-    batch.Bind(commit.claim.enrollment_id).Bind(commit.plan.wants_wake).Bind(commit.plan.push);
+    batch.Bind(commit.claim.enrollment_id)
+        .Bind(commit.plan.due_at)
+        .Bind(commit.commands.empty() ? std::nullopt : std::optional(lease_until))
+        .Bind(commit.plan.wants_wake)
+        .Bind(commit.plan.push);
   }
   if (batch.empty()) return {};
   std::vector<PostgresValue> values = batch.Arrays();
   values.push_back(ToPostgres(now));
-  return Write(kStoreFacts, values);
-}
-
-Status PostgresWriter::StoreSchedule(const std::vector<PlanCommit>& commits,
-                                     Timestamp lease_until) {
-  PostgresBatch batch(3);
-  for (const PlanCommit& commit : commits) {
-    batch.Bind(commit.claim.enrollment_id)
-        .Bind(commit.plan.due_at)
-        .Bind(commit.commands.empty() ? std::nullopt : std::optional(lease_until));
-  }
-  return Write(kStoreSchedule, batch);
+  return Write(kStoreSchedule, values);
 }
 
 Status PostgresWriter::SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) {
@@ -260,6 +249,7 @@ Status PostgresWriter::RecordDispatch(const std::vector<DispatchOutcome>& outcom
 }
 
 Status PostgresWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
+  for (const EnrollmentId& id : ids) loaded_.erase(id);
   if (Status done = Lock(ids); !done) return done;
   return Write(kMarkUnregistered, {ArrayToPostgres(ids)});
 }

@@ -74,12 +74,13 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status StoreItems(const std::vector<PlanCommit>& commits);
   Status CloseIntents(const std::vector<PlanCommit>& commits, Timestamp now);
   Status JournalIntents(const std::vector<PlanCommit>& commits, Timestamp now);
-  Status StoreFacts(const std::vector<PlanCommit>& commits, Timestamp now);
-  Status StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp lease_until);
+  Status StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp lease_until,
+                       Timestamp now);
 
   Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
 
-  std::set<EnrollmentId> locked_;  ///< whose row in `schedule` this transaction holds
+  std::set<EnrollmentId> locked_;              ///< whose row in `schedule` this transaction holds
+  std::map<EnrollmentId, Enrollment> loaded_;  ///< as this transaction knows them to be stored
   bool has_assignments_lock_ = false;
   std::map<EnrollmentId, Timestamp> concerned_;
   std::map<AssignmentChannel, Timestamp> concerned_channels_;

@@ -25,8 +25,7 @@ void BindIdentity(Binder& row, const Enrollment& e) {
 
 /// quarantine_reason, epoch, ask_first, awaiting_configuration, os_version, build_version,
 /// product_name, model_name, device_name, user_short_name, is_supervised, first_seen_at,
-/// last_seen_at, authenticated_at, enrolled_at, device_information_at, push_count, pushed_at,
-/// push_unregistered, wants_wake, report_wanted_at
+/// authenticated_at, enrolled_at, device_information_at, push_unregistered, report_wanted_at
 template <typename Binder>
 void BindFacts(Binder& row, const Enrollment& e) {
   row.Bind(e.quarantine_reason)
@@ -41,15 +40,17 @@ void BindFacts(Binder& row, const Enrollment& e) {
       .Bind(e.user_short_name)
       .Bind(e.is_supervised)
       .Bind(e.first_seen_at)
-      .Bind(e.last_seen_at)
       .Bind(e.authenticated_at)
       .Bind(e.enrolled_at)
       .Bind(e.device_information_at)
-      .Bind(e.push_count)
-      .Bind(e.pushed_at)
       .BindFlag(e.push_unregistered)
-      .BindFlag(e.wants_wake)
       .Bind(e.report_wanted_at);
+}
+
+/// What moves with nearly every event: last_seen_at, push_count, pushed_at, wants_wake
+template <typename Binder>
+void BindContact(Binder& row, const Enrollment& e) {
+  row.Bind(e.last_seen_at).Bind(e.push_count).Bind(e.pushed_at).BindFlag(e.wants_wake);
 }
 
 /// enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch, state,

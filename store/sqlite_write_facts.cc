@@ -14,9 +14,10 @@ constexpr const char* kUpdateEnrollment =
     "UPDATE enrollments SET quarantine_reason = ?2, epoch = ?3, ask_first = ?4, "
     "awaiting_configuration = ?5, os_version = ?6, build_version = ?7, product_name = ?8, "
     "model_name = ?9, device_name = ?10, user_short_name = ?11, is_supervised = ?12, "
-    "first_seen_at = ?13, last_seen_at = ?14, authenticated_at = ?15, enrolled_at = ?16, "
-    "device_information_at = ?17, push_count = ?18, pushed_at = ?19, push_unregistered = ?20, "
-    "wants_wake = ?21, report_wanted_at = ?22 WHERE enrollment_id = ?1";
+    "first_seen_at = ?13, authenticated_at = ?14, enrolled_at = ?15, "
+    "device_information_at = ?16, push_unregistered = ?17, report_wanted_at = ?18, "
+    "last_seen_at = ?19, push_count = ?20, pushed_at = ?21, wants_wake = ?22 WHERE enrollment_id = "
+    "?1";
 constexpr const char* kUpdateIdentity =
     "UPDATE enrollments SET device_id = ?2, channel_type = ?3, udid = ?4, user_id = ?5, "
     "upstream = ?6, status = ?7, serial_number = ?8 WHERE enrollment_id = ?1 "
@@ -26,11 +27,10 @@ constexpr const char* kInsertEnrollment =
     "INSERT INTO enrollments (enrollment_id, device_id, channel_type, udid, user_id, upstream, "
     "status, serial_number, quarantine_reason, epoch, ask_first, awaiting_configuration, "
     "os_version, build_version, product_name, model_name, device_name, user_short_name, "
-    "is_supervised, first_seen_at, last_seen_at, authenticated_at, enrolled_at, "
-    "device_information_at, push_count, pushed_at, push_unregistered, wants_wake, "
-    "report_wanted_at, due_at) "
+    "is_supervised, first_seen_at, authenticated_at, enrolled_at, device_information_at, "
+    "push_unregistered, report_wanted_at, last_seen_at, push_count, pushed_at, wants_wake, due_at) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
-    "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?21)";
+    "?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?26)";
 
 constexpr const char* kUpsertIntent =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
@@ -103,6 +103,7 @@ Status SqliteWriter::SaveEnrollment(const Enrollment& enrollment) {
     SqliteStatement update = db().Use(kUpdateEnrollment);
     update.Bind(enrollment.channel.enrollment_id);
     BindFacts(update, enrollment);
+    BindContact(update, enrollment);
     if (Status done = update.Run(); !done) return done;
   }
   if (db().changes() == 0) return InsertEnrollment(enrollment);
@@ -115,6 +116,7 @@ Status SqliteWriter::InsertEnrollment(const Enrollment& enrollment) {
   SqliteStatement insert = db().Use(kInsertEnrollment);
   BindIdentity(insert, enrollment);
   BindFacts(insert, enrollment);
+  BindContact(insert, enrollment);
   return insert.Run();
 }
 

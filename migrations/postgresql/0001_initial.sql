@@ -24,14 +24,10 @@ CREATE TABLE enrollments (
   user_short_name text NOT NULL,
   is_supervised boolean,
   first_seen_at bigint NOT NULL,
-  last_seen_at bigint NOT NULL,
   authenticated_at bigint,
   enrolled_at bigint,
   device_information_at bigint,
-  push_count integer NOT NULL CHECK (push_count >= 0),
-  pushed_at bigint,
   push_unregistered boolean NOT NULL,
-  wants_wake boolean NOT NULL,
   report_wanted_at bigint  -- an operator wants a ProfileList newer than this
 ) WITH (fillfactor = 80);
 
@@ -46,7 +42,11 @@ CREATE INDEX enrollments_udid ON enrollments (lower(udid));
 CREATE TABLE schedule (
   enrollment_id text COLLATE "C" PRIMARY KEY REFERENCES enrollments ON DELETE CASCADE,
   due_at bigint NOT NULL,   -- when to decide again
-  lease_until bigint        -- a worker sends commands until then
+  lease_until bigint,       -- a worker sends commands until then
+  last_seen_at bigint NOT NULL,
+  push_count integer NOT NULL CHECK (push_count >= 0),
+  pushed_at bigint,
+  wants_wake boolean NOT NULL
 ) WITH (fillfactor = 70);
 
 CREATE INDEX schedule_due ON schedule (due_at, enrollment_id) WHERE lease_until IS NULL;

@@ -145,6 +145,29 @@ class HeldStore final : public Store {
   std::shared_future<void> may_go_;
 };
 
+TEST_CASE("a poll that changes nothing writes nothing, one that tells something is recorded") {
+  const auto store = OpenStore();
+  REQUIRE(RecordIncoming(*store, {Enrolled("A"), Enrolled("B")}));
+  const auto poll = [](const std::string& id, std::int64_t second) -> Incoming {
+    return {At(second), MakeEvent(id, IdleEvent{}, second)};
+  };
+  const auto left = [&](std::vector<Incoming> batch) {
+    return WithoutIdlePolls(*store, std::move(batch)).size();
+  };
+  CHECK(left({poll("A", 1), poll("B", 2), poll("A", 3)}) == 0);
+  CHECK(left({poll("A", 1), Enrolled("B", 2)}) == 1);
+  CHECK(left({poll("A", 600), poll("B", 2)}) == 1);  // not heard from for long
+  CHECK(left({poll("NEW", 1), poll("B", 2)}) == 1);
+  Enrollment woken = SnapshotOf(*store, EnrollmentId("B")).enrollment;
+  woken.wants_wake = true;
+  director_test::WriteTo(*store,
+                         [&](StoreWriter& writer) { return writer.SaveEnrollments({woken}); });
+  CHECK(left({poll("A", 1), poll("B", 2)}) == 1);
+  FaultyStore down(OpenStore());
+  down.SetDown();
+  CHECK(WithoutIdlePolls(down, {poll("A", 1)}).size() == 1);
+}
+
 TEST_CASE("the queue is bounded: one more sender is told to come again") {
   std::promise<void> go;
   HeldStore store(go.get_future().share());

@@ -252,9 +252,12 @@ TEST_CASE(
   while (database.Execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == "0") {
     std::this_thread::yield();
   }
-  holding.exec(
-      "CREATE TEMP TABLE b AS SELECT * FROM enrollments; UPDATE b SET enrollment_id = 'B'; "
-      "INSERT INTO enrollments SELECT * FROM b; INSERT INTO schedule VALUES ('B', 1)");
+  for (const std::string table : {"enrollments", "schedule"}) {
+    holding.exec("CREATE TEMP TABLE of_b AS SELECT * FROM " + table);
+    holding.exec("UPDATE of_b SET enrollment_id = 'B'");
+    holding.exec("INSERT INTO " + table + " SELECT * FROM of_b");
+    holding.exec("DROP TABLE of_b");
+  }
   holding.commit();
   writer.join();
 }
