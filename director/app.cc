@@ -36,8 +36,8 @@ constexpr std::size_t kPruneRowsMax = 10'000;
 constexpr std::size_t kConnectionsForRequests = 6;
 constexpr Duration kRepeatStoreErrorAfter = std::chrono::minutes(1);
 
-/// A SQLite file has one process: whoever held claims in it is dead. On PostgreSQL other directors
-/// may be at work, and the claims of a dead one end with their leases.
+/// A SQLite file has one process: whoever held leases in it is dead. On PostgreSQL other directors
+/// may be at work, and the leases of a dead one run out.
 Result<std::unique_ptr<Store>> OpenStore(const Config& config, const Clock& clock) {
   if (IsPostgresUrl(config.database)) {
     PostgresSettings settings;

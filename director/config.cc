@@ -122,14 +122,15 @@ void ReadListen(Reader& reader, Config& config) {
 }
 
 constexpr Duration kClaimLeaseMin = std::chrono::seconds(5);
-constexpr Duration kTransactionMaxMin = std::chrono::seconds(5);
+/// More than the waiting for a lock, which is no lost connection.
+constexpr Duration kTransactionMaxMin = std::chrono::seconds(15);
 
 void ReadDatabase(Reader& reader, Config& config) {
   config.database = reader.Text("database");
   config.database_password = reader.SecretOf("database_password");
   config.transaction_max = reader.Time("transaction_max");
   if (config.transaction_max < kTransactionMaxMin)
-    reader.Problem("transaction_max", "must be 5s or more");
+    reader.Problem("transaction_max", "must be 15s or more");
   if (config.database.empty()) reader.Problem("database", "is empty");
   if (!IsPostgresUrl(config.database)) {
     // A file of that name would be a new, empty database.

@@ -142,11 +142,9 @@ Status RecordOnce(Store& store, const std::vector<Incoming>& batch) {
   });
 }
 
-/// Null for anything else.
-const MdmEvent* IdlePoll(const Incoming& incoming) {
+bool IsPoll(const Incoming& incoming) {
   const auto* event = std::get_if<MdmEvent>(&incoming.content);
-  if (event == nullptr || event->channel.enrollment_id.empty()) return nullptr;
-  return std::holds_alternative<IdleEvent>(event->body) ? event : nullptr;
+  return event != nullptr && std::holds_alternative<IdleEvent>(event->body);
 }
 
 DeadLetter MakeDeadLetter(std::string_view body, const UpstreamName& upstream,
@@ -174,15 +172,19 @@ Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream,
   return {received_at, MakeDeadLetter(body, upstream, received_at, reason)};
 }
 
-std::vector<Incoming> WithoutIdlePolls(Store& store, std::vector<Incoming> batch) {
-  std::vector<EnrollmentId> polling;
+Result<std::vector<Incoming>> WithoutIdlePolls(Store& store, std::vector<Incoming> batch) {
+  std::set<EnrollmentId> polling;
+  std::set<EnrollmentId> saying_more;
   for (const Incoming& incoming : batch) {
-    if (const MdmEvent* poll = IdlePoll(incoming)) polling.push_back(poll->channel.enrollment_id);
+    const auto* event = std::get_if<MdmEvent>(&incoming.content);
+    if (event == nullptr) continue;
+    (IsPoll(incoming) ? polling : saying_more).insert(event->channel.enrollment_id);
   }
+  std::erase_if(polling, [&](const EnrollmentId& id) { return saying_more.contains(id); });
   if (polling.empty()) return batch;
   std::map<EnrollmentId, Enrollment> known;
   const Status read = store.Read([&](StoreReader& reader) -> Status {
-    auto enrollments = reader.LoadEnrollments(polling);
+    auto enrollments = reader.LoadEnrollments({polling.begin(), polling.end()});
     if (!enrollments) return Fail(enrollments.error());
     known.clear();
     for (Enrollment& enrollment : *enrollments) {
@@ -191,13 +193,13 @@ std::vector<Incoming> WithoutIdlePolls(Store& store, std::vector<Incoming> batch
     }
     return {};
   });
-  if (!read) return batch;
+  if (!read && read.error().kind == ErrorKind::kUnavailable) return Fail(read.error());
   std::erase_if(batch, [&](const Incoming& incoming) {
-    const MdmEvent* poll = IdlePoll(incoming);
-    if (poll == nullptr) return false;
-    const auto found = known.find(poll->channel.enrollment_id);
+    if (!IsPoll(incoming)) return false;
+    const auto& event = std::get<MdmEvent>(incoming.content);
+    const auto found = known.find(event.channel.enrollment_id);
     if (found == known.end()) return false;
-    const Observation seen = Observe(found->second, {}, *poll, incoming.received_at);
+    const Observation seen = Observe(found->second, {}, event, incoming.received_at);
     return !seen.enrollment_changed && !seen.due && !seen.queue_lost && seen.happenings.empty();
   });
   return batch;
@@ -263,9 +265,10 @@ Status Ingest::Accept(Incoming incoming) {
 
 Status Ingest::Take(std::vector<Incoming> batch) {
   try {
-    batch = WithoutIdlePolls(store_, std::move(batch));
-    if (batch.empty()) return {};
-    Status done = RecordIncoming(store_, batch);
+    const Result<std::vector<Incoming>> news = WithoutIdlePolls(store_, std::move(batch));
+    if (!news) return Fail(news.error());
+    if (news->empty()) return {};
+    Status done = RecordIncoming(store_, *news);
     if (done) on_due_();
     return done;
   } catch (const InvariantViolation& violation) {

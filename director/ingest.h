@@ -24,9 +24,11 @@ struct Incoming {
 /// Decodes a body. Never fails: what cannot be read becomes a dead letter.
 Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Timestamp received_at);
 
-/// Leaves out the polls that change nothing, as most do: they need no transaction that writes. When
-/// that cannot be told, all of them stay.
-std::vector<Incoming> WithoutIdlePolls(Store& store, std::vector<Incoming> batch);
+/// Leaves out the polls that change nothing, as most do: they need no transaction that writes.
+/// Those of an enrollment that says more in the same batch stay. What a poll would change because
+/// of a decision that is being stored at this moment, it changes when it comes again. kUnavailable
+/// when the store is out of reach.
+Result<std::vector<Incoming>> WithoutIdlePolls(Store& store, std::vector<Incoming> batch);
 
 /// Records a batch in one transaction: facts, answered intents, reports, due times. When the store
 /// calls one of them corrupt, the others are recorded all the same and that one becomes a dead
@@ -34,7 +36,8 @@ std::vector<Incoming> WithoutIdlePolls(Store& store, std::vector<Incoming> batch
 Status RecordIncoming(Store& store, const std::vector<Incoming>& batch);
 
 /// Group commit of webhooks: many requests wait for one transaction, and while that one is on its
-/// way the next one gathers on another thread. Thread-safe.
+/// way the next one gathers on another thread: two batches may be recorded in either order, as
+/// webhooks may come in any. Thread-safe.
 class Ingest {
  public:
   /// Called after a commit that made enrollments due; must not block.

@@ -127,21 +127,58 @@ void Runner::WaitForDue() {
 
 Result<std::size_t> Runner::Step() {
   executor_.ProbeAbsent();
-  const Timestamp now = clock_.Now();
   Round round;
-  round.lease_until = now + settings_.claim_lease;
-  const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-    round.commits.clear();
-    return Decide(writer, now, round);
-  });
-  if (!done) return Fail(done.error());
+  Status decided = DecideUpTo(kClaimMax, round);
+  const auto is_refused = [&] {
+    return !decided && decided.error().kind != ErrorKind::kUnavailable;
+  };
+  // One that the store refuses must not hold up the others.
+  if (is_refused()) decided = DecideUpTo(1, round);
+  if (is_refused()) return SetOneAside(decided.error());
+  if (!decided) return Fail(decided.error());
   if (Status performed = Perform(round); !performed) return Fail(performed.error());
   return round.claimed;
 }
 
+Status Runner::DecideUpTo(std::size_t limit, Round& round) {
+  return store_.Write([&](StoreWriter& writer) -> Status {
+    // The transaction may begin anew, and much later.
+    round = Round{};
+    const Timestamp now = clock_.Now();
+    round.lease_until = now + settings_.claim_lease;
+    try {
+      return Decide(writer, limit, now, round);
+    } catch (const InvariantViolation& violation) {
+      return Fail(ErrorKind::kCorrupt, violation.what());
+    }
+  });
+}
+
+/// The oldest due one, which could not be decided for alone.
+Result<std::size_t> Runner::SetOneAside(const Error& why) {
+  std::vector<Claim> claims;
+  const Status done = store_.Write([&](StoreWriter& writer) -> Status {
+    claims.clear();
+    const Timestamp now = clock_.Now();
+    Result<std::vector<Claim>> claimed = writer.ClaimDue(now, 1);
+    if (!claimed) return Fail(claimed.error());
+    claims = std::move(*claimed);
+    std::vector<EnrollmentId> ids;
+    for (const Claim& claim : claims) ids.push_back(claim.enrollment_id);
+    return writer.SetAside(ids, now + kSetAside);
+  });
+  if (!done) return Fail(done.error());
+  for (const Claim& claim : claims) {
+    Log(LogLevel::kError, "enrollment cannot be decided for; set aside",
+        {{log_key::kEnrollmentId, claim.enrollment_id.value()},
+         {log_key::kError, ErrorForLog(why)}});
+  }
+  return claims.size();
+}
+
 /// From the claim to the journal: nothing about the enrollments changes meanwhile.
-Status Runner::Decide(StoreWriter& writer, Timestamp now, Round& round) {
-  const Result<std::vector<Claim>> claims = writer.ClaimDue(now, kClaimMax);
+Status Runner::Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Round& round) {
+  const Result<std::vector<Claim>> claims = writer.ClaimDue(now, limit);
   if (!claims) return Fail(claims.error());
   round.claimed = claims->size();
   if (claims->empty()) return {};
@@ -201,7 +238,9 @@ std::optional<PlanCommit> Runner::DecideOne(const Claim& claim, Snapshot snapsho
   try {
     const Snapshot seen = WithHealth(std::move(snapshot), upstreams_, now);
     Plan plan = Reconcile(seen, settings_, now);
-    return PlanCommit{claim, seen.items, std::move(plan), seen.enrollment.epoch, {}};
+    // A claim may be older news than the snapshot.
+    const Claim current{claim.enrollment_id, seen.enrollment.upstream};
+    return PlanCommit{current, seen.items, std::move(plan), seen.enrollment.epoch, {}};
   } catch (const InvariantViolation& violation) {
     Log(LogLevel::kError, "enrollment breaks an invariant; set aside",
         {{log_key::kEnrollmentId, claim.enrollment_id.value()},

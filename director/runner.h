@@ -37,8 +37,8 @@ class Runner {
   Runner& operator=(const Runner&) = delete;
 
   /// Takes up to `kClaimMax` due enrollments through the whole loop. Returns how many were claimed.
-  /// Errors: those of the store; an enrollment that breaks an invariant is set aside for an hour
-  /// and harms nobody else.
+  /// Errors: those of the store; an enrollment that breaks an invariant, cannot be read or whose
+  /// plan the store refuses is set aside for an hour and harms nobody else.
   Result<std::size_t> Step();
 
   void Start(int workers);
@@ -61,7 +61,9 @@ class Runner {
   Result<std::size_t> StepGuarded();
   /// Waits until notified, something is due, or at most a second.
   void WaitForDue();
-  Status Decide(StoreWriter& writer, Timestamp now, Round& round);
+  Status DecideUpTo(std::size_t limit, Round& round);
+  Status Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Round& round);
+  Result<std::size_t> SetOneAside(const Error& why);
   static Result<std::map<EnrollmentId, Snapshot>> LoadSnapshots(StoreReader& reader,
                                                                 const std::vector<Claim>& claims);
   std::optional<PlanCommit> DecideOne(const Claim& claim, Snapshot snapshot, Timestamp now) const;

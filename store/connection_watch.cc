@@ -1,6 +1,7 @@
 #include "store/connection_watch.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace director {
 
@@ -23,14 +24,18 @@ ConnectionWatch::~ConnectionWatch() {
 
 std::uint64_t ConnectionWatch::Begin(int socket) {
   const std::lock_guard lock(mutex_);
-  watched_.emplace(++last_number_, Watched{socket, std::chrono::steady_clock::now() + limit_});
+  watched_.emplace(++last_number_,
+                   Watched{::dup(socket), std::chrono::steady_clock::now() + limit_});
   if (watched_.size() == 1) changed_.notify_one();
   return last_number_;
 }
 
 void ConnectionWatch::End(std::uint64_t number) {
   const std::lock_guard lock(mutex_);
-  watched_.erase(number);
+  const auto watched = watched_.find(number);
+  if (watched == watched_.end()) return;
+  ::close(watched->second.socket);
+  watched_.erase(watched);
 }
 
 void ConnectionWatch::Run() {
@@ -46,7 +51,8 @@ void ConnectionWatch::Run() {
       changed_.wait_until(lock, give_up_at);
       continue;
     }
-    shutdown(first->second.socket, SHUT_RDWR);
+    ::shutdown(first->second.socket, SHUT_RDWR);
+    ::close(first->second.socket);
     watched_.erase(first);
   }
 }

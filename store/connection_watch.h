@@ -23,7 +23,8 @@ class ConnectionWatch {
   ConnectionWatch& operator=(const ConnectionWatch&) = delete;
 
   /// When this lives longer than the limit, the socket is shut down: whoever waits for it finds the
-  /// connection lost. Must end before the socket is closed, since its number is given out again.
+  /// connection lost. Holds a descriptor of its own: when the connection closes the socket
+  /// meanwhile, nobody else's is met.
   class Scope {
    public:
     Scope(ConnectionWatch& watch, int socket);
@@ -39,7 +40,7 @@ class ConnectionWatch {
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
   struct Watched {
-    int socket;
+    int socket;  ///< our own descriptor
     SteadyTime give_up_at;
   };
 

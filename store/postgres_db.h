@@ -116,6 +116,7 @@ class PostgresConnection {
 
   pqxx::connection& connection() { return *connection_; }
   bool is_usable() const { return !is_broken_ && connection_->is_open(); }
+  bool prepares() const { return prepares_; }
   void SetBroken() { is_broken_ = true; }
   /// `sql` is a literal: its address stands for it.
   pqxx::result Execute(pqxx::transaction_base& transaction, const char* sql,

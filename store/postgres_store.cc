@@ -64,9 +64,7 @@ class PostgresPool {
   void StopPreparing() {
     if (prepares_.exchange(false)) {
       Log(LogLevel::kWarning,
-          "prepared statements do not stay with the database connection, as behind a pooler: going "
-          "on "
-          "without");
+          "prepared statements do not stay with the connection, as behind a pooler: none any more");
     }
     CloseIdle();
   }
@@ -96,7 +94,7 @@ class PostgresPool {
   void TakeBack(std::unique_ptr<PostgresConnection> connection) {
     {
       const std::lock_guard lock(mutex_);
-      if (connection != nullptr && connection->is_usable()) {
+      if (connection != nullptr && connection->is_usable() && connection->prepares() == prepares_) {
         free_.push_back(std::move(connection));
       } else {
         --open_;

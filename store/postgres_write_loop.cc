@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <map>
-#include <tuple>
 
 #include "store/postgres_writer.h"
 #include "store/row_writers.h"

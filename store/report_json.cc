@@ -11,6 +11,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::size_t kParserRoomMaxBytes = 256 * 1024;
+
 /// Short keys: a report is stored for every enrollment.
 constexpr const char* kIdentifierKey = "id";
 constexpr const char* kUuidKey = "uuid";
@@ -115,6 +117,8 @@ Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view tex
       return Fail(ErrorKind::kCorrupt, "stored report holds an entry that is no profile");
     }
   }
+  // A rare large report does not keep its room.
+  if (parser.capacity() > kParserRoomMaxBytes) parser = simdjson::dom::parser();
   return profiles;
 }
 

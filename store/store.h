@@ -157,7 +157,8 @@ struct FleetCounts {
   friend bool operator==(const FleetCounts&, const FleetCounts&) = default;
 };
 
-/// Reads within one consistent view. Errors everywhere: kUnavailable (database out of reach, disk),
+/// Reads within one consistent view; in a `StoreWriter` only what it has claimed, loaded or changed
+/// stays as it is. Errors everywhere: kUnavailable (database out of reach, disk),
 /// kCorrupt (a row that cannot be read back); kNotFound only where it is named.
 class StoreReader {
  public:

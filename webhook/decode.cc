@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <simdjson.h>
 
+#include <new>
 #include <utility>
 
 #include "base/digest.h"
@@ -39,18 +40,21 @@ std::optional<std::string_view> FindString(const Json& object, const char* key) 
   return Find<std::string_view>(object, key);
 }
 
-/// A thread's own. What it returns lives until its next call.
+/// A thread's own. What it returns lives until its next call or `Trim`.
 class Parser {
  public:
+  /// A rare large body does not keep its room.
+  void Trim() {
+    if (parser_.capacity() > kParserRoomMaxBytes) parser_ = simdjson::dom::parser();
+  }
+
   Result<Json> ParseObject(std::string_view body) {
     if (body.size() > kWebhookSizeMaxBytes)
       return Fail(ErrorKind::kInvalid, "the body is too large");
-    // A rare large body does not keep its room.
-    if (parser_.capacity() > kParserRoomMaxBytes) parser_ = simdjson::dom::parser();
     const std::size_t room = std::max(body.size(), kParserRoomMinBytes);
     if (parser_.capacity() < room &&
         parser_.allocate(room, kJsonDepthMax + 1) != simdjson::SUCCESS) {
-      return Fail(ErrorKind::kUnavailable, "no memory for the body");
+      throw std::bad_alloc();
     }
     Json json;
     const simdjson::error_code error = parser_.parse(body.data(), body.size()).get(json);
@@ -137,11 +141,8 @@ Result<MdmEvent> DecodeDeviceEvent(const Json& json, std::string_view topic, Mdm
   return event;
 }
 
-}  // namespace
-
-Result<MdmEvent> DecodeWebhook(std::string_view body, const UpstreamName& upstream,
-                               Timestamp received_at) {
-  thread_local Parser parser;
+Result<MdmEvent> DecodeWith(Parser& parser, std::string_view body, const UpstreamName& upstream,
+                            Timestamp received_at) {
   const Result<Json> json = parser.ParseObject(body);
   if (!json) return Fail(json.error());
   const std::optional<std::string_view> topic = FindString(*json, "topic");
@@ -156,6 +157,16 @@ Result<MdmEvent> DecodeWebhook(std::string_view body, const UpstreamName& upstre
     return event;
   }
   return DecodeDeviceEvent(*json, *topic, std::move(event));
+}
+
+}  // namespace
+
+Result<MdmEvent> DecodeWebhook(std::string_view body, const UpstreamName& upstream,
+                               Timestamp received_at) {
+  thread_local Parser parser;
+  Result<MdmEvent> event = DecodeWith(parser, body, upstream, received_at);
+  parser.Trim();
+  return event;
 }
 
 }  // namespace director

@@ -17,7 +17,7 @@ NO_ANSWER = (OSError, http.client.HTTPException)
 # Short enough to watch a lost command being found again.
 TIMINGS = {
     "claim_lease": "5s",
-    "transaction_max": "11s",
+    "transaction_max": "15s",
     "awake_window": "60s",
     "profile_list_interval": "5s",
     "device_information_interval": "1s",

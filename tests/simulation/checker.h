@@ -104,7 +104,7 @@ class Checker final : public ProcessWatcher {
                     const EnrollmentId& id);
   void CheckRemove(const PayloadIdentifier& item, const EnrollmentId& id, Timestamp step_began_at);
   bool IsRecordedAsFailed(const MdmEvent& event, const ResultEvent& result);
-  bool IsBaseless(const EnrollmentId& id, const Profile& profile);
+  bool IsBaseless(const EnrollmentId& id, const Profile& profile, Timestamp step_began_at);
   bool WasReported(const Known& known, const PayloadIdentifier& item, bool adopt,
                    Timestamp step_began_at) const;
   void CheckOneInFlight(const EnqueueRequest& request, const EnrollmentId& id,

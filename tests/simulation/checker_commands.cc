@@ -125,23 +125,25 @@ void Checker::CheckOneInFlight(const EnqueueRequest& request, const EnrollmentId
   }
 }
 
-/// True when every report that was recorded in this epoch shows what is installed again.
-bool Checker::IsBaseless(const EnrollmentId& id, const Profile& profile) {
+/// True when every report that was recorded in this epoch shows what is installed again, and did so
+/// when the step began: what comes while it sends is not known to it.
+bool Checker::IsBaseless(const EnrollmentId& id, const Profile& profile, Timestamp step_began_at) {
   const Known& known = At(id);
   if (twins_.contains(id)) return false;
   // To a clock that was set back, what comes now is from before the enrollment.
   if (process_->skew() < Duration::zero()) return false;
-  bool is_shown = false;
+  bool was_known = false;
   for (const ReportSeen& report : known.reports) {
     if (report.recorded_at < known.authenticate_recorded_at) continue;
-    is_shown = std::any_of(
+    const bool is_shown = std::any_of(
         report.profiles.begin(), report.profiles.end(), [&](const ReportedProfile& reported) {
           return reported.payload_identifier == profile.payload_identifier &&
                  EqualsIgnoreCaseAscii(reported.payload_uuid, profile.payload_uuid.value());
         });
     if (!is_shown) return false;
+    was_known = was_known || report.recorded_at <= step_began_at;
   }
-  return is_shown;
+  return was_known;
 }
 
 /// What the device refused just now is not sent again at once, as long as the clock stands.
@@ -167,7 +169,7 @@ void Checker::CheckInstall(const CommandUuid& command_uuid, std::string_view pay
   const Result<Profile> profile = ParseProfile(payload);
   if (!profile || known.device == nullptr) return;
   if (profile->has_mdm_payload) Report("I3", "an enrollment profile is installed", id);
-  if (IsBaseless(id, *profile)) {
+  if (IsBaseless(id, *profile, step_began_at)) {
     Report(
         "I9",
         profile->payload_identifier.value() + " is installed, every report shows that it is there",

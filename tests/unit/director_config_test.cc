@@ -119,7 +119,7 @@ TEST_CASE("values of the wrong type or out of range are refused by name") {
       {"database", "mysql://host/name"},
       {"database", "host=h dbname=d"},
       {"claim_lease", "4s"},
-      {"transaction_max", "4s"},
+      {"transaction_max", "14s"},
       {"database", "postgresql://host/name?no_such_keyword=1"},
       {"mdm_name", "No Name"},
       {"mdm_name", "a/b"},

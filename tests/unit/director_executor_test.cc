@@ -383,5 +383,27 @@ TEST_CASE("an enrollment that cannot be read is set aside for an hour and the ot
   CHECK(world.server->queues_.contains(EnrollmentId("D0")));
 }
 
+TEST_CASE("an enrollment whose plan the store refuses is set aside and the others go on") {
+  const test::TempFolder folder;
+  const std::string path = folder.Path("director.db");
+  auto opened = OpenSqliteStore(path);
+  REQUIRE(opened);
+  Fixture world(std::move(*opened));
+  world.AddDevices(5);
+  test::RawDb raw(path);
+  raw.Execute(
+      "CREATE TRIGGER bad BEFORE INSERT ON intents WHEN NEW.enrollment_id = 'D2' "
+      "BEGIN SELECT RAISE(ABORT, 'refused'); END");
+  for (int steps = 0; steps < 6; ++steps) REQUIRE(world.runner.Step());
+  CHECK(world.server->queues_.size() == 4);
+  CHECK_FALSE(world.server->queues_.contains(EnrollmentId("D2")));
+  CHECK(raw.Value("SELECT due_at FROM enrollments WHERE enrollment_id = 'D2'") ==
+        std::to_string(ToUnixMs(world.clock.Now() + std::chrono::hours(1))));
+  raw.Execute("DROP TRIGGER bad");
+  world.clock.Advance(std::chrono::hours(1));
+  REQUIRE(world.runner.Step());
+  CHECK(world.server->queues_.contains(EnrollmentId("D2")));
+}
+
 }  // namespace
 }  // namespace director::director_executor_test

@@ -152,10 +152,13 @@ TEST_CASE("a poll that changes nothing writes nothing, one that tells something 
     return {At(second), MakeEvent(id, IdleEvent{}, second)};
   };
   const auto left = [&](std::vector<Incoming> batch) {
-    return WithoutIdlePolls(*store, std::move(batch)).size();
+    const auto news = WithoutIdlePolls(*store, std::move(batch));
+    REQUIRE(news);
+    return news->size();
   };
   CHECK(left({poll("A", 1), poll("B", 2), poll("A", 3)}) == 0);
   CHECK(left({poll("A", 1), Enrolled("B", 2)}) == 1);
+  CHECK(left({Enrolled("B", 2), poll("B", 3)}) == 2);
   CHECK(left({poll("A", 600), poll("B", 2)}) == 1);  // not heard from for long
   CHECK(left({poll("NEW", 1), poll("B", 2)}) == 1);
   Enrollment woken = SnapshotOf(*store, EnrollmentId("B")).enrollment;
@@ -165,7 +168,9 @@ TEST_CASE("a poll that changes nothing writes nothing, one that tells something 
   CHECK(left({poll("A", 1), poll("B", 2)}) == 1);
   FaultyStore down(OpenStore());
   down.SetDown();
-  CHECK(WithoutIdlePolls(down, {poll("A", 1)}).size() == 1);
+  const auto failed = WithoutIdlePolls(down, {poll("A", 1)});
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().kind == ErrorKind::kUnavailable);
 }
 
 TEST_CASE("the queue is bounded: one more sender is told to come again") {
