@@ -108,7 +108,7 @@ std::string EncodeReportedProfiles(const std::vector<ReportedProfile>& profiles)
 Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view text) {
   thread_local simdjson::dom::parser parser;
   simdjson::dom::array entries;
-  if (parser.parse(text.data(), text.size()).get(entries) != simdjson::SUCCESS) {
+  if (text.empty() || parser.parse(text.data(), text.size()).get(entries) != simdjson::SUCCESS) {
     return Fail(ErrorKind::kCorrupt, "stored report is no JSON array");
   }
   std::vector<ReportedProfile> profiles;

@@ -51,6 +51,7 @@ class Parser {
   Result<Json> ParseObject(std::string_view body) {
     if (body.size() > kWebhookSizeMaxBytes)
       return Fail(ErrorKind::kInvalid, "the body is too large");
+    if (body.empty()) return Fail(ErrorKind::kInvalid, "not JSON");
     const std::size_t room = std::max(body.size(), kParserRoomMinBytes);
     if (parser_.capacity() < room &&
         parser_.allocate(room, kJsonDepthMax + 1) != simdjson::SUCCESS) {

@@ -380,7 +380,7 @@ TEST_CASE("transactions that lock each other out begin anew and both succeed") {
        << (other_done ? "" : ErrorForLog(other_done.error())));
   CHECK(done);
   CHECK(other_done);
-  CHECK(runs == 3);
+  CHECK(runs >= 3);
 }
 
 TEST_CASE("a transaction that is not answered in time is given up, the next one succeeds") {
