@@ -169,10 +169,11 @@ class Accepted:
             raise Failed(f"nobody assigned {strange}")
 
     def _check_intents(self, connection, mdm):
+        sends = list(mdm.sends)  # before the journal is read: directors go on meanwhile
         states = {(row[0], row[1]): row[2] for row in connection.execute(
             "SELECT enrollment_id, command_uuid, state FROM intents")}
         self.in_doubt += list(states.values()).count("journaled")
-        for send in mdm.sends:
+        for send in sends:
             if (send.enrollment_id, send.command.command_uuid) not in states:
                 raise Failed(f"{send} was sent and is not in the journal")
         for enrollment_id, device in self.devices.items():
