@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/text.h"
-#include "director/files.h"
+#include "director/config_sources.h"
 #include "reconciler/observe.h"
 #include "store/postgres_store.h"
 
@@ -19,21 +19,6 @@ namespace director {
 namespace {
 
 using Scope = OptionSpec::Scope;
-
-constexpr std::size_t kConfigSizeMaxBytes = 1024 * 1024;
-constexpr std::string_view kEnvironmentPrefix = "DIRECTOR_";
-constexpr std::string_view kFileSuffix = "_file";
-constexpr std::string_view kUpstreamsKey = "upstreams";
-
-/// Finds the option a key belongs to; for `<secret>_file` the secret's.
-const OptionSpec* FindOption(std::string_view key) {
-  for (const OptionSpec& option : ConfigOptions()) {
-    if (option.key == key) return &option;
-    if (option.is_secret && key == std::string(option.key) + std::string(kFileSuffix))
-      return &option;
-  }
-  return nullptr;
-}
 
 /// Collects problems and hands out typed values of one layer stack.
 class Reader {
@@ -298,55 +283,6 @@ void ReadUpstreams(const RawConfig& file, const RawOptions& environment, const R
   }
 }
 
-std::string Join(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
-  return text;
-}
-
-/// Reads one YAML mapping of scalars into `options`; `allowed` says which scope may stand there.
-void ReadMapping(const YAML::Node& node, std::optional<Scope> allowed, const std::string& prefix,
-                 RawOptions& options, std::vector<std::string>& problems) {
-  int lists = 0;
-  for (const auto& entry : node) {
-    if (!entry.first.IsScalar()) {
-      problems.push_back(prefix + "a key is not a plain word");
-      continue;
-    }
-    const std::string key = entry.first.as<std::string>();
-    if (!allowed && key == kUpstreamsKey) {
-      if (++lists == 2) problems.push_back(key + ": stands twice");
-      continue;
-    }
-    const OptionSpec* option = FindOption(key);
-    if (option == nullptr || (allowed && option->scope != *allowed)) {
-      problems.push_back(fmt::format("{}{}: unknown key", prefix, Printable(key, 64)));
-    } else if (!entry.second.IsScalar()) {
-      problems.push_back(fmt::format("{}{}: must be a plain value", prefix, key));
-    } else if (!options.emplace(key, entry.second.as<std::string>()).second) {
-      problems.push_back(fmt::format("{}{}: stands twice", prefix, key));
-    }
-  }
-}
-
-void ReadUpstreamList(const YAML::Node& root, RawConfig& config,
-                      std::vector<std::string>& problems) {
-  const YAML::Node list = root[std::string(kUpstreamsKey)];
-  if (!list) return;
-  if (!list.IsSequence()) {
-    problems.push_back("upstreams: must be a list");
-    return;
-  }
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const std::string prefix = fmt::format("upstreams[{}].", i);
-    if (!list[i].IsMap()) {
-      problems.push_back(prefix + " must be a mapping");
-      continue;
-    }
-    ReadMapping(list[i], Scope::kUpstream, prefix, config.upstreams.emplace_back(), problems);
-  }
-}
-
 /// The value as YAML that reads back as it is: plain where that is possible, else in quotes.
 std::string YamlScalar(const std::string& value) {
   YAML::Emitter emitter;
@@ -369,103 +305,6 @@ void DescribeOption(const OptionSpec& option, const Reader& reader, std::string_
 
 }  // namespace
 
-const std::vector<OptionSpec>& ConfigOptions() {
-  static const std::vector<OptionSpec> options = {
-      {"listen", "127.0.0.1:7080", "Address of API and webhook receiver, HOST:PORT"},
-      {"tls_certificate_file", "",
-       "PEM certificate chain; with tls_key_file the server speaks TLS"},
-      {"tls_key_file", "", "PEM key for tls_certificate_file"},
-      {"database", "director.db", "Path of a SQLite file, or postgresql://USER@HOST/NAME"},
-      {"database_password", "", "Password for PostgreSQL", Scope::kServer, true},
-      {"api_token", "", "Bearer token for the API", Scope::kServer, true},
-      {"api_user", "director", "User for HTTP Basic on the API"},
-      {"api_password", "", "Password for HTTP Basic on the API", Scope::kServer, true},
-      {"signing_pkcs12_file", "", "PKCS#12 with the identity that signs profiles"},
-      {"signing_certificate_file", "", "PEM certificate (leaf first) that signs profiles"},
-      {"signing_key_file", "", "PEM key for signing_certificate_file"},
-      {"signing_password", "", "Password of the PKCS#12 or key file", Scope::kServer, true},
-      {"workers", "2", "Threads that decide and send"},
-      {"http_threads", "32", "Threads that answer HTTP"},
-      {"log_level", "info", "debug, info, warning or error"},
-      {"log_format", "logfmt", "logfmt or json"},
-      {"transaction_max", "30s",
-       "When a connection to PostgreSQL that answers nothing is given up"},
-      {"claim_lease", "10m", "How long the work of a director that died is left alone"},
-      {"awake_window", "2m", "How long after its last word a device counts as awake"},
-      {"token_update_wait", "10m",
-       "How long after Authenticate a device without TokenUpdate is asked anyway"},
-      {"profile_list_interval", "6h", "How old a ProfileList may get before it is asked again"},
-      {"device_information_interval", "24h", "How old DeviceInformation may get"},
-      {"question_delay_min", "1m", "Least time between two ProfileList questions without a change"},
-      {"answer_time_max", "30s", "How long a session may take to answer what is queued"},
-      {"removal_evidence_age_max", "15m", "How fresh a report must be to remove by it"},
-      {"commands_per_session_max", "20", "State-changing commands under way per enrollment"},
-      {"retry_delay_min", "1m", "First delay after an error that may pass"},
-      {"retry_delay_max", "6h", "Longest delay after an error that may pass"},
-      {"server_retry_delay_min", "15m", "First delay after an error on the server's side"},
-      {"unknown_attempts_max", "3", "Tries at an error that is not known before it is parked"},
-      {"sends_per_day_max", "12", "State-changing commands per item, enrollment and day"},
-      {"push_delay_min", "10m", "First delay before a silent device is pushed again"},
-      {"push_delay_max", "24h", "Longest delay between pushes"},
-      {"not_now_push_delay_min", "15m", "First delay before a push after NotNow"},
-      {"lost_after", "10m",
-       "A command without answer is lost when the device spoke this much later"},
-      {"not_now_lost_after", "6h", "The same for a command that was answered NotNow"},
-      {"mdm_name", "", "Name of the MDM server in paths and logs; default: its kind",
-       Scope::kUpstream},
-      {"mdm_kind", "nanomdm", "nanomdm, micromdm or nanohub", Scope::kUpstream},
-      {"mdm_url", "", "Base URL of the MDM server's API", Scope::kUpstream},
-      {"mdm_api_key", "", "API key of the MDM server", Scope::kUpstream, true},
-      {"mdm_ca_file", "", "PEM certificate authority for an https mdm_url", Scope::kUpstream},
-      {"webhook_hmac_key", "", "HMAC key of the MDM server's webhook", Scope::kUpstream, true},
-      {"webhook_user", "director", "User in the webhook URL, with webhook_password",
-       Scope::kUpstream},
-      {"webhook_password", "", "Password in the webhook URL", Scope::kUpstream, true},
-      {"webhook_secret_path", "", "Last path segment of the webhook URL", Scope::kUpstream, true},
-      {"webhook_unauthenticated", "false", "true: accept webhooks from anybody who can connect",
-       Scope::kUpstream},
-  };
-  return options;
-}
-
-Result<RawConfig> LoadConfigFile(const std::string& path) {
-  const Result<std::string> text = ReadSmallFile(path, kConfigSizeMaxBytes);
-  if (!text) return Fail(text.error());
-  RawConfig config;
-  std::vector<std::string> problems;
-  try {
-    const YAML::Node root = YAML::Load(*text);
-    if (root.IsNull()) return config;
-    if (!root.IsMap()) return Fail(ErrorKind::kInvalid, path + ": must be a mapping of settings");
-    ReadMapping(root, std::nullopt, "", config.options, problems);
-    ReadUpstreamList(root, config, problems);
-  } catch (const YAML::Exception& error) {
-    // The library quotes what it could not read.
-    return Fail(ErrorKind::kInvalid, fmt::format("{}: {}", path, Printable(error.what(), 256)));
-  }
-  if (!problems.empty()) return Fail(ErrorKind::kInvalid, path + ":\n" + Join(problems));
-  return config;
-}
-
-Result<RawOptions> ConfigFromEnvironment(const std::vector<std::string>& environment) {
-  RawOptions options;
-  std::vector<std::string> problems;
-  for (const std::string& variable : environment) {
-    const std::size_t equals = variable.find('=');
-    if (!variable.starts_with(kEnvironmentPrefix) || equals == std::string::npos) continue;
-    const std::string name = variable.substr(0, equals);
-    const std::string key = ToLowerAscii(name.substr(kEnvironmentPrefix.size()));
-    if (key == "config" || key == "url" || key == "token" || key == "token_file") continue;
-    if (FindOption(key) == nullptr) {
-      problems.push_back(Printable(name, 64) + ": unknown setting");
-    } else {
-      options[key] = variable.substr(equals + 1);
-    }
-  }
-  if (!problems.empty()) return Fail(ErrorKind::kInvalid, Join(problems));
-  return options;
-}
-
 Result<Config> MakeConfig(const RawConfig& file, const RawOptions& environment,
                           const RawOptions& flags) {
   Config config;
@@ -480,7 +319,7 @@ Result<Config> MakeConfig(const RawConfig& file, const RawOptions& environment,
   ReadSettings(reader, config.settings);
   std::vector<std::string> problems = reader.problems();
   ReadUpstreams(file, environment, flags, config, problems);
-  if (!problems.empty()) return Fail(ErrorKind::kInvalid, Join(problems));
+  if (!problems.empty()) return Fail(ErrorKind::kInvalid, JoinLines(problems));
   return config;
 }
 

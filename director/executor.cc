@@ -91,7 +91,7 @@ std::vector<CommandBatch> Executor::MakeBatches(std::vector<PlanCommit>& commits
   for (PlanCommit& commit : commits) {
     commit.commands.clear();
     for (const PlannedCommand& command : commit.plan.commands) {
-      places[KeyOf(command, commit.claim.upstream)].push_back({&commit, commit.commands.size()});
+      places[KeyOf(command, commit.upstream)].push_back({&commit, commit.commands.size()});
       commit.commands.push_back({command, {}});
     }
   }
@@ -106,7 +106,7 @@ std::vector<CommandBatch> Executor::MakeBatches(std::vector<PlanCommit>& commits
             {std::get<UpstreamName>(key), journaled.command, CommandUuid(MakeUuid(random_)), {}});
       }
       journaled.command_uuid = batches.back().command_uuid;
-      batches.back().targets.push_back(members[i].commit->claim.enrollment_id);
+      batches.back().targets.push_back(members[i].commit->enrollment_id);
     }
   }
   return batches;

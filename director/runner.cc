@@ -32,8 +32,7 @@ std::vector<Happening> HappeningsOf(const std::vector<PlanCommit>& commits, Time
   for (const PlanCommit& commit : commits) {
     for (const PlannedCommand& command : commit.plan.commands) {
       if (command.payload_identifier.empty()) continue;
-      happenings.push_back(
-          {0, now, commit.claim.enrollment_id, "command", DescribeCommand(command)});
+      happenings.push_back({0, now, commit.enrollment_id, "command", DescribeCommand(command)});
     }
   }
   return happenings;
@@ -156,44 +155,41 @@ Status Runner::DecideUpTo(std::size_t limit, Round& round) {
 
 /// The oldest due one, which could not be decided for alone.
 Result<std::size_t> Runner::SetOneAside(const Error& why) {
-  std::vector<Claim> claims;
+  std::vector<EnrollmentId> ids;
   const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-    claims.clear();
+    ids.clear();
     const Timestamp now = clock_.Now();
-    Result<std::vector<Claim>> claimed = writer.ClaimDue(now, 1);
+    Result<std::vector<EnrollmentId>> claimed = writer.ClaimDue(now, 1);
     if (!claimed) return Fail(claimed.error());
-    claims = std::move(*claimed);
-    std::vector<EnrollmentId> ids;
-    for (const Claim& claim : claims) ids.push_back(claim.enrollment_id);
+    ids = std::move(*claimed);
     return writer.SetAside(ids, now + kSetAside);
   });
   if (!done) return Fail(done.error());
-  for (const Claim& claim : claims) {
+  for (const EnrollmentId& id : ids) {
     Log(LogLevel::kError, "enrollment cannot be decided for; set aside",
-        {{log_key::kEnrollmentId, claim.enrollment_id.value()},
-         {log_key::kError, ErrorForLog(why)}});
+        {{log_key::kEnrollmentId, id.value()}, {log_key::kError, ErrorForLog(why)}});
   }
-  return claims.size();
+  return ids.size();
 }
 
 /// From the claim to the journal: nothing about the enrollments changes meanwhile.
 Status Runner::Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Round& round) {
-  const Result<std::vector<Claim>> claims = writer.ClaimDue(now, limit);
+  const Result<std::vector<EnrollmentId>> claims = writer.ClaimDue(now, limit);
   if (!claims) return Fail(claims.error());
   round.claimed = claims->size();
   if (claims->empty()) return {};
   Result<std::map<EnrollmentId, Snapshot>> snapshots = LoadSnapshots(writer, *claims);
   if (!snapshots) return Fail(snapshots.error());
   std::vector<EnrollmentId> set_aside;
-  for (const Claim& claim : *claims) {
+  for (const EnrollmentId& id : *claims) {
     std::optional<PlanCommit> commit;
-    if (auto snapshot = snapshots->extract(claim.enrollment_id)) {
-      commit = DecideOne(claim, std::move(snapshot.mapped()), now);
+    if (auto snapshot = snapshots->extract(id)) {
+      commit = DecideOne(id, std::move(snapshot.mapped()), now);
     }
     if (commit) {
       round.commits.push_back(std::move(*commit));
     } else {
-      set_aside.push_back(claim.enrollment_id);
+      set_aside.push_back(id);
     }
   }
   round.batches = executor_.MakeBatches(round.commits);
@@ -205,11 +201,11 @@ Status Runner::Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Rou
 
 /// One that cannot be read back is missing and does not keep the others from being read. Fails when
 /// the database is out of reach.
-Result<std::map<EnrollmentId, Snapshot>> Runner::LoadSnapshots(StoreReader& reader,
-                                                               const std::vector<Claim>& claims) {
+Result<std::map<EnrollmentId, Snapshot>> Runner::LoadSnapshots(
+    StoreReader& reader, const std::vector<EnrollmentId>& ids) {
   std::map<EnrollmentId, Snapshot> snapshots;
-  const auto load = [&](const std::vector<EnrollmentId>& ids) -> Status {
-    Result<std::vector<Snapshot>> loaded = reader.LoadSnapshots(ids);
+  const auto load = [&](const std::vector<EnrollmentId>& some) -> Status {
+    Result<std::vector<Snapshot>> loaded = reader.LoadSnapshots(some);
     if (!loaded) return Fail(loaded.error());
     for (Snapshot& snapshot : *loaded) {
       const EnrollmentId id = snapshot.enrollment.channel.enrollment_id;
@@ -217,8 +213,6 @@ Result<std::map<EnrollmentId, Snapshot>> Runner::LoadSnapshots(StoreReader& read
     }
     return {};
   };
-  std::vector<EnrollmentId> ids;
-  for (const Claim& claim : claims) ids.push_back(claim.enrollment_id);
   const Status all = load(ids);
   if (all) return snapshots;
   if (all.error().kind != ErrorKind::kCorrupt) return Fail(all.error());
@@ -233,18 +227,16 @@ Result<std::map<EnrollmentId, Snapshot>> Runner::LoadSnapshots(StoreReader& read
 }
 
 /// Nothing when the decision breaks an invariant.
-std::optional<PlanCommit> Runner::DecideOne(const Claim& claim, Snapshot snapshot,
+std::optional<PlanCommit> Runner::DecideOne(const EnrollmentId& id, Snapshot snapshot,
                                             Timestamp now) const {
   try {
     const Snapshot seen = WithHealth(std::move(snapshot), upstreams_, now);
     Plan plan = Reconcile(seen, settings_, now);
-    // A claim may be older news than the snapshot.
-    const Claim current{claim.enrollment_id, seen.enrollment.upstream};
-    return PlanCommit{current, seen.items, std::move(plan), seen.enrollment.epoch, {}};
+    return PlanCommit{
+        id, seen.enrollment.upstream, seen.items, std::move(plan), seen.enrollment.epoch, {}};
   } catch (const InvariantViolation& violation) {
     Log(LogLevel::kError, "enrollment breaks an invariant; set aside",
-        {{log_key::kEnrollmentId, claim.enrollment_id.value()},
-         {log_key::kError, violation.what()}});
+        {{log_key::kEnrollmentId, id.value()}, {log_key::kError, violation.what()}});
     return std::nullopt;
   }
 }
@@ -252,7 +244,7 @@ std::optional<PlanCommit> Runner::DecideOne(const Claim& claim, Snapshot snapsho
 Status Runner::Perform(const Round& round) {
   std::vector<EnrollmentId> sending;
   for (const PlanCommit& commit : round.commits) {
-    if (!commit.commands.empty()) sending.push_back(commit.claim.enrollment_id);
+    if (!commit.commands.empty()) sending.push_back(commit.enrollment_id);
   }
   if (sending.empty()) return Push(round.commits, {});
   const std::vector<DispatchOutcome> outcomes = executor_.Send(round.batches);
@@ -273,8 +265,8 @@ Status Runner::Push(const std::vector<PlanCommit>& commits,
   }
   std::map<UpstreamName, std::vector<EnrollmentId>> pushes;
   for (const PlanCommit& commit : commits) {
-    const EnrollmentId& enrollment_id = commit.claim.enrollment_id;
-    const UpstreamName& upstream = commit.claim.upstream;
+    const EnrollmentId& enrollment_id = commit.enrollment_id;
+    const UpstreamName& upstream = commit.upstream;
     const Upstreams::Member* server = upstreams_.Find(upstream);
     const bool is_pushed = server != nullptr && server->upstream->limits().pushes_on_enqueue &&
                            got_command.contains(enrollment_id);

@@ -64,9 +64,10 @@ class Runner {
   Status DecideUpTo(std::size_t limit, Round& round);
   Status Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Round& round);
   Result<std::size_t> SetOneAside(const Error& why);
-  static Result<std::map<EnrollmentId, Snapshot>> LoadSnapshots(StoreReader& reader,
-                                                                const std::vector<Claim>& claims);
-  std::optional<PlanCommit> DecideOne(const Claim& claim, Snapshot snapshot, Timestamp now) const;
+  static Result<std::map<EnrollmentId, Snapshot>> LoadSnapshots(
+      StoreReader& reader, const std::vector<EnrollmentId>& ids);
+  std::optional<PlanCommit> DecideOne(const EnrollmentId& id, Snapshot snapshot,
+                                      Timestamp now) const;
   Status Perform(const Round& round);
   Status Push(const std::vector<PlanCommit>& commits, const std::vector<DispatchOutcome>& outcomes);
 

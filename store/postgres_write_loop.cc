@@ -8,15 +8,11 @@ namespace {
 
 /// What another transaction holds just now is passed over.
 constexpr const char* kClaimExpired =
-    "SELECT enrollment_id, e.upstream FROM (SELECT enrollment_id, due_at FROM schedule "
-    "WHERE lease_until <= $1::bigint ORDER BY due_at, enrollment_id LIMIT $2::bigint "
-    "FOR UPDATE SKIP LOCKED) AS s JOIN enrollments AS e USING (enrollment_id) "
-    "ORDER BY s.due_at, enrollment_id";
+    "SELECT enrollment_id FROM schedule WHERE lease_until <= $1::bigint "
+    "ORDER BY due_at, enrollment_id LIMIT $2::bigint FOR UPDATE SKIP LOCKED";
 constexpr const char* kClaimDue =
-    "SELECT enrollment_id, e.upstream FROM (SELECT enrollment_id, due_at FROM schedule "
-    "WHERE due_at <= $1::bigint AND lease_until IS NULL ORDER BY due_at, enrollment_id "
-    "LIMIT $2::bigint FOR UPDATE SKIP LOCKED) AS s JOIN enrollments AS e USING (enrollment_id) "
-    "ORDER BY s.due_at, enrollment_id";
+    "SELECT enrollment_id FROM schedule WHERE due_at <= $1::bigint AND lease_until IS NULL "
+    "ORDER BY due_at, enrollment_id LIMIT $2::bigint FOR UPDATE SKIP LOCKED";
 constexpr const char* kDoubtIntents =
     "UPDATE intents SET state = 'unknown' WHERE enrollment_id = ANY ($1::text[]) "
     "AND closed_at IS NULL AND state = 'journaled'";
@@ -117,26 +113,22 @@ PostgresValue Limit(std::size_t limit) { return ToPostgres(static_cast<std::int6
 
 }  // namespace
 
-Status PostgresWriter::ClaimInto(std::vector<Claim>& claims, const char* sql, Timestamp now,
+Status PostgresWriter::ClaimInto(std::vector<EnrollmentId>& claims, const char* sql, Timestamp now,
                                  std::size_t limit) {
   Result<PostgresResult> found = db().Run(sql, {ToPostgres(now), Limit(limit)}, "schedule");
   if (!found) return Fail(found.error());
   while (found->Next()) {
     auto id = found->TextAs<EnrollmentId>();
     locked_.insert(id);
-    claims.push_back({std::move(id), found->TextAs<UpstreamName>()});
+    claims.push_back(std::move(id));
   }
   return {};
 }
 
-Result<std::vector<Claim>> PostgresWriter::ClaimDue(Timestamp now, std::size_t limit) {
-  std::vector<Claim> claims;
+Result<std::vector<EnrollmentId>> PostgresWriter::ClaimDue(Timestamp now, std::size_t limit) {
+  std::vector<EnrollmentId> claims;
   Status done = ClaimInto(claims, kClaimExpired, now, limit);
-  if (done && !claims.empty()) {
-    std::vector<EnrollmentId> ids;
-    for (const Claim& claim : claims) ids.push_back(claim.enrollment_id);
-    done = Write(kDoubtIntents, {ArrayToPostgres(ids)});
-  }
+  if (done && !claims.empty()) done = Write(kDoubtIntents, {ArrayToPostgres(claims)});
   if (done) done = ClaimInto(claims, kClaimDue, now, limit - claims.size());
   if (!done) return Fail(done.error());
   return claims;
@@ -146,7 +138,7 @@ Status PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits, Times
                                    Timestamp now) {
   std::vector<EnrollmentId> ids;
   for (const PlanCommit& commit : commits) {
-    ids.push_back(commit.claim.enrollment_id);
+    ids.push_back(commit.enrollment_id);
     if (commit.commands.size() == commit.plan.commands.size()) continue;
     return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
   }
@@ -162,7 +154,7 @@ Status PostgresWriter::StoreItems(const std::vector<PlanCommit>& commits) {
   PostgresBatch changed(20);
   PostgresBatch deleted(2);
   for (const PlanCommit& commit : commits) {
-    const EnrollmentId& id = commit.claim.enrollment_id;
+    const EnrollmentId& id = commit.enrollment_id;
     std::map<PayloadIdentifier, const ItemRecord*> gone;
     for (const ItemRecord& item : commit.items_before) gone.emplace(item.payload_identifier, &item);
     for (const ItemRecord& item : commit.plan.items) {
@@ -179,7 +171,7 @@ Status PostgresWriter::CloseIntents(const std::vector<PlanCommit>& commits, Time
   PostgresBatch batch(5);
   for (const PlanCommit& commit : commits) {
     for (const ClosedIntent& closed : commit.plan.closed) {
-      batch.Bind(commit.claim.enrollment_id)
+      batch.Bind(commit.enrollment_id)
           .Bind(closed.command_uuid)
           .Bind(IntentStateName(closed.state))
           .Bind(now)
@@ -203,7 +195,7 @@ Status PostgresWriter::StoreSchedule(const std::vector<PlanCommit>& commits, Tim
                                      Timestamp now) {
   PostgresBatch batch(5);
   for (const PlanCommit& commit : commits) {
-    batch.Bind(commit.claim.enrollment_id)
+    batch.Bind(commit.enrollment_id)
         .Bind(commit.plan.due_at)
         .Bind(commit.commands.empty() ? std::nullopt : std::optional(lease_until))
         .Bind(commit.plan.wants_wake)

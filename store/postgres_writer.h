@@ -39,7 +39,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
 
   // postgres_write_loop.cc
-  Result<std::vector<Claim>> ClaimDue(Timestamp now, std::size_t limit) override;
+  Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) override;
   Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                      Timestamp now) override;
   Status SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) override;
@@ -70,7 +70,8 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status Write(const char* sql, const PostgresBatch& batch);
   Status Write(const char* sql, const std::vector<PostgresValue>& values);
 
-  Status ClaimInto(std::vector<Claim>& claims, const char* sql, Timestamp now, std::size_t limit);
+  Status ClaimInto(std::vector<EnrollmentId>& claims, const char* sql, Timestamp now,
+                   std::size_t limit);
   Status StoreItems(const std::vector<PlanCommit>& commits);
   Status CloseIntents(const std::vector<PlanCommit>& commits, Timestamp now);
   Status JournalIntents(const std::vector<PlanCommit>& commits, Timestamp now);

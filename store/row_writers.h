@@ -103,7 +103,7 @@ void BindItem(Binder& row, const EnrollmentId& enrollment_id, const ItemRecord& 
 template <typename Binder>
 void BindJournaled(Binder& row, const PlanCommit& commit, const JournaledCommand& journaled,
                    Timestamp now) {
-  row.Bind(commit.claim.enrollment_id)
+  row.Bind(commit.enrollment_id)
       .Bind(journaled.command_uuid)
       .Bind(journaled.command.request_type)
       .Bind(journaled.command.payload_identifier)

@@ -7,10 +7,10 @@ namespace director {
 namespace {
 
 constexpr const char* kSelectExpired =
-    "SELECT enrollment_id, upstream FROM enrollments INDEXED BY enrollments_leased "
+    "SELECT enrollment_id FROM enrollments INDEXED BY enrollments_leased "
     "WHERE lease_until <= ? ORDER BY due_at, enrollment_id LIMIT ?";
 constexpr const char* kSelectDue =
-    "SELECT enrollment_id, upstream FROM enrollments INDEXED BY enrollments_due "
+    "SELECT enrollment_id FROM enrollments INDEXED BY enrollments_due "
     "WHERE due_at <= ? AND lease_until IS NULL ORDER BY due_at, enrollment_id LIMIT ?";
 constexpr const char* kDoubtIntents =
     "UPDATE intents INDEXED BY intents_open SET state = 'unknown' "
@@ -85,19 +85,18 @@ constexpr const char* kWriteSomething = "PRAGMA user_version = 0";
 
 }  // namespace
 
-Result<std::vector<Claim>> SqliteWriter::ClaimDue(Timestamp now, std::size_t limit) {
-  std::vector<Claim> claims;
+Result<std::vector<EnrollmentId>> SqliteWriter::ClaimDue(Timestamp now, std::size_t limit) {
+  std::vector<EnrollmentId> claims;
   for (const char* sql : {kSelectExpired, kSelectDue}) {
     SqliteStatement due = db().Use(sql);
     due.Bind(now).Bind(limit - claims.size());
     while (due.Next()) {
-      claims.push_back(
-          {EnrollmentId(std::string(due.Text(0))), UpstreamName(std::string(due.Text(1)))});
+      claims.emplace_back(std::string(due.Text(0)));
     }
     if (Status done = due.Finish(); !done) return Fail(done.error());
     if (sql != kSelectExpired) continue;
-    for (const Claim& expired : claims) {
-      Status done = db().Use(kDoubtIntents).Bind(expired.enrollment_id).Run();
+    for (const EnrollmentId& expired : claims) {
+      Status done = db().Use(kDoubtIntents).Bind(expired).Run();
       if (!done) return Fail(done.error());
     }
   }
@@ -122,7 +121,7 @@ Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp lease_until,
   const Plan& plan = commit.plan;
   return db()
       .Use(kStorePlan)
-      .Bind(commit.claim.enrollment_id)
+      .Bind(commit.enrollment_id)
       .Bind(plan.due_at)
       .BindFlag(plan.wants_wake)
       .BindFlag(plan.push)
@@ -132,7 +131,7 @@ Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp lease_until,
 }
 
 Status SqliteWriter::StoreItems(const PlanCommit& commit) {
-  const EnrollmentId& id = commit.claim.enrollment_id;
+  const EnrollmentId& id = commit.enrollment_id;
   std::map<PayloadIdentifier, const ItemRecord*> gone;
   for (const ItemRecord& item : commit.items_before) gone.emplace(item.payload_identifier, &item);
   for (const ItemRecord& item : commit.plan.items) {
@@ -151,7 +150,7 @@ Status SqliteWriter::StoreItems(const PlanCommit& commit) {
 Status SqliteWriter::CloseIntents(const PlanCommit& commit, Timestamp now) {
   for (const ClosedIntent& closed : commit.plan.closed) {
     Status done = db().Use(kCloseIntent)
-                      .Bind(commit.claim.enrollment_id)
+                      .Bind(commit.enrollment_id)
                       .Bind(closed.command_uuid)
                       .Bind(IntentStateName(closed.state))
                       .Bind(now)

@@ -27,7 +27,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
 
   // sqlite_write_loop.cc
-  Result<std::vector<Claim>> ClaimDue(Timestamp now, std::size_t limit) override;
+  Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) override;
   Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                      Timestamp now) override;
   Status SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) override;

@@ -77,13 +77,6 @@ struct DeadLetter {
 };
 inline constexpr std::size_t kDeadLetterBodyMaxBytes = 64 * 1024;
 
-/// An enrollment that is decided for in this transaction.
-struct Claim {
-  EnrollmentId enrollment_id;
-  UpstreamName upstream;
-  friend bool operator==(const Claim&, const Claim&) = default;
-};
-
 /// A planned command with the CommandUUID under which it is journaled.
 struct JournaledCommand {
   PlannedCommand command;
@@ -92,7 +85,8 @@ struct JournaledCommand {
 
 /// A plan to be stored: records, closed intents, new intents, next due time, push.
 struct PlanCommit {
-  Claim claim;
+  EnrollmentId enrollment_id;
+  UpstreamName upstream;                 ///< where its commands go
   std::vector<ItemRecord> items_before;  ///< as the plan found them; what did not change stays
   Plan plan;
   std::int64_t epoch = 0;
@@ -235,7 +229,7 @@ class StoreWriter : public StoreReader {
   /// until its end, and nobody else claims them. Who held a lease that ran out is taken for dead:
   /// of the commands that it journaled nobody knows whether they went out (kUnknown). What is
   /// claimed and then neither committed nor set aside stays due.
-  virtual Result<std::vector<Claim>> ClaimDue(Timestamp now, std::size_t limit) = 0;
+  virtual Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) = 0;
   /// Stores plans of different enrollments that this transaction has claimed: journals their
   /// commands as kJournaled, counts the pushes, sets the next due times. An enrollment that is sent
   /// commands is leased until `lease_until` or `EndLeases`, so that nobody else sends to it

@@ -55,14 +55,14 @@ std::vector<std::string> ListUuids(TestStore& store, const std::string& identifi
 
 /// Decides for everybody, so that only what happens afterwards makes somebody due.
 void SettleAll(TestStore& store) {
-  for (const Claim& claim : store.ClaimDue(At(1000))) {
-    store.CommitPlan(MakeCommit(claim, At(9000)), At(1000));
+  for (const EnrollmentId& id : store.ClaimDue(At(1000))) {
+    store.CommitPlan(MakeCommit(id, At(9000)), At(1000));
   }
 }
 
 std::vector<std::string> DueBy(TestStore& store, Timestamp now) {
   std::vector<std::string> ids;
-  for (const Claim& claim : store.ClaimDue(now)) ids.push_back(claim.enrollment_id.value());
+  for (const EnrollmentId& id : store.ClaimDue(now)) ids.push_back(id.value());
   return ids;
 }
 
@@ -262,14 +262,14 @@ TEST_CASE("an assignment makes due those whom it concerns, when it comes and whe
       CHECK(std::find(due.begin(), due.end(), id) != due.end());
     }
   };
-  const std::int64_t id = Assign(store, assignment, At(3000));
+  const std::int64_t assigned = Assign(store, assignment, At(3000));
   covers(DueBy(store, At(3000)));
   SettleAll(store);
-  for (const Claim& claim : store.ClaimDue(At(3000))) {
-    store.CommitPlan(MakeCommit(claim, At(9000)), At(3000));
+  for (const EnrollmentId& id : store.ClaimDue(At(3000))) {
+    store.CommitPlan(MakeCommit(id, At(9000)), At(3000));
   }
   REQUIRE(DueBy(store, At(3600)).empty());
-  store.Write([&](StoreWriter& writer) { return writer.DeleteAssignment(id, At(4000)); });
+  store.Write([&](StoreWriter& writer) { return writer.DeleteAssignment(assigned, At(4000)); });
   covers(DueBy(store, At(4000)));
   CHECK(ListAll(store).empty());
 }

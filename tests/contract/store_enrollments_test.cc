@@ -168,9 +168,9 @@ TEST_CASE("a list is filtered by facts and by the state of items") {
   Enrollment gone = MakeDevice("C");
   gone.status = EnrollmentStatus::kCheckedOut;
   store.Save(gone);
-  for (const Claim& claim : store.ClaimDue(At(0))) {
-    PlanCommit commit = MakeCommit(claim, At(900));
-    const bool is_a = claim.enrollment_id.value() == "A";
+  for (const EnrollmentId& id : store.ClaimDue(At(0))) {
+    PlanCommit commit = MakeCommit(id, At(900));
+    const bool is_a = id.value() == "A";
     commit.plan.items.push_back(
         MakeItem("com.example.wifi", is_a ? ItemState::kParked : ItemState::kVerified));
     if (!is_a) commit.plan.items.push_back(MakeItem("com.example.vpn", ItemState::kParked));
@@ -220,9 +220,9 @@ TEST_CASE("the fleet is counted") {
   CHECK_FALSE(count(At(0)).oldest_waiting);
 
   for (const char* id : {"A", "B", "C"}) store.Save(MakeDevice(id));
-  for (const Claim& claim : store.ClaimDue(At(0))) {
-    const bool is_b = claim.enrollment_id.value() == "B";
-    PlanCommit commit = MakeCommit(claim, is_b ? At(10) : At(900));
+  for (const EnrollmentId& id : store.ClaimDue(At(0))) {
+    const bool is_b = id.value() == "B";
+    PlanCommit commit = MakeCommit(id, is_b ? At(10) : At(900));
     ItemRecord vpn = MakeItem("com.example.vpn", is_b ? ItemState::kParked : ItemState::kVerified);
     vpn.state_since = is_b ? At(-9) : At(-99);
     ItemRecord wifi = MakeItem("com.example.wifi");

@@ -97,8 +97,8 @@ class TestStore {
     return {};
   }
   /// Who would be claimed; lets them go again.
-  std::vector<Claim> ClaimDue(Timestamp now, std::size_t limit = 100) {
-    std::vector<Claim> claims;
+  std::vector<EnrollmentId> ClaimDue(Timestamp now, std::size_t limit = 100) {
+    std::vector<EnrollmentId> claims;
     Write([&](StoreWriter& writer) -> Status {
       auto claimed = writer.ClaimDue(now, limit);
       if (!claimed) return Fail(claimed.error());
@@ -210,9 +210,10 @@ inline Assignment MakeAssignment(const std::string& identifier, const std::strin
   return assignment;
 }
 
-inline PlanCommit MakeCommit(const Claim& claim, Timestamp due_at) {
+inline PlanCommit MakeCommit(const EnrollmentId& id, Timestamp due_at) {
   PlanCommit commit;
-  commit.claim = claim;
+  commit.enrollment_id = id;
+  commit.upstream = UpstreamName("nanomdm");
   commit.plan.due_at = due_at;
   commit.epoch = 1;
   return commit;

@@ -5,15 +5,15 @@ namespace {
 
 using namespace store_test;
 
-std::vector<std::string> IdsOf(const std::vector<Claim>& claims) {
+std::vector<std::string> IdsOf(const std::vector<EnrollmentId>& claims) {
   std::vector<std::string> ids;
-  for (const Claim& claim : claims) ids.push_back(claim.enrollment_id.value());
+  for (const EnrollmentId& id : claims) ids.push_back(id.value());
   return ids;
 }
 
 using Ids = std::vector<std::string>;
 
-Claim ClaimOne(TestStore& store, Timestamp now) {
+EnrollmentId ClaimOne(TestStore& store, Timestamp now) {
   const auto claims = store.ClaimDue(now);
   REQUIRE(claims.size() == 1);
   return claims[0];
@@ -57,8 +57,7 @@ TEST_CASE("due enrollments are claimed oldest first, up to the limit, once") {
   }
   const auto first = store.ClaimDue(At(10), 2);
   CHECK(IdsOf(first) == Ids{"C", "A"});
-  CHECK(first[0].upstream.value() == "nanomdm");
-  for (const Claim& claim : first) store.CommitPlan(MakeCommit(claim, At(900)), At(10));
+  for (const EnrollmentId& id : first) store.CommitPlan(MakeCommit(id, At(900)), At(10));
   CHECK(IdsOf(store.ClaimDue(At(10))) == Ids{"B"});
   store.CommitPlan(MakeCommit(ClaimOne(store, At(10)), At(900)), At(10));
   CHECK(store.ClaimDue(At(10)).empty());

@@ -42,10 +42,10 @@ Status Told(const Result<T>& result, std::string& told, const std::function<std:
   return {};
 }
 
-std::string Say(const std::vector<Claim>& claims) {
+std::string Say(const std::vector<EnrollmentId>& claims) {
   std::string text;
-  for (const Claim& claim : claims) {
-    text += fmt::format("{} {}; ", claim.enrollment_id.value(), claim.upstream.value());
+  for (const EnrollmentId& id : claims) {
+    text += id.value() + "; ";
   }
   return text;
 }
@@ -170,8 +170,8 @@ class Generator {
     return [due_at](StoreWriter& writer, std::string&) { return writer.MarkDue(due_at); };
   }
 
-  PlanCommit AnyPlan(const Claim& claim) {
-    PlanCommit commit = store_test::MakeCommit(claim, AnyTime());
+  PlanCommit AnyPlan(const EnrollmentId& id) {
+    PlanCommit commit = store_test::MakeCommit(id, AnyTime());
     commit.plan.push = random_.Below(2) == 0;
     commit.plan.wants_wake = random_.Below(2) == 0;
     std::set<std::string> identifiers;
@@ -207,14 +207,14 @@ class Generator {
       std::vector<PlanCommit> commits;
       std::vector<EnrollmentId> others;
       for (std::size_t i = 0; i < claims->size(); ++i) {
-        const Claim& claim = (*claims)[i];
+        const EnrollmentId& id = (*claims)[i];
         if (set_aside) {
-          others.push_back(claim.enrollment_id);
+          others.push_back(id);
           continue;
         }
         commits.push_back(plans[i]);
-        commits.back().claim = claim;
-        const auto snapshot = writer.LoadSnapshot(claim.enrollment_id);
+        commits.back().enrollment_id = id;
+        const auto snapshot = writer.LoadSnapshot(id);
         if (snapshot) commits.back().items_before = snapshot->items;
       }
       if (Status done = writer.SetAside(others, lease_until); !done) return done;

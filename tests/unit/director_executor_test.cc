@@ -149,8 +149,8 @@ struct Fixture {
 
 PlanCommit MakeCommit(const std::string& id, std::vector<PlannedCommand> commands) {
   PlanCommit commit;
-  commit.claim.enrollment_id = EnrollmentId(id);
-  commit.claim.upstream = kServer;
+  commit.enrollment_id = EnrollmentId(id);
+  commit.upstream = kServer;
   commit.plan.commands = std::move(commands);
   return commit;
 }
@@ -359,48 +359,55 @@ TEST_CASE("a database that is away for a moment sets nobody aside") {
   CHECK(world.server->queues_.size() == 1);
 }
 
-TEST_CASE("an enrollment that cannot be read is set aside for an hour and the others go on") {
-  const test::TempFolder folder;
-  const std::string path = folder.Path("director.db");
+std::unique_ptr<Store> OpenFile(const std::string& path) {
   auto opened = OpenSqliteStore(path);
   REQUIRE(opened);
-  Fixture world(std::move(*opened));
+  return std::move(*opened);
+}
+
+struct InFolder {
+  test::TempFolder folder;
+  const std::string path = folder.Path("director.db");
+};
+
+/// On a file, so that a connection beside the store can break what is in it.
+struct FileFixture : InFolder, Fixture {
+  FileFixture() : Fixture(OpenFile(path)) {}
+  test::RawDb raw{path};
+};
+
+TEST_CASE("an enrollment that cannot be read is set aside for an hour and the others go on") {
+  FileFixture world;
   world.AddDevices(5);
-  test::RawDb raw(path);
-  raw.Execute("PRAGMA ignore_check_constraints = ON");
-  raw.Execute("UPDATE enrollments SET status = 'dreaming' WHERE enrollment_id = 'D0'");
+  world.raw.Execute("PRAGMA ignore_check_constraints = ON");
+  world.raw.Execute("UPDATE enrollments SET status = 'dreaming' WHERE enrollment_id = 'D0'");
   const Result<std::size_t> claimed = world.runner.Step();
   REQUIRE(claimed);
   CHECK(*claimed == 5);
   CHECK(world.server->queues_.size() == 4);
   CHECK_FALSE(world.server->queues_.contains(EnrollmentId("D0")));
   const auto due_at = [&] {
-    return raw.Value("SELECT due_at FROM enrollments WHERE enrollment_id = 'D0'");
+    return world.raw.Value("SELECT due_at FROM enrollments WHERE enrollment_id = 'D0'");
   };
   CHECK(due_at() == std::to_string(ToUnixMs(world.clock.Now() + std::chrono::hours(1))));
-  raw.Execute("UPDATE enrollments SET status = 'enrolled' WHERE enrollment_id = 'D0'");
+  world.raw.Execute("UPDATE enrollments SET status = 'enrolled' WHERE enrollment_id = 'D0'");
   world.clock.Advance(std::chrono::hours(1));
   REQUIRE(world.runner.Step());
   CHECK(world.server->queues_.contains(EnrollmentId("D0")));
 }
 
 TEST_CASE("an enrollment whose plan the store refuses is set aside and the others go on") {
-  const test::TempFolder folder;
-  const std::string path = folder.Path("director.db");
-  auto opened = OpenSqliteStore(path);
-  REQUIRE(opened);
-  Fixture world(std::move(*opened));
+  FileFixture world;
   world.AddDevices(5);
-  test::RawDb raw(path);
-  raw.Execute(
+  world.raw.Execute(
       "CREATE TRIGGER bad BEFORE INSERT ON intents WHEN NEW.enrollment_id = 'D2' "
       "BEGIN SELECT RAISE(ABORT, 'refused'); END");
   for (int steps = 0; steps < 6; ++steps) REQUIRE(world.runner.Step());
   CHECK(world.server->queues_.size() == 4);
   CHECK_FALSE(world.server->queues_.contains(EnrollmentId("D2")));
-  CHECK(raw.Value("SELECT due_at FROM enrollments WHERE enrollment_id = 'D2'") ==
+  CHECK(world.raw.Value("SELECT due_at FROM enrollments WHERE enrollment_id = 'D2'") ==
         std::to_string(ToUnixMs(world.clock.Now() + std::chrono::hours(1))));
-  raw.Execute("DROP TRIGGER bad");
+  world.raw.Execute("DROP TRIGGER bad");
   world.clock.Advance(std::chrono::hours(1));
   REQUIRE(world.runner.Step());
   CHECK(world.server->queues_.contains(EnrollmentId("D2")));

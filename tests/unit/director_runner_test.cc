@@ -248,10 +248,15 @@ TEST_CASE("a crash between journal and sending loses nothing and repeats nothing
     const auto claims = writer.ClaimDue(now, 100);
     if (!claims) return Fail(claims.error());
     std::vector<PlanCommit> commits;
-    for (const Claim& claim : *claims) {
-      const auto snapshot = writer.LoadSnapshot(claim.enrollment_id);
+    for (const EnrollmentId& id : *claims) {
+      const auto snapshot = writer.LoadSnapshot(id);
       if (!snapshot) return Fail(snapshot.error());
-      commits.push_back({claim, snapshot->items, Reconcile(*snapshot, world.settings, now), 1, {}});
+      commits.push_back({id,
+                         snapshot->enrollment.upstream,
+                         snapshot->items,
+                         Reconcile(*snapshot, world.settings, now),
+                         1,
+                         {}});
     }
     CHECK(commits.size() == 3);
     world.executor->MakeBatches(commits);

@@ -1,158 +1,33 @@
+// Several directors on one database: locks, claims, plans.
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <fstream>
-#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "store/migrations.h"
-#include "store/postgres_store.h"
-#include "tests/contract/store_fixture.h"
+#include "tests/support/postgres_stores.h"
 
 namespace director::store_postgres_test {
 namespace {
 
 using store_test::At;
+using store_test::CountKnown;
+using store_test::CutConnections;
 using store_test::MakeAssignment;
 using store_test::MakeCommit;
 using store_test::MakeDevice;
 using store_test::MakeIntent;
 using store_test::MakeItem;
 using store_test::MakeRevision;
-using test::PostgresDatabase;
-
-std::unique_ptr<Store> Open(const PostgresDatabase& database) {
-  auto opened = OpenPostgresStore(database.settings());
-  INFO((opened ? std::string() : ErrorForLog(opened.error())));
-  REQUIRE(opened);
-  return std::move(*opened);
-}
-
-Status Save(Store& store, const std::string& id) {
-  return store.Write([&](StoreWriter& writer) { return writer.SaveEnrollments({MakeDevice(id)}); });
-}
-
-std::size_t CountKnown(Store& store, const std::vector<EnrollmentId>& ids) {
-  std::size_t count = 0;
-  REQUIRE(store.Read([&](StoreReader& reader) -> Status {
-    const auto known = reader.LoadEnrollments(ids);
-    if (!known) return Fail(known.error());
-    count = known->size();
-    return {};
-  }));
-  return count;
-}
-
-/// Threads wait here until `count` of them have come.
-class Meeting {
- public:
-  explicit Meeting(int count) : missing_(count) {}
-  void Arrive() {
-    std::unique_lock lock(mutex_);
-    --missing_;
-    arrived_.notify_all();
-    arrived_.wait(lock, [&] { return missing_ <= 0; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  int missing_;
-};
-
-/// Ends every other connection to the server, as a restart of the database does.
-void CutConnections(const PostgresDatabase& database) {
-  database.Execute(
-      "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-      "WHERE pid <> pg_backend_pid() AND application_name = 'director'");
-}
+using store_test::Meeting;
+using store_test::Open;
+using store_test::PostgresDatabase;
+using store_test::Save;
 
 }  // namespace
-
-TEST_CASE("both dialects have the same numbers for the same steps") {
-  const auto& sqlite = SqliteMigrations();
-  const auto& postgres = PostgresMigrations();
-  REQUIRE(sqlite.size() == postgres.size());
-  for (std::size_t i = 0; i < sqlite.size(); ++i) {
-    CHECK(sqlite[i].number == postgres[i].number);
-    CHECK(sqlite[i].name == postgres[i].name);
-  }
-}
-
-TEST_CASE("directors that start together bring the schema up to date once") {
-  const PostgresDatabase database;
-  Meeting start(6);
-  std::atomic<int> opened{0};
-  std::vector<std::thread> directors;
-  for (int i = 0; i < 6; ++i) {
-    directors.emplace_back([&] {
-      start.Arrive();
-      if (OpenPostgresStore(database.settings())) ++opened;
-    });
-  }
-  for (std::thread& director : directors) director.join();
-  CHECK(opened == 6);
-  CHECK(database.Execute("SELECT count(*) FROM schema_migrations") ==
-        std::to_string(PostgresMigrations().size()));
-}
-
-TEST_CASE("a schema from the future is refused, one of the same version is left alone") {
-  const PostgresDatabase database;
-  Open(database);
-  Open(database);
-  database.Execute("INSERT INTO schema_migrations VALUES (9999, 'future', 1)");
-  const auto refused = OpenPostgresStore(database.settings());
-  REQUIRE_FALSE(refused);
-  CHECK(refused.error().kind == ErrorKind::kInvalid);
-  CHECK(refused.error().message.find("9999") != std::string::npos);
-}
-
-TEST_CASE("a server that is not there is named in one line, and no password with it") {
-  PostgresSettings settings;
-  settings.url = "postgresql://nobody@127.0.0.1:1/none";
-  settings.password = []() -> Result<Secret> { return Secret("SECRET-word"); };
-  const auto opened = OpenPostgresStore(settings);
-  REQUIRE_FALSE(opened);
-  CHECK(opened.error().kind == ErrorKind::kUnavailable);
-  CHECK(opened.error().message.find('\n') == std::string::npos);
-  CHECK(ErrorForLog(opened.error()).find("SECRET-word") == std::string::npos);
-}
-
-TEST_CASE("of several servers each one says why it cannot be used") {
-  PostgresSettings settings;
-  settings.url = "postgresql://nobody@127.0.0.1:1,127.0.0.1:2/none";
-  const auto opened = OpenPostgresStore(settings);
-  REQUIRE_FALSE(opened);
-  const std::string& message = opened.error().message;
-  CHECK(message.find("port 1 failed") != std::string::npos);
-  CHECK(message.find("port 2 failed") != std::string::npos);
-  CHECK(message.find('\n') == std::string::npos);
-}
-
-TEST_CASE("the password is asked for each connection") {
-  const PostgresDatabase database;
-  int asked = 0;
-  PostgresSettings settings = database.settings();
-  settings.password = [&]() -> Result<Secret> {
-    ++asked;
-    return Secret("word'with\\quotes" + std::to_string(asked));
-  };
-  auto store = OpenPostgresStore(settings);
-  REQUIRE(store);
-  REQUIRE(Save(**store, "A"));
-  const int before = asked;
-  CutConnections(database);
-  REQUIRE(Save(**store, "B"));
-  CHECK(asked > before);
-  settings.password = []() -> Result<Secret> {
-    return Fail(ErrorKind::kInvalid, "the file is empty");
-  };
-  CHECK(OpenPostgresStore(settings).error().message == "the file is empty");
-}
 
 TEST_CASE("a text with a zero byte is refused, not cut") {
   const PostgresDatabase database;
@@ -164,42 +39,6 @@ TEST_CASE("a text with a zero byte is refused, not cut") {
   REQUIRE_FALSE(done);
   CHECK(done.error().kind == ErrorKind::kInvalid);
   CHECK(CountKnown(*store, {EnrollmentId("A")}) == 0);
-}
-
-TEST_CASE("a database that was away is used again without a restart") {
-  const PostgresDatabase database;
-  const auto store = Open(database);
-  // As many connections as may be, all lost.
-  Meeting all(8);
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 8; ++i) {
-    threads.emplace_back([&] {
-      static_cast<void>(store->Read([&](StoreReader&) -> Status {
-        all.Arrive();
-        return {};
-      }));
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  REQUIRE(Save(*store, "A"));
-  CutConnections(database);
-  REQUIRE(Save(*store, "B"));
-  CHECK(CountKnown(*store, {EnrollmentId("A"), EnrollmentId("B")}) == 2);
-}
-
-TEST_CASE("a transaction whose connection is lost begins anew, one that was told of is there") {
-  const PostgresDatabase database;
-  const auto store = Open(database);
-  int runs = 0;
-  const Status done = store->Write([&](StoreWriter& writer) -> Status {
-    if (Status saved = writer.SaveEnrollments({MakeDevice("A" + std::to_string(runs))}); !saved)
-      return saved;
-    if (++runs == 1) CutConnections(database);
-    return writer.SaveEnrollments({MakeDevice("B")});
-  });
-  REQUIRE(done);
-  CHECK(runs == 2);
-  CHECK(CountKnown(*store, {EnrollmentId("A0"), EnrollmentId("A1"), EnrollmentId("B")}) == 2);
 }
 
 TEST_CASE("no change is lost when two directors hear of one enrollment at the same time") {
@@ -337,18 +176,18 @@ TEST_CASE("two directors never claim one enrollment") {
   std::multiset<EnrollmentId> claimed;
   const auto claim_all = [&](Store& store) {
     for (bool more = true; more;) {
-      std::vector<Claim> claims;
+      std::vector<EnrollmentId> claims;
       const Status done = store.Write([&](StoreWriter& writer) -> Status {
         auto found = writer.ClaimDue(At(10), 7);
         if (!found) return Fail(found.error());
         claims = std::move(*found);
         std::vector<PlanCommit> commits;
-        for (const Claim& claim : claims) commits.push_back(MakeCommit(claim, At(900)));
+        for (const EnrollmentId& id : claims) commits.push_back(MakeCommit(id, At(900)));
         return writer.CommitPlans(commits, At(600), At(10));
       });
       more = done && !claims.empty();
       const std::lock_guard lock(mutex);
-      for (const Claim& claim : claims) claimed.insert(claim.enrollment_id);
+      for (const EnrollmentId& id : claims) claimed.insert(id);
     }
   };
   std::thread other([&] { claim_all(*second); });
@@ -383,52 +222,6 @@ TEST_CASE("transactions that lock each other out begin anew and both succeed") {
   CHECK(runs >= 3);
 }
 
-TEST_CASE("a transaction that is not answered in time is given up, the next one succeeds") {
-  const PostgresDatabase database;
-  PostgresSettings settings = database.settings();
-  settings.transaction_max = std::chrono::milliseconds(500);
-  const auto store = OpenPostgresStore(settings);
-  REQUIRE(store);
-  REQUIRE(Save(**store, "A"));
-  const auto began_at = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::duration took{};
-  database.Execute("SELECT 1 FROM schedule FOR UPDATE", [&] {
-    const Status done = Save(**store, "A");
-    took = std::chrono::steady_clock::now() - began_at;
-    REQUIRE_FALSE(done);
-    CHECK(done.error().kind == ErrorKind::kUnavailable);
-  });
-  // Eight attempts, and not the ten seconds that the server would wait for the lock.
-  CHECK(took < std::chrono::seconds(9));
-  CHECK(Save(**store, "A"));
-}
-
-TEST_CASE("no more connections are opened than may be; who needs one waits") {
-  const PostgresDatabase database;
-  PostgresSettings settings = database.settings();
-  settings.connections_max = 1;
-  const auto store = OpenPostgresStore(settings);
-  REQUIRE(store);
-  std::atomic<int> at_once{0};
-  std::atomic<int> most{0};
-  std::vector<std::thread> threads;
-  std::atomic<int> succeeded{0};
-  for (int i = 0; i < 6; ++i) {
-    threads.emplace_back([&, i] {
-      const Status done = (*store)->Write([&](StoreWriter& writer) {
-        most = std::max(most.load(), ++at_once);
-        Status saved = writer.SaveEnrollments({MakeDevice("D" + std::to_string(i))});
-        --at_once;
-        return saved;
-      });
-      if (done) ++succeeded;
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  CHECK(succeeded == 6);
-  CHECK(most == 1);
-}
-
 TEST_CASE("no hot path reads a whole table") {
   const PostgresDatabase database;
   const auto store = Open(database);
@@ -440,28 +233,27 @@ TEST_CASE("no hot path reads a whole table") {
       return Fail(saved.error());
     return {};
   }));
-  std::vector<Claim> claims;
+  std::vector<EnrollmentId> claims;
   REQUIRE(store->Write([&](StoreWriter& writer) -> Status {
     auto found = writer.ClaimDue(At(10), 3000);
     if (!found) return Fail(found.error());
     std::vector<PlanCommit> commits;
-    for (const Claim& claim : *found) {
-      PlanCommit commit = MakeCommit(claim, At(100'000));
+    for (const EnrollmentId& id : *found) {
+      PlanCommit commit = MakeCommit(id, At(100'000));
       commit.plan.items = {MakeItem("com.example.wifi"), MakeItem("com.example.vpn")};
       commits.push_back(std::move(commit));
     }
     if (Status done = writer.CommitPlans(commits, At(600), At(11)); !done) return done;
     std::vector<std::pair<EnrollmentId, Intent>> intents;
-    for (const Claim& claim : *found) {
-      intents.emplace_back(claim.enrollment_id, MakeIntent("C-" + claim.enrollment_id.value()));
+    for (const EnrollmentId& id : *found) {
+      intents.emplace_back(id, MakeIntent("C-" + id.value()));
     }
     if (Status done = writer.SaveIntents(intents); !done) return done;
     std::vector<std::pair<EnrollmentId, ProfileListReport>> reports;
-    for (const Claim& claim : *found) {
+    for (const EnrollmentId& id : *found) {
       ProfileListReport report;
-      report.profiles.push_back(
-          {PayloadIdentifier(claim.enrollment_id.value()), "U", "", false, false});
-      reports.emplace_back(claim.enrollment_id, report);
+      report.profiles.push_back({PayloadIdentifier(id.value()), "U", "", false, false});
+      reports.emplace_back(id, report);
     }
     return writer.SaveReports(reports, At(11));
   }));

@@ -245,9 +245,9 @@ TEST_CASE("claims of many workers never overlap") {
     for (int i = 0; i < 200; ++i) devices.push_back(MakeDevice("D" + std::to_string(i)));
     return writer.SaveEnrollments(devices);
   }));
-  std::vector<std::vector<Claim>> taken(4);
+  std::vector<std::vector<EnrollmentId>> taken(4);
   std::vector<std::thread> threads;
-  for (std::vector<Claim>& mine : taken) {
+  for (std::vector<EnrollmentId>& mine : taken) {
     threads.emplace_back([&] {
       for (bool more = true; more;) {
         more = false;
@@ -257,7 +257,7 @@ TEST_CASE("claims of many workers never overlap") {
           more = !claims->empty();
           mine.insert(mine.end(), claims->begin(), claims->end());
           std::vector<PlanCommit> commits;
-          for (const Claim& claim : *claims) commits.push_back(MakeCommit(claim, At(900)));
+          for (const EnrollmentId& id : *claims) commits.push_back(MakeCommit(id, At(900)));
           return writer.CommitPlans(commits, At(100), At(1));
         });
         if (!done) return;
@@ -269,7 +269,7 @@ TEST_CASE("claims of many workers never overlap") {
   std::size_t total = 0;
   for (const auto& claims : taken) {
     total += claims.size();
-    for (const Claim& claim : claims) distinct.insert(claim.enrollment_id);
+    for (const EnrollmentId& id : claims) distinct.insert(id);
   }
   CHECK(total == 200);
   CHECK(distinct.size() == 200);
