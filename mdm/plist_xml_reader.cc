@@ -14,13 +14,14 @@
 namespace director {
 namespace {
 
-constexpr std::string_view kWhitespace = " \t\r\n";
 constexpr std::string_view kCommentStart = "<!--";
 constexpr std::string_view kCommentEnd = "-->";
 constexpr std::string_view kCdataStart = "<![CDATA[";
 constexpr std::string_view kCdataEnd = "]]>";
 constexpr std::string_view kDoctypeStart = "<!DOCTYPE";
 constexpr std::size_t kNameShownMaxBytes = 40;
+
+bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 enum class TagKind { kOpen, kClose, kEmpty };
 
@@ -60,7 +61,7 @@ class XmlReader {
   bool At(std::string_view token) const { return text_.substr(pos_).starts_with(token); }
 
   void SkipWhitespace() {
-    pos_ = std::min(text_.find_first_not_of(kWhitespace, pos_), text_.size());
+    while (pos_ < text_.size() && IsSpace(text_[pos_])) ++pos_;
   }
 
   /// Moves behind the next `end`; fails when it never comes.
@@ -145,8 +146,9 @@ class XmlReader {
     if (auto status = SkipSpaceAndComments(); !status) return Fail(status.error());
     if (pos_ == text_.size()) return Refuse("the property list ends too early");
     if (text_[pos_] != '<') return Refuse("text where an element is expected");
-    const std::size_t end = text_.find_first_of("<>", pos_ + 1);
-    if (end == std::string_view::npos || text_[end] != '>') return Refuse("unfinished tag");
+    std::size_t end = pos_ + 1;
+    while (end < text_.size() && text_[end] != '>' && text_[end] != '<') ++end;
+    if (end == text_.size() || text_[end] == '<') return Refuse("unfinished tag");
     std::string_view inside = text_.substr(pos_ + 1, end - pos_ - 1);
     pos_ = end + 1;
     Tag tag;
@@ -158,7 +160,8 @@ class XmlReader {
       inside.remove_suffix(1);
     }
     // Attributes mean nothing in a property list (version stands on plist): they are skipped.
-    tag.name = inside.substr(0, inside.find_first_of(kWhitespace));
+    tag.name = {inside.begin(),
+                std::find_if(inside.begin(), inside.end(), [](char c) { return IsSpace(c); })};
     return tag;
   }
 

@@ -81,9 +81,9 @@ class XmlWriter {
   void Indent() { xml.append(depth_, '\t'); }
 
   void AppendText(std::string_view element, std::string_view text) {
-    xml += fmt::format("<{}>", element);
+    xml.append("<").append(element).append(">");
     for (const char c : text) AppendEscaped(c);
-    xml += fmt::format("</{}>", element);
+    xml.append("</").append(element).append(">");
   }
 
   void AppendEscaped(char c) {

@@ -62,25 +62,29 @@ bool IsForwarded(std::string_view message_type) {
 }
 
 /// The keys that both kinds of event have; the user of a user channel is in the payload only.
-json EncodeMicroObject(const PlistDict& plist, const DeviceRequest& request) {
+json EncodeMicroObject(const PlistDict& plist) {
   json object;
   for (const auto& [key, name] :
        {std::pair("UDID", "udid"), std::pair("EnrollmentID", "enrollment_id")}) {
     const std::string id = TextAt(plist, key);
     if (!id.empty()) object[name] = id;
   }
-  object["raw_payload"] = EncodeBase64(request.body);
   return object;
 }
 
 std::string EncodeMicroEvent(const std::string& topic, Timestamp now, RandomSource& random,
-                             const std::string& object_key, json object) {
+                             const std::string& object_key, json object, std::string_view body) {
+  // Most of the text, and nothing in it needs to be escaped: it goes in when the rest is written.
+  constexpr std::string_view kPayload = R"("raw_payload": ")";
+  object["raw_payload"] = "";
   json event;
   event["topic"] = topic;
   event["event_id"] = ToLowerAscii(MakeUuid(random));
   event["created_at"] = RenderCreatedAt(now);
   event[object_key] = std::move(object);
-  return DumpIndented(event);
+  std::string text = DumpIndented(event);
+  text.insert(text.find(kPayload) + kPayload.size(), EncodeBase64(body));
+  return text;
 }
 
 template <typename Queue>
@@ -224,10 +228,11 @@ CoreAnswer MicroMdmCore::HandleCheckin(const Message& message, Timestamp now) {
   if (!IsForwarded(type)) return EmptyAnswer(500);
   CoreAnswer answer = RunCheckin(type, message, now);
   if (answer.status != 200) return answer;
-  json object = EncodeMicroObject(message.plist, message.request);
+  json object = EncodeMicroObject(message.plist);
   const auto& params = message.request.url_params;
   object["url_params"] = params.empty() ? json() : json(params);
-  EmitEvent(EncodeMicroEvent("mdm." + type, now, random_, "checkin_event", std::move(object)),
+  EmitEvent(EncodeMicroEvent("mdm." + type, now, random_, "checkin_event", std::move(object),
+                             message.request.body),
             {faults_.drop_webhook, faults_.duplicate_webhook}, sinks_, random_, counters_);
   return answer;
 }
@@ -298,12 +303,13 @@ void MicroMdmCore::CheckOut(const Message& message) {
 CoreAnswer MicroMdmCore::HandleConnect(const Message& message, Timestamp now) {
   const std::string status = TextAt(message.plist, "Status");
   const std::string command_uuid = TextAt(message.plist, "CommandUUID");
-  json object = EncodeMicroObject(message.plist, message.request);
+  json object = EncodeMicroObject(message.plist);
   object["status"] = status;
   if (!command_uuid.empty()) object["command_uuid"] = command_uuid;
   if (!message.request.url_params.empty()) object["url_params"] = message.request.url_params;
   // The event goes out before the queue is asked, so also when the queue then fails.
-  EmitEvent(EncodeMicroEvent("mdm.Connect", now, random_, "acknowledge_event", std::move(object)),
+  EmitEvent(EncodeMicroEvent("mdm.Connect", now, random_, "acknowledge_event", std::move(object),
+                             message.request.body),
             {faults_.drop_webhook, faults_.duplicate_webhook}, sinks_, random_, counters_);
   Queue* queue = FindQueue(message.queue_id, now);
   if (queue == nullptr) return EmptyAnswer(200);

@@ -9,7 +9,7 @@ namespace {
 /// What another transaction holds just now is passed over.
 constexpr const char* kClaimExpired =
     "SELECT enrollment_id FROM schedule WHERE lease_until <= $1::bigint "
-    "ORDER BY due_at, enrollment_id LIMIT $2::bigint FOR UPDATE SKIP LOCKED";
+    "ORDER BY lease_until, enrollment_id LIMIT $2::bigint FOR UPDATE SKIP LOCKED";
 constexpr const char* kClaimDue =
     "SELECT enrollment_id FROM schedule WHERE due_at <= $1::bigint AND lease_until IS NULL "
     "ORDER BY due_at, enrollment_id LIMIT $2::bigint FOR UPDATE SKIP LOCKED";

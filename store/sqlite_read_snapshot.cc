@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <set>
+#include <string>
 
+#include "base/text.h"
 #include "store/row_readers.h"
 #include "store/sqlite_reader.h"
 #include "store/sqlite_row.h"
@@ -45,8 +48,7 @@ constexpr const char* kSelectShared =
 constexpr const char* kSelectNamed =
     "SELECT assignment_id, payload_identifier, presence, COALESCE(payload_uuid, ''), target_kind, "
     "target, adopt, source, assigned_at "
-    "FROM assignments WHERE channel = ? AND target_kind = 'device' "
-    "AND target COLLATE NOCASE IN (?, ?, ?, ?, ?, ?) ORDER BY assignment_id";
+    "FROM assignments WHERE channel = ? AND target_kind = 'device' AND target COLLATE NOCASE = ?";
 
 constexpr const char* kSelectKnownUuids =
     "SELECT payload_uuid FROM revisions WHERE payload_identifier = ? ORDER BY payload_uuid";
@@ -114,23 +116,22 @@ class DesiredReader {
     if (Status done = LoadShared(channel); !done) return Fail(done.error());
     const auto device = DeviceNames(db_, enrollment);
     if (!device) return Fail(device.error());
-    SqliteStatement statement = db_.Use(kSelectNamed);
-    // Names that are not known are empty, and no assignment aims at an empty name.
-    statement.Bind(AssignmentChannelName(channel))
-        .Bind(enrollment.channel.enrollment_id)
-        .Bind(enrollment.channel.device_id)
-        .Bind(enrollment.channel.udid)
-        .Bind(enrollment.serial_number)
-        .Bind(device->first)
-        .Bind(device->second);
-    Result<Assignments> named = ReadAssignments(db_, statement);
-    if (!named) return named;
+    std::set<std::string> names;
+    for (const std::string& name :
+         {enrollment.channel.enrollment_id.value(), enrollment.channel.device_id.value(),
+          enrollment.channel.udid, enrollment.serial_number, device->first, device->second}) {
+      if (!name.empty()) names.insert(ToLowerAscii(name));
+    }
     Assignments all = shared_.at(channel);
-    const auto middle = all.insert(all.end(), std::make_move_iterator(named->begin()),
-                                   std::make_move_iterator(named->end()));
-    std::inplace_merge(all.begin(), middle, all.end(), [](const auto& a, const auto& b) {
-      return a.assignment_id < b.assignment_id;
-    });
+    for (const std::string& name : names) {
+      SqliteStatement statement = db_.Use(kSelectNamed);
+      statement.Bind(AssignmentChannelName(channel)).Bind(name);
+      Result<Assignments> named = ReadAssignments(db_, statement);
+      if (!named) return named;
+      std::move(named->begin(), named->end(), std::back_inserter(all));
+    }
+    std::sort(all.begin(), all.end(),
+              [](const auto& a, const auto& b) { return a.assignment_id < b.assignment_id; });
     return all;
   }
 

@@ -8,7 +8,7 @@ namespace {
 
 constexpr const char* kSelectExpired =
     "SELECT enrollment_id FROM enrollments INDEXED BY enrollments_leased "
-    "WHERE lease_until <= ? ORDER BY due_at, enrollment_id LIMIT ?";
+    "WHERE lease_until <= ? ORDER BY lease_until, enrollment_id LIMIT ?";
 constexpr const char* kSelectDue =
     "SELECT enrollment_id FROM enrollments INDEXED BY enrollments_due "
     "WHERE due_at <= ? AND lease_until IS NULL ORDER BY due_at, enrollment_id LIMIT ?";

@@ -224,8 +224,8 @@ class StoreWriter : public StoreReader {
   virtual Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) = 0;
 
   // The loop.
-  /// Takes up to `limit` enrollments for this transaction, oldest due time first: those whose lease
-  /// ran out, and those that nobody holds and whose due time has come. Nothing about them changes
+  /// Takes up to `limit` enrollments for this transaction: those whose lease ran out, then those
+  /// that nobody holds and whose due time has come, oldest first. Nothing about them changes
   /// until its end, and nobody else claims them. Who held a lease that ran out is taken for dead:
   /// of the commands that it journaled nobody knows whether they went out (kUnknown). What is
   /// claimed and then neither committed nor set aside stays due.

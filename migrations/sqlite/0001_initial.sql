@@ -1,5 +1,6 @@
 -- The first schema. Times are UTC milliseconds since 1970, words are spelt as in the program,
 -- unknown facts are empty strings, absent times are NULL. Every hot table is keyed by enrollment first.
+-- Words are compared one by one: for an IN of more than two SQLite fills a table at every write.
 
 PRAGMA application_id = 1145655875;  -- "DIRC": tells our files from those of other programs
 
@@ -13,12 +14,14 @@ CREATE TABLE enrollments (
   enrollment_id TEXT NOT NULL PRIMARY KEY CHECK (enrollment_id <> ''),
   device_id TEXT NOT NULL CHECK (device_id <> ''),
   channel_type TEXT NOT NULL
-    CHECK (channel_type IN ('Device', 'User', 'Shared iPad', 'User Enrollment (Device)', 'User Enrollment')),
+    CHECK (channel_type = 'Device' OR channel_type = 'User' OR channel_type = 'Shared iPad' OR
+      channel_type = 'User Enrollment (Device)' OR channel_type = 'User Enrollment'),
   udid TEXT NOT NULL,
   user_id TEXT NOT NULL,
   upstream TEXT NOT NULL CHECK (upstream <> ''),
   status TEXT NOT NULL
-    CHECK (status IN ('authenticated', 'enrolled', 'checked_out', 'quarantined')),
+    CHECK (status = 'authenticated' OR status = 'enrolled' OR status = 'checked_out' OR
+      status = 'quarantined'),
   quarantine_reason TEXT NOT NULL,
   epoch INTEGER NOT NULL,
   ask_first INTEGER NOT NULL CHECK (ask_first IN (0, 1)),
@@ -79,7 +82,9 @@ CREATE TABLE items (
   payload_uuid TEXT NOT NULL,
   epoch INTEGER NOT NULL,
   state TEXT NOT NULL
-    CHECK (state IN ('pending', 'in_flight', 'not_now', 'acknowledged', 'verified', 'backing_off', 'parked', 'blocked')),
+    CHECK (state = 'pending' OR state = 'in_flight' OR state = 'not_now' OR
+      state = 'acknowledged' OR state = 'verified' OR state = 'backing_off' OR
+      state = 'parked' OR state = 'blocked'),
   reason TEXT NOT NULL,
   state_since INTEGER NOT NULL,
   due_at INTEGER,
@@ -108,13 +113,16 @@ CREATE TABLE intents (
   payload_uuid TEXT NOT NULL,
   epoch INTEGER NOT NULL,
   state TEXT NOT NULL
-    CHECK (state IN ('journaled', 'sent', 'unknown', 'not_now', 'acknowledged', 'failed', 'not_sent', 'refused', 'lost')),
+    CHECK (state = 'journaled' OR state = 'sent' OR state = 'unknown' OR state = 'not_now' OR
+      state = 'acknowledged' OR state = 'failed' OR state = 'not_sent' OR state = 'refused' OR
+      state = 'lost'),
   journaled_at INTEGER NOT NULL,
   answered_at INTEGER,
   not_now_count INTEGER NOT NULL CHECK (not_now_count >= 0),
   not_now_at INTEGER,
   error_class TEXT NOT NULL
-    CHECK (error_class IN ('transient', 'permanent', 'user', 'server', 'done', 'unknown')),
+    CHECK (error_class = 'transient' OR error_class = 'permanent' OR error_class = 'user' OR
+      error_class = 'server' OR error_class = 'done' OR error_class = 'unknown'),
   error TEXT NOT NULL,
   closed_at INTEGER,             -- NULL until a plan has digested it
   closed_reason TEXT NOT NULL DEFAULT '',

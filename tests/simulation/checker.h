@@ -109,7 +109,7 @@ class Checker final : public ProcessWatcher {
                    Timestamp step_began_at) const;
   void CheckOneInFlight(const EnqueueRequest& request, const EnrollmentId& id,
                         const PayloadIdentifier& item);
-  void CheckEnrollment(const EnrollmentRow& row);
+  void CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot);
   bool IsDark(const VirtualDevice& device) const;
   std::string WhyUnconverged(const EnrollmentId& id, const Known& known);
   std::string WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,

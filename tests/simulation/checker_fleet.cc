@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include "base/text.h"
@@ -18,24 +19,35 @@ using std::chrono::seconds;
 }  // namespace
 
 void Checker::CheckFleet() {
-  std::vector<EnrollmentRow> rows;
-  PageRequest page{"", 1000};
+  PageRequest page{"", 100};
   bool more = true;
   while (more) {
+    std::vector<EnrollmentRow> rows;
+    std::map<EnrollmentId, Snapshot> snapshots;
     const Status read = database_.Read([&](StoreReader& reader) -> Status {
       auto found = reader.ListEnrollments({}, page);
       if (!found) return Fail(found.error());
-      more = found->size() == page.limit;
-      rows.insert(rows.end(), found->begin(), found->end());
+      rows = std::move(*found);
+      std::vector<EnrollmentId> ids;
+      for (const EnrollmentRow& row : rows) ids.push_back(row.enrollment.channel.enrollment_id);
+      auto loaded = reader.LoadSnapshots(ids);
+      if (!loaded) return Fail(loaded.error());
+      for (Snapshot& snapshot : *loaded) {
+        const EnrollmentId id = snapshot.enrollment.channel.enrollment_id;
+        snapshots.emplace(id, std::move(snapshot));
+      }
       return {};
     });
-    if (!read) return Report("I8", "the fleet cannot be listed: " + read.error().message);
-    if (!rows.empty()) page.after = rows.back().enrollment.channel.enrollment_id.value();
+    if (!read) return Report("I8", "the fleet cannot be read: " + read.error().message);
+    for (const EnrollmentRow& row : rows) {
+      CheckEnrollment(row, snapshots.at(row.enrollment.channel.enrollment_id));
+    }
+    more = rows.size() == page.limit;
+    if (more) page.after = rows.back().enrollment.channel.enrollment_id.value();
   }
-  for (const EnrollmentRow& row : rows) CheckEnrollment(row);
 }
 
-void Checker::CheckEnrollment(const EnrollmentRow& row) {
+void Checker::CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot) {
   const EnrollmentId& id = row.enrollment.channel.enrollment_id;
   if (process_->is_alive() && row.due_at > process_->Now() + hours(36)) {
     Report("I2", "not looked at for longer than a day and a half", id);
@@ -49,13 +61,11 @@ void Checker::CheckEnrollment(const EnrollmentRow& row) {
   const Known& known = At(id);
   const bool undecided = row.due_at <= process_->Now() + seconds(1);
   if (known.device == nullptr || undecided || ledger_.HasProposals()) return;
-  const std::optional<Snapshot> snapshot = Load(id);
-  if (!snapshot) return;
   for (const PayloadIdentifier& item : ledger_.items()) {
     const auto record =
-        std::find_if(snapshot->items.begin(), snapshot->items.end(),
+        std::find_if(snapshot.items.begin(), snapshot.items.end(),
                      [&](const ItemRecord& r) { return r.payload_identifier == item; });
-    const bool has_record = record != snapshot->items.end();
+    const bool has_record = record != snapshot.items.end();
     const auto all =
         ledger_.PossibleSince(known.device->facts(), item, kernel_.Now() - minutes(15));
     const bool must = std::all_of(all.begin(), all.end(), [](const auto& w) { return !!w; });

@@ -43,8 +43,9 @@ std::optional<Wanted> Ledger::At(const DeviceFacts& device, const PayloadIdentif
                                  Timestamp at, Reading reading) const {
   const AssignmentChannel channel =
       device.user_id.empty() ? AssignmentChannel::kDevice : AssignmentChannel::kUser;
-  for (const std::string& target : {device.udid, device.serial_number, std::string()}) {
-    if (auto wanted = EntryAt({item, channel, target}, at, reading)) return wanted;
+  const std::string everyone;
+  for (const std::string* target : {&device.udid, &device.serial_number, &everyone}) {
+    if (auto wanted = EntryAt({item, channel, *target}, at, reading)) return wanted;
   }
   return std::nullopt;
 }
