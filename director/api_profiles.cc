@@ -63,6 +63,7 @@ Revision ToRevision(Profile profile, const std::string& source, Timestamp now) {
   for (const ProfilePayload& payload : profile.payloads) {
     revision.payload_types.push_back(payload.payload_type);
   }
+  revision.certificate_authority = std::move(profile.certificate_authority);
   revision.source = source;
   revision.created_at = now;
   revision.size_bytes = static_cast<std::int64_t>(profile.mobileconfig.size());

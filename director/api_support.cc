@@ -63,6 +63,7 @@ Json RevisionJson(const Revision& revision) {
           {"display_name", revision.display_name},
           {"payload_scope", revision.payload_scope},
           {"payload_types", revision.payload_types},
+          {"certificate_authority", revision.certificate_authority},
           {"size_bytes", revision.size_bytes},
           {"source", revision.source},
           {"created_at", TimeJson(revision.created_at)}};

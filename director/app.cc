@@ -149,7 +149,7 @@ Status AddUpstreams(const Config& config, Upstreams& upstreams) {
       return Fail(ErrorKind::kInvalid,
                   fmt::format("mdm_url of {}: {}", server.name.value(), upstream.error().message));
     }
-    upstreams.Add(std::move(*upstream));
+    upstreams.Add(std::move(*upstream), server.pace);
   }
   return {};
 }
@@ -158,7 +158,8 @@ Status AddUpstreams(const Config& config, Upstreams& upstreams) {
 
 /// In the order of construction; destroyed the other way round, so that each outlives its users.
 struct App::Parts {
-  Parts(const Config& c, const Clock& k) : config(c), clock(k) {}
+  Parts(const Config& c, const Clock& k)
+      : config(c), clock(k), upstreams(c.certificates_per_minute) {}
 
   const Config config;
   const Clock& clock;

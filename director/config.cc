@@ -228,6 +228,9 @@ bool IsUpstreamName(const std::string& name) {
   });
 }
 
+constexpr int kPerSecondMax = 100'000;
+constexpr int kCertificatesPerMinuteMax = 1'000'000;
+
 UpstreamConfig ReadUpstream(Reader& reader) {
   UpstreamConfig upstream;
   const Result<UpstreamKind> kind = ParseUpstreamKind(reader.Text("mdm_kind"));
@@ -244,6 +247,8 @@ UpstreamConfig ReadUpstream(Reader& reader) {
   upstream.api_key = reader.SecretOf("mdm_api_key");
   if (!upstream.api_key.is_set()) reader.Problem("mdm_api_key", "is needed (or mdm_api_key_file)");
   upstream.ca_file = reader.Text("mdm_ca_file");
+  upstream.pace.commands_per_second = reader.Number("mdm_commands_per_second", 0, kPerSecondMax);
+  upstream.pace.pushes_per_second = reader.Number("mdm_pushes_per_second", 0, kPerSecondMax);
   ReadWebhookAuth(reader, upstream.webhook);
   return upstream;
 }
@@ -315,6 +320,8 @@ Result<Config> MakeConfig(const RawConfig& file, const RawOptions& environment,
   ReadSigning(reader, config);
   config.workers = reader.Number("workers", 1, 64);
   config.http_threads = reader.Number("http_threads", 2, 512);
+  config.certificates_per_minute =
+      reader.Number("certificates_per_minute", 0, kCertificatesPerMinuteMax);
   ReadLog(reader, config);
   ReadSettings(reader, config.settings);
   std::vector<std::string> problems = reader.problems();

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "base/time.h"
 #include "director/secret_source.h"
+#include "director/upstreams.h"
 #include "reconciler/state.h"
 #include "signing/signer.h"
 #include "upstream/make_upstream.h"
@@ -32,6 +33,7 @@ struct UpstreamConfig {
   std::string url;
   SecretSource api_key;
   std::string ca_file;
+  UpstreamPace pace;
   WebhookAuth webhook;
 };
 
@@ -50,6 +52,7 @@ struct Config {
   SecretSource api_password;
 
   std::vector<UpstreamConfig> upstreams;
+  int certificates_per_minute = 0;  ///< of each certificate authority; zero: without a bound
 
   std::string signing_pkcs12_file;
   std::string signing_certificate_file;

@@ -33,6 +33,8 @@ class Page {
 
 double Seconds(Timestamp at) { return static_cast<double>(ToUnixMs(at)) / 1000.0; }
 
+constexpr char kPacedHelp[] = "Enrollments that wait for their turn, by the limit";
+
 void AddFleet(const FleetCounts& counts, Page& page) {
   for (const auto& [status, count] : counts.enrollments) {
     page.Gauge("director_enrollments", "Enrollments by status", static_cast<double>(count),
@@ -103,7 +105,15 @@ Result<std::string> Metrics::Render(Timestamp now) {
   for (const auto& [name, member] : sources_.upstreams.all()) {
     page.Gauge("director_mdm_server_reachable", "1 when the MDM server answers",
                member->health.answers() ? 1 : 0, {{"upstream", name.value()}});
+    for (const auto& [limit, pace] :
+         {std::pair("commands", &member->commands), std::pair("pushes", &member->pushes)}) {
+      page.Gauge("director_paced_enrollments", kPacedHelp, static_cast<double>(pace->Waiting(now)),
+                 {{"limit", limit}, {"upstream", name.value()}});
+    }
   }
+  page.Gauge("director_paced_enrollments", kPacedHelp,
+             static_cast<double>(sources_.upstreams.WaitingForCertificates(now)),
+             {{"limit", "certificates"}, {"upstream", ""}});
   if (sources_.signing != nullptr) {
     page.Gauge("director_signing_certificate_expires_at_seconds",
                "Unix time at which the signing certificate expires",

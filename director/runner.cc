@@ -38,6 +38,15 @@ std::vector<Happening> HappeningsOf(const std::vector<PlanCommit>& commits, Time
   return happenings;
 }
 
+/// It waits in Setup Assistant, with a person before it.
+bool IsInSetup(const Snapshot& snapshot) {
+  return snapshot.enrollment.awaiting_configuration.value_or(false);
+}
+
+std::optional<Timestamp> Later(std::optional<Timestamp> a, std::optional<Timestamp> b) {
+  return std::max(a, b);  // nothing is before everything
+}
+
 }  // namespace
 
 Snapshot WithHealth(Snapshot snapshot, Upstreams& upstreams, Timestamp now) {
@@ -51,7 +60,54 @@ Snapshot WithHealth(Snapshot snapshot, Upstreams& upstreams, Timestamp now) {
   snapshot.upstream_retry_at = server->health.retry_at(now);
   snapshot.upstream_away_since = server->health.away_since();
   snapshot.upstream_problem = server->health.problem();
+  if (IsInSetup(snapshot)) return snapshot;
+  const EnrollmentId& id = snapshot.enrollment.channel.enrollment_id;
+  snapshot.turn_at = Later(server->commands.TurnOf(id, now), server->pushes.TurnOf(id, now));
+  for (const DesiredAssignment& assignment : snapshot.assignments) {
+    const std::string& authority = assignment.certificate_authority;
+    if (authority.empty()) continue;
+    const auto turn = upstreams.CertificateAuthority(authority).TurnOf(id, now);
+    if (turn) snapshot.certificate_turns.emplace(authority, *turn);
+  }
   return snapshot;
+}
+
+bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, Timestamp now) {
+  Upstreams::Member* server = upstreams.Find(snapshot.enrollment.upstream);
+  if (server == nullptr || (plan.commands.empty() && !plan.push)) return false;
+  const EnrollmentId& id = snapshot.enrollment.channel.enrollment_id;
+  const bool in_setup = IsInSetup(snapshot);
+  const auto book = [&](Pace& pace, std::size_t count) -> std::optional<Timestamp> {
+    if (!in_setup) return pace.Book(id, count, now);
+    pace.BookAtOnce(id, count, now);
+    return std::nullopt;
+  };
+  snapshot.turn_at =
+      Later(book(server->commands, plan.commands.size()), book(server->pushes, plan.push ? 1 : 0));
+  if (snapshot.turn_at) return true;
+  std::map<std::string, std::size_t> certificates;
+  for (const PlannedCommand& command : plan.commands) {
+    if (!command.certificate_authority.empty()) ++certificates[command.certificate_authority];
+  }
+  bool must_wait = false;
+  for (const auto& [authority, count] : certificates) {
+    const auto turn = book(upstreams.CertificateAuthority(authority), count);
+    if (!turn) continue;
+    snapshot.certificate_turns[authority] = *turn;
+    must_wait = true;
+  }
+  return must_wait;
+}
+
+void UseTurns(const PlanCommit& commit, Upstreams& upstreams) {
+  Upstreams::Member* server = upstreams.Find(commit.upstream);
+  if (server == nullptr) return;
+  if (!commit.plan.commands.empty()) server->commands.Use(commit.enrollment_id);
+  if (commit.plan.push) server->pushes.Use(commit.enrollment_id);
+  for (const PlannedCommand& command : commit.plan.commands) {
+    if (command.certificate_authority.empty()) continue;
+    upstreams.CertificateAuthority(command.certificate_authority).Use(commit.enrollment_id);
+  }
 }
 
 Runner::~Runner() { Stop(); }
@@ -135,6 +191,7 @@ Result<std::size_t> Runner::Step() {
   if (is_refused()) decided = DecideUpTo(1, round);
   if (is_refused()) return SetOneAside(decided.error());
   if (!decided) return Fail(decided.error());
+  for (const PlanCommit& commit : round.commits) UseTurns(commit, upstreams_);
   if (Status performed = Perform(round); !performed) return Fail(performed.error());
   return round.claimed;
 }
@@ -230,8 +287,9 @@ Result<std::map<EnrollmentId, Snapshot>> Runner::LoadSnapshots(
 std::optional<PlanCommit> Runner::DecideOne(const EnrollmentId& id, Snapshot snapshot,
                                             Timestamp now) const {
   try {
-    const Snapshot seen = WithHealth(std::move(snapshot), upstreams_, now);
+    Snapshot seen = WithHealth(std::move(snapshot), upstreams_, now);
     Plan plan = Reconcile(seen, settings_, now);
+    if (MustWait(seen, plan, upstreams_, now)) plan = Reconcile(seen, settings_, now);
     return PlanCommit{
         id, seen.enrollment.upstream, seen.items, std::move(plan), seen.enrollment.epoch, {}};
   } catch (const InvariantViolation& violation) {

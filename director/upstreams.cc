@@ -48,11 +48,21 @@ std::string UpstreamHealth::problem() const {
   return problem_;
 }
 
-void Upstreams::Add(std::unique_ptr<Upstream> upstream) {
-  auto member = std::make_unique<Member>();
+void Upstreams::Add(std::unique_ptr<Upstream> upstream, const UpstreamPace& pace) {
   const UpstreamName name = upstream->name();
-  member->upstream = std::move(upstream);
-  members_.emplace(name, std::move(member));
+  members_.emplace(name, std::make_unique<Member>(std::move(upstream), pace));
+}
+
+Pace& Upstreams::CertificateAuthority(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  return certificate_authorities_.try_emplace(name, certificates_per_minute_ / 60).first->second;
+}
+
+std::size_t Upstreams::WaitingForCertificates(Timestamp now) {
+  const std::lock_guard lock(mutex_);
+  std::size_t waiting = 0;
+  for (const auto& [name, pace] : certificate_authorities_) waiting += pace.Waiting(now);
+  return waiting;
 }
 
 Upstreams::Member* Upstreams::Find(const UpstreamName& name) {

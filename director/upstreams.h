@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "director/pace.h"
 #include "upstream/upstream.h"
 
 namespace director {
@@ -33,20 +34,44 @@ class UpstreamHealth {
   std::string problem_;
 };
 
-/// The configured MDM servers by name, with their health. The set never changes; thread-safe.
+/// How much is sent to one MDM server; zero: without a bound.
+struct UpstreamPace {
+  double commands_per_second = 0;
+  double pushes_per_second = 0;
+};
+
+/// The configured MDM servers by name, with their health and pace, and the pace of the certificate
+/// authorities that profiles make devices ask. The set of servers never changes; thread-safe.
 class Upstreams {
  public:
   struct Member {
+    Member(std::unique_ptr<Upstream> client, const UpstreamPace& pace)
+        : upstream(std::move(client)),
+          commands(pace.commands_per_second),
+          pushes(pace.pushes_per_second) {}
     std::unique_ptr<Upstream> upstream;
     UpstreamHealth health;
+    Pace commands;
+    Pace pushes;
   };
 
-  void Add(std::unique_ptr<Upstream> upstream);
+  /// Each certificate authority is asked by so many devices a minute; zero: without a bound.
+  explicit Upstreams(double certificates_per_minute = 0)
+      : certificates_per_minute_(certificates_per_minute) {}
+
+  void Add(std::unique_ptr<Upstream> upstream, const UpstreamPace& pace = {});
   /// Null for a name that is not configured.
   Member* Find(const UpstreamName& name);
   const std::map<UpstreamName, std::unique_ptr<Member>>& all() const { return members_; }
+  /// The pace of one certificate authority, by its host and port.
+  Pace& CertificateAuthority(const std::string& name);
+  /// Enrollments that wait for a turn with any of them.
+  std::size_t WaitingForCertificates(Timestamp now);
 
  private:
+  const double certificates_per_minute_;
+  std::mutex mutex_;
+  std::map<std::string, Pace> certificate_authorities_;
   std::map<UpstreamName, std::unique_ptr<Member>> members_;
 };
 

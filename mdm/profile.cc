@@ -13,6 +13,7 @@ namespace director {
 namespace {
 
 constexpr std::size_t kIdentifierSizeMaxBytes = 255;
+constexpr std::size_t kHostMaxBytes = 255;
 constexpr std::size_t kLargeProfileBytes = 1024 * 1024;
 
 /// Reads an optional string; empty when it is missing. `field` names it in the error.
@@ -58,6 +59,33 @@ Result<std::string> ReadScope(const PlistDict& root) {
   return Fail(InvalidField("PayloadScope", "PayloadScope must be System or User"));
 }
 
+std::string TextAt(const PlistDict& dict, std::string_view key) {
+  const PlistValue* value = dict.Find(key);
+  const std::string* text = value == nullptr ? nullptr : value->AsString();
+  return text == nullptr ? std::string() : *text;
+}
+
+/// `https://user@CA.example.com:8443/scep?x` -> `ca.example.com:8443`; a bare host stays.
+std::string HostOf(std::string_view url) {
+  if (const auto scheme = url.find("://"); scheme != std::string_view::npos) {
+    url.remove_prefix(scheme + 3);
+  }
+  url = url.substr(0, url.find_first_of("/?#"));
+  if (const auto user = url.rfind('@'); user != std::string_view::npos) url.remove_prefix(user + 1);
+  return ToLowerAscii(Printable(url, kHostMaxBytes));
+}
+
+std::string CertificateAuthorityOf(std::string_view payload_type, const PlistDict& payload) {
+  if (payload_type == "com.apple.security.acme") return HostOf(TextAt(payload, "DirectoryURL"));
+  if (payload_type == "com.apple.ADCertificate.managed") {
+    return HostOf(TextAt(payload, "CertServer"));
+  }
+  if (payload_type != "com.apple.security.scep") return {};
+  const PlistValue* content = payload.Find("PayloadContent");
+  const PlistDict* scep = content == nullptr ? nullptr : content->AsDict();
+  return scep == nullptr ? std::string() : HostOf(TextAt(*scep, "URL"));
+}
+
 Result<ProfilePayload> ReadPayload(const PlistValue& value, std::size_t index) {
   const std::string place = fmt::format("PayloadContent[{}]", index);
   const PlistDict* dict = value.AsDict();
@@ -71,7 +99,9 @@ Result<ProfilePayload> ReadPayload(const PlistValue& value, std::size_t index) {
   if (!identifier) return Fail(identifier.error());
   auto uuid = OptionalString(*dict, "PayloadUUID", place + ".PayloadUUID");
   if (!uuid) return Fail(uuid.error());
-  return ProfilePayload{std::move(*type), std::move(*identifier), std::move(*uuid)};
+  std::string authority = CertificateAuthorityOf(*type, *dict);
+  return ProfilePayload{std::move(*type), std::move(*identifier), std::move(*uuid),
+                        std::move(authority)};
 }
 
 /// Fails when two payloads have one UUID (letter case does not count) or one identifier (it does).
@@ -147,6 +177,12 @@ Result<Profile> ReadProfile(const PlistDict& root) {
   profile.has_mdm_payload =
       std::any_of(profile.payloads.begin(), profile.payloads.end(),
                   [](const auto& payload) { return payload.payload_type == kMdmPayloadType; });
+  const auto asking =
+      std::find_if(profile.payloads.begin(), profile.payloads.end(),
+                   [](const auto& payload) { return !payload.certificate_authority.empty(); });
+  if (asking != profile.payloads.end()) {
+    profile.certificate_authority = asking->certificate_authority;
+  }
   return profile;
 }
 

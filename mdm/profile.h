@@ -21,6 +21,7 @@ struct ProfilePayload {
   std::string payload_type;
   std::string payload_identifier;
   std::string payload_uuid;
+  std::string certificate_authority;  ///< whom this payload makes the device ask
 };
 
 /// A configuration profile, read from a mobileconfig whose signature (if any) was removed before.
@@ -35,6 +36,10 @@ struct Profile {
   std::vector<ProfilePayload> payloads;
   bool is_encrypted = false;
   bool has_mdm_payload = false;
+  /// Host and port, in lower case, of the first server that a payload makes the device ask for a
+  /// certificate; empty when none does. Source: Apple's schema of com.apple.security.scep (URL),
+  /// com.apple.security.acme (DirectoryURL) and com.apple.ADCertificate.managed (CertServer).
+  std::string certificate_authority;
   /// XML property list with the top-level PayloadUUID replaced by `payload_uuid` and all else kept.
   std::string mobileconfig;
 };

@@ -28,6 +28,13 @@ struct Delivery {
   bool upstream_down() const {
     return snapshot.upstream_retry_at && *snapshot.upstream_retry_at > now;
   }
+  bool waits_for_turn() const { return snapshot.turn_at && *snapshot.turn_at > now; }
+  /// When the command may go; empty when it need not wait for others that ask the same authority.
+  std::optional<Timestamp> CertificateTurn(const PlannedCommand& command) const {
+    const auto turn = snapshot.certificate_turns.find(command.certificate_authority);
+    if (turn == snapshot.certificate_turns.end() || turn->second <= now) return std::nullopt;
+    return turn->second;
+  }
   bool awake() const {
     const Timestamp seen_at = enrollment().last_seen_at;
     return seen_at + settings.awake_window > now && !IsAhead(seen_at, now);
@@ -72,6 +79,17 @@ void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& p
   int room = delivery.settings.commands_per_session_max - delivery.OpenChanges();
   for (ItemWork& item : items) {
     if (!item.wanted) continue;
+    if (const std::optional<Timestamp> turn = delivery.CertificateTurn(*item.wanted)) {
+      SetState(
+          item.record, ItemState::kPending,
+          fmt::format("{} {} is asked for as many certificates as certificates_per_minute "
+                      "allows; this one's turn comes at {}.",
+                      item.record.reason, item.wanted->certificate_authority, FormatTime(*turn)),
+          delivery.now);
+      plan.due_at = std::min(plan.due_at, *turn);
+      item.wanted.reset();
+      continue;
+    }
     if (room-- <= 0) {
       SetState(item.record, ItemState::kPending,
                item.record.reason + " It waits until the commands under way are answered.",
@@ -249,17 +267,32 @@ Timestamp NextTryAt(const Delivery& delivery) {
   return *snapshot.upstream_retry_at + spread * thousandth / 1000;
 }
 
-void ExplainUpstreamDown(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
-  const Timestamp retry_at = NextTryAt(delivery);
-  const std::string text =
-      fmt::format("The MDM server cannot be reached ({}); it is tried again at {}.",
-                  delivery.snapshot.upstream_problem, FormatTime(retry_at));
-  plan.notes.push_back(text);
-  plan.due_at = std::min(plan.due_at, retry_at);
+/// Sends nothing before `until`, and tells why in every record that waits for it.
+void HoldBack(const Delivery& delivery, const std::string& why, Timestamp until,
+              std::vector<ItemWork>& items, Plan& plan) {
+  plan.notes.push_back(why);
+  plan.due_at = std::min(plan.due_at, until);
   for (ItemWork& item : items) {
     if (!item.wanted && !item.needs_report) continue;
-    SetState(item.record, item.record.state, item.record.reason + " " + text, delivery.now);
+    SetState(item.record, item.record.state, item.record.reason + " " + why, delivery.now);
   }
+}
+
+void HoldBackWhileDown(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
+  const Timestamp retry_at = NextTryAt(delivery);
+  HoldBack(delivery,
+           fmt::format("The MDM server cannot be reached ({}); it is tried again at {}.",
+                       delivery.snapshot.upstream_problem, FormatTime(retry_at)),
+           retry_at, items, plan);
+}
+
+void HoldBackForTurn(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
+  const Timestamp turn_at = *delivery.snapshot.turn_at;
+  HoldBack(delivery,
+           fmt::format("The MDM server is sent as much as mdm_commands_per_second and "
+                       "mdm_pushes_per_second allow; the turn of this enrollment comes at {}.",
+                       FormatTime(turn_at)),
+           turn_at, items, plan);
 }
 
 /// When a command has to be looked at again. A silent device answers after its next poll, which
@@ -306,7 +339,9 @@ void Deliver(const Snapshot& snapshot, const Settings& settings, Timestamp now,
     plan.notes.push_back("TokenUpdate never came; the device is asked all the same.");
   }
   if (delivery.upstream_down()) {
-    ExplainUpstreamDown(delivery, items, plan);
+    HoldBackWhileDown(delivery, items, plan);
+  } else if (delivery.waits_for_turn()) {
+    HoldBackForTurn(delivery, items, plan);
   } else {
     if (delivery.awake()) SendChanges(delivery, items, plan);
     AskQuestions(delivery, items, plan);

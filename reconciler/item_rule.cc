@@ -141,6 +141,7 @@ void Want(const Context& context, ItemWork& work, std::string_view request_type,
   command.request_type = std::string(request_type);
   command.payload_identifier = work.desired.assignment->payload_identifier;
   command.payload_uuid = work.desired.assignment->payload_uuid;
+  command.certificate_authority = work.desired.assignment->certificate_authority;
   command.reason = std::move(reason);
   work.wanted = std::move(command);
 }

@@ -14,6 +14,7 @@ struct PlannedCommand {
   PayloadIdentifier payload_identifier;  ///< empty for questions
   PayloadUuid payload_uuid;              ///< InstallProfile only
   std::string reason;                    ///< a sentence for an administrator
+  std::string certificate_authority{};   ///< whom the profile makes the device ask, if anybody
   friend bool operator==(const PlannedCommand&, const PlannedCommand&) = default;
 };
 

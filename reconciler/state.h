@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -84,6 +85,8 @@ struct DesiredAssignment {
   PayloadIdentifier payload_identifier;
   Presence presence = Presence::kPresent;
   PayloadUuid payload_uuid;  ///< the revision; empty when absent
+  /// Whom that makes the device ask for a certificate: host and port; empty when nobody
+  std::string certificate_authority;
   TargetKind target_kind = TargetKind::kAll;
   std::string
       target;  ///< UDID, serial number or enrollment id as the owner wrote it; empty for all
@@ -212,6 +215,10 @@ struct Snapshot {
   std::optional<Timestamp> upstream_retry_at;
   std::optional<Timestamp> upstream_away_since;  ///< first failure of this absence
   std::string upstream_problem;                  ///< the server's words, for the explanation
+  /// Set while the MDM server is sent as much as it may be: when this enrollment's turn comes.
+  std::optional<Timestamp> turn_at;
+  /// The same for certificate authorities that are asked as often as they may be.
+  std::map<std::string, Timestamp> certificate_turns;
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 

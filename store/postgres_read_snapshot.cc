@@ -43,21 +43,25 @@ constexpr const char* kSelectDeviceNames =
 /// The columns of one assignment and the PayloadUUIDs by which a removal knows what is ours.
 constexpr const char* kSelectShared =
     "SELECT a.channel, a.assignment_id, a.payload_identifier, a.presence, "
-    "COALESCE(a.payload_uuid, ''), a.target_kind, a.target, a.adopt, a.source, a.assigned_at, "
+    "COALESCE(a.payload_uuid, ''), COALESCE(own.certificate_authority, ''), a.target_kind, "
+    "a.target, a.adopt, a.source, a.assigned_at, "
     "CASE WHEN a.presence = 'absent' THEN COALESCE("
     "(SELECT json_agg(r.payload_uuid ORDER BY r.payload_uuid)::text FROM revisions AS r "
     "WHERE r.payload_identifier = a.payload_identifier), '[]') ELSE '[]' END "
-    "FROM assignments AS a WHERE a.target_kind = 'all' ORDER BY a.assignment_id";
+    "FROM assignments AS a LEFT JOIN revisions AS own USING (payload_uuid) "
+    "WHERE a.target_kind = 'all' ORDER BY a.assignment_id";
 constexpr const char* kSelectNamed =
     "SELECT n.enrollment_id, a.assignment_id, a.payload_identifier, a.presence, "
-    "COALESCE(a.payload_uuid, ''), a.target_kind, a.target, a.adopt, a.source, a.assigned_at, "
+    "COALESCE(a.payload_uuid, ''), COALESCE(own.certificate_authority, ''), a.target_kind, "
+    "a.target, a.adopt, a.source, a.assigned_at, "
     "CASE WHEN a.presence = 'absent' THEN COALESCE("
     "(SELECT json_agg(r.payload_uuid ORDER BY r.payload_uuid)::text FROM revisions AS r "
     "WHERE r.payload_identifier = a.payload_identifier), '[]') ELSE '[]' END "
     "FROM (SELECT DISTINCT enrollment_id, channel, lower(name COLLATE \"C\") AS name "
     "FROM unnest($1::text[], $2::text[], $3::text[]) AS given (enrollment_id, channel, name)) AS n "
     "JOIN assignments AS a ON a.target_kind = 'device' AND a.channel = n.channel "
-    "AND lower(a.target) = n.name ORDER BY n.enrollment_id, a.assignment_id";
+    "AND lower(a.target) = n.name "
+    "LEFT JOIN revisions AS own USING (payload_uuid) ORDER BY n.enrollment_id, a.assignment_id";
 
 DesiredAssignment ReadKnowing(PostgresResult& row) {
   DesiredAssignment assignment = ReadDesiredAssignment(row);

@@ -9,8 +9,8 @@ constexpr const char* kLockAssignments = "SELECT pg_advisory_xact_lock(482834802
 
 constexpr const char* kInsertRevision =
     "INSERT INTO revisions (payload_uuid, payload_identifier, display_name, payload_scope, "
-    "payload_types, source, created_at, size_bytes, mobileconfig) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8::bigint, $9::bytea) "
+    "payload_types, certificate_authority, source, created_at, size_bytes, mobileconfig) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8::bigint, $9::bigint, $10::bytea) "
     "ON CONFLICT (payload_uuid) DO NOTHING";
 
 constexpr const char* kUpsertAssignment =
@@ -55,7 +55,8 @@ Result<bool> PostgresWriter::SaveRevision(const Revision& revision) {
       db().Run(kInsertRevision,
                {ToPostgres(revision.payload_uuid), ToPostgres(revision.payload_identifier),
                 ToPostgres(revision.display_name), ToPostgres(revision.payload_scope),
-                ToPostgres(EncodeStrings(revision.payload_types)), ToPostgres(revision.source),
+                ToPostgres(EncodeStrings(revision.payload_types)),
+                ToPostgres(revision.certificate_authority), ToPostgres(revision.source),
                 ToPostgres(revision.created_at), ToPostgres(revision.size_bytes),
                 BytesToPostgres(revision.mobileconfig)},
                "revisions");

@@ -105,6 +105,7 @@ DesiredAssignment ReadDesiredAssignment(Row& row) {
   assignment.payload_identifier = row.TextAs<PayloadIdentifier>();
   assignment.presence = row.TextBy(ParsePresence);
   assignment.payload_uuid = row.TextAs<PayloadUuid>();
+  assignment.certificate_authority = row.Text();
   assignment.target_kind = row.TextBy(ParseTargetKind);
   assignment.target = row.Text();
   assignment.adopt = row.Flag();
@@ -135,6 +136,7 @@ Revision ReadRevision(Row& row) {
   revision.display_name = row.Text();
   revision.payload_scope = row.Text();
   revision.payload_types = row.TextBy(DecodeStrings);
+  revision.certificate_authority = row.Text();
   revision.source = row.Text();
   revision.created_at = row.Time();
   revision.size_bytes = row.Int();

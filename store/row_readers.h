@@ -27,16 +27,17 @@ ItemRecord ReadItem(Row& row);
 /// epoch, reported_at, asked_at, body
 ProfileListReport ReadReport(Row& row);
 
-/// assignment_id, payload_identifier, presence, payload_uuid (empty for NULL), target_kind, target,
-/// adopt, source, assigned_at
+/// assignment_id, payload_identifier, presence, payload_uuid (empty for NULL),
+/// certificate_authority (of the revision; empty without one), target_kind, target, adopt, source,
+/// assigned_at
 DesiredAssignment ReadDesiredAssignment(Row& row);
 
 /// assignment_id, payload_identifier, channel, target_kind, target, presence, payload_uuid (empty
 /// for NULL), adopt, source, assigned_at
 Assignment ReadAssignment(Row& row);
 
-/// payload_uuid, payload_identifier, display_name, payload_scope, payload_types, source,
-/// created_at, size_bytes
+/// payload_uuid, payload_identifier, display_name, payload_scope, payload_types,
+/// certificate_authority, source, created_at, size_bytes
 Revision ReadRevision(Row& row);
 
 /// happening_id, at, enrollment_id, kind, text

@@ -42,13 +42,15 @@ constexpr const char* kSelectDeviceNames =
     "SELECT udid, serial_number FROM enrollments WHERE enrollment_id = ?";
 
 constexpr const char* kSelectShared =
-    "SELECT assignment_id, payload_identifier, presence, COALESCE(payload_uuid, ''), target_kind, "
-    "target, adopt, source, assigned_at "
-    "FROM assignments WHERE channel = ? AND target_kind = 'all' ORDER BY assignment_id";
+    "SELECT a.assignment_id, a.payload_identifier, a.presence, COALESCE(a.payload_uuid, ''), "
+    "COALESCE(r.certificate_authority, ''), a.target_kind, a.target, a.adopt, a.source, "
+    "a.assigned_at FROM assignments AS a LEFT JOIN revisions AS r USING (payload_uuid) "
+    "WHERE a.channel = ? AND a.target_kind = 'all' ORDER BY a.assignment_id";
 constexpr const char* kSelectNamed =
-    "SELECT assignment_id, payload_identifier, presence, COALESCE(payload_uuid, ''), target_kind, "
-    "target, adopt, source, assigned_at "
-    "FROM assignments WHERE channel = ? AND target_kind = 'device' AND target COLLATE NOCASE = ?";
+    "SELECT a.assignment_id, a.payload_identifier, a.presence, COALESCE(a.payload_uuid, ''), "
+    "COALESCE(r.certificate_authority, ''), a.target_kind, a.target, a.adopt, a.source, "
+    "a.assigned_at FROM assignments AS a LEFT JOIN revisions AS r USING (payload_uuid) "
+    "WHERE a.channel = ? AND a.target_kind = 'device' AND a.target COLLATE NOCASE = ?";
 
 constexpr const char* kSelectKnownUuids =
     "SELECT payload_uuid FROM revisions WHERE payload_identifier = ? ORDER BY payload_uuid";

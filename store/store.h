@@ -26,7 +26,8 @@ struct Revision {
   std::string display_name;
   std::string payload_scope;
   std::vector<std::string> payload_types;
-  std::string source;  ///< who uploaded it first
+  std::string certificate_authority;  ///< whom it makes the device ask; empty when nobody
+  std::string source;                 ///< who uploaded it first
   Timestamp created_at;
   std::int64_t size_bytes = 0;
   std::string mobileconfig;  ///< empty in lists

@@ -130,6 +130,7 @@ CREATE TABLE revisions (
   display_name text NOT NULL,
   payload_scope text NOT NULL,
   payload_types text NOT NULL,  -- JSON array of strings
+  certificate_authority text NOT NULL,
   source text NOT NULL,
   created_at bigint NOT NULL,
   size_bytes bigint NOT NULL CHECK (size_bytes >= 0),

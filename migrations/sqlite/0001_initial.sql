@@ -138,6 +138,7 @@ CREATE TABLE revisions (
   display_name TEXT NOT NULL,
   payload_scope TEXT NOT NULL,
   payload_types TEXT NOT NULL,  -- JSON array of strings
+  certificate_authority TEXT NOT NULL,
   source TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),

@@ -88,6 +88,7 @@ TEST_CASE("a revision comes back as it was saved, and stays as it was saved firs
   CHECK(loaded.display_name == "A profile");
   CHECK(loaded.payload_scope == "System");
   CHECK(loaded.payload_types == revision.payload_types);
+  CHECK(loaded.certificate_authority == revision.certificate_authority);
   CHECK(loaded.source == "ci");
   CHECK(loaded.created_at == At(0));
   CHECK(loaded.size_bytes == 17);
@@ -207,6 +208,7 @@ TEST_CASE("a snapshot holds the assignments that match the enrollment") {
   CHECK(desired.target_kind == TargetKind::kDevice);
   CHECK(desired.presence == Presence::kPresent);
   CHECK(desired.payload_uuid.value() == "UUID-1");
+  CHECK(desired.certificate_authority == "ca.example.com");
   CHECK(desired.source == "ci");
   CHECK(desired.assigned_at == At(0));
   CHECK(desired.known_payload_uuids.empty());
@@ -226,6 +228,7 @@ TEST_CASE("what shall be absent brings every revision that was ours") {
   CHECK(assignments[0].presence == Presence::kAbsent);
   CHECK(assignments[0].adopt);
   CHECK(assignments[0].payload_uuid.empty());
+  CHECK(assignments[0].certificate_authority.empty());
   CHECK(assignments[0].known_payload_uuids ==
         std::vector<PayloadUuid>{PayloadUuid("UUID-1"), PayloadUuid("UUID-2")});
 }

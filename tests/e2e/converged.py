@@ -1,6 +1,5 @@
 """Whether every device has what is wanted, and nothing was sent again without a cause."""
 
-import bisect
 import collections
 import contextlib
 
@@ -42,9 +41,9 @@ def has_converged(database, devices):
 
 def check_repeats(mdm, wiped, faults):
     """One revision goes to one enrollment once. Only a fault (an outcome or an answer may be lost
-    with it) or a new enrollment is a reason to send it again: Director sends at most one command
-    for an item at a time, so each reason is worth one repetition. `faults` are times of
-    time.monotonic(), `wiped` such times by enrollment. Returns the most sends of one revision."""
+    with it, and counts as lost when it is late) or a new enrollment is a reason to send it again.
+    `faults` are the beginning and the end of each, `wiped` times by enrollment, of
+    time.monotonic(). Returns the most sends of one revision."""
     sends_max = 0
     installs = collections.defaultdict(list)
     for send in mdm.sends:
@@ -53,12 +52,9 @@ def check_repeats(mdm, wiped, faults):
     for (enrollment_id, payload_uuid), times in installs.items():
         sends_max = max(sends_max, len(times))
         for first, second in zip(times, times[1:]):
-            if not any(_is_any_between(reasons, first, second)
-                       for reasons in (faults, wiped[enrollment_id])):
+            reasons = [*faults, *((at, at) for at in wiped[enrollment_id])]
+            if not any(begin < second and first < end for begin, end in reasons):
                 raise Failed(f"{payload_uuid} was sent to {enrollment_id} {len(times)} times, "
-                             f"again after {second - first:.2f} s without a cause")
+                             f"at {first:.2f} s and at {second:.2f} s, without a cause; faults: "
+                             + ", ".join(f"{begin:.2f} to {end:.2f}" for begin, end in faults))
     return sends_max
-
-
-def _is_any_between(times, first, second):
-    return bisect.bisect_right(times, first) < bisect.bisect_left(times, second)

@@ -27,7 +27,7 @@ CONVERGE_SECONDS = 90
 
 class Scenario:
     def __init__(self, binary, folder, seed):
-        self.kills = []  # time.monotonic() of each
+        self.kills = []  # beginning and end of each by time.monotonic()
         self.sends_max = 0
         self._random = random.Random(seed)
         self._processes = Processes(folder)
@@ -82,7 +82,7 @@ class Scenario:
         if not self._served.process.is_running():
             raise Failed(f"Director ended by itself: {self._served.process.exit_code()}")
         self._served.kill()
-        self.kills.append(time.monotonic())
+        self.kills.append((time.monotonic(), time.monotonic()))
 
     def _converge(self):
         self._served.start()

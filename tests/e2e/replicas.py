@@ -35,7 +35,7 @@ CUT = ("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
 
 class Scenario:
     def __init__(self, binary, folder, server, seed):
-        self.faults = []  # time.monotonic() of each
+        self.faults = []  # beginning and end of each by time.monotonic()
         self.counts = {}
         self.sends_max = 0
         self._server = server
@@ -92,7 +92,7 @@ class Scenario:
         self._never.wait(self._random.uniform(0, seconds_max))
 
     def _happened(self):
-        self.faults.append(time.monotonic())
+        self.faults.append((time.monotonic(), time.monotonic()))
 
     def _kill_one(self):
         self._kill([self._random.choice(self._replicas)])

@@ -30,7 +30,7 @@ class Stage:
         self.random = randoms
         self.cut_seconds = cut_seconds
         self.mdm = FakeMdm()
-        self.faults = []  # time.monotonic() of each
+        self.faults = []  # [beginning, end] of each by time.monotonic()
         self.processes = Processes(folder)
         self.replicas = [Served(binary, folder, self.processes, self.mdm, pair.url, name)
                          for name in ("first", "second")]
@@ -85,8 +85,9 @@ class Stage:
     # --- what scenes do --------------------------------------------------------------------------
 
     def happened(self):
-        """A command may have to be sent again that was sent before."""
-        self.faults.append(time.monotonic())
+        """From now to the end of the next `recover` answers may be lost or late."""
+        now = time.monotonic()
+        self.faults.append([now, now])
 
     def start_roll_out(self):
         """Returns the PayloadUUID of what has just been assigned to all."""
@@ -135,7 +136,6 @@ class Stage:
     def recover(self, since, replicas=None):
         """Waits until these directors, by default both, take API writes and webhooks again; says how
         long each took since that time.monotonic()."""
-        self.happened()
         took = []
         for replica in replicas or self.replicas:
             wait_until(f"a write accepted by {replica.name}", lambda r=replica: self._upload(r),
@@ -143,7 +143,7 @@ class Stage:
             wait_until(f"a webhook accepted by {replica.name}", lambda r=replica: self.visit(r),
                        RECOVERY_SECONDS, self.processes, pause=0.01)
             took.append(time.monotonic() - since)
-        self.happened()
+        self.faults[-1][1] = time.monotonic()
         return "written again after " + " and ".join(f"{seconds:.1f} s" for seconds in took)
 
     def check(self):

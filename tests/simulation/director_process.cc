@@ -156,13 +156,15 @@ class DirectorProcess::WatchedUpstream final : public Upstream {
 struct DirectorProcess::Parts {
   explicit Parts(DirectorProcess& process)
       : random(process.random_.Next()),
+        upstreams(process.scenario_.certificates_per_minute),
         payloads(*process.store_, nullptr),
         executor(*process.store_, upstreams, payloads, process.clock_, random),
         runner(*process.store_, upstreams, executor, process.clock_, process.scenario_.settings),
         api({*process.store_, upstreams, executor, process.clock_, process.config_,
              [&process] { process.Notify(); }}),
         routes(api.Routes()) {
-    upstreams.Add(std::make_unique<WatchedUpstream>(process, process.MakeClient()));
+    upstreams.Add(std::make_unique<WatchedUpstream>(process, process.MakeClient()),
+                  process.scenario_.pace);
   }
 
   SeededRandom random;

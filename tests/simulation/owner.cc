@@ -23,8 +23,11 @@ bool IsToBeRepeated(int status) { return status == 0 || status >= 500; }
 }  // namespace
 
 std::string MakeProfile(const PayloadIdentifier& item, int edition) {
+  // Every other one makes the device ask the same certificate authority.
+  const bool asks_authority = item.value().back() % 2 == 1;
   PlistDict payload;
-  payload.Set("PayloadType", "com.apple.screensaver");
+  payload.Set("PayloadType", asks_authority ? "com.apple.security.acme" : "com.apple.screensaver");
+  if (asks_authority) payload.Set("DirectoryURL", "https://ca.example.com/directory");
   payload.Set("PayloadVersion", PlistInteger::FromSigned(1));
   payload.Set("PayloadIdentifier", item.value() + ".payload");
   payload.Set("PayloadUUID", "22222222-0000-4000-8000-000000000002");

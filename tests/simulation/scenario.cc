@@ -80,6 +80,16 @@ Settings RandomSettings(RandomSource& random) {
   return settings;
 }
 
+/// A third of the small worlds are sent so little that turns are waited for all the time. Drawn
+/// apart, so that the other worlds stay what they were.
+void SetPace(Scenario& scenario) {
+  SeededRandom random(scenario.seed ^ StableHash("pace"));
+  if (random.Below(3) != 0) return;
+  scenario.pace.commands_per_second = 0.01 + 0.2 * random.Fraction();
+  scenario.pace.pushes_per_second = 0.01 + 0.2 * random.Fraction();
+  scenario.certificates_per_minute = 0.5 + 5 * random.Fraction();
+}
+
 }  // namespace
 
 std::string_view ServerKindName(ServerKind kind) {
@@ -109,6 +119,7 @@ Scenario MakeSmallWorld(std::uint64_t seed) {
   scenario.sleepers = random.Fraction();
   scenario.faults = RandomFaults(random);
   scenario.settings = RandomSettings(random);
+  SetPace(scenario);
   return scenario;
 }
 

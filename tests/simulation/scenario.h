@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "base/time.h"
+#include "director/upstreams.h"
 #include "reconciler/state.h"
 
 namespace director::simulation {
@@ -71,6 +72,8 @@ struct Scenario {
   double sleepers = 0;         ///< share of devices that sleep most of the day
   Faults faults;
   Settings settings;
+  UpstreamPace pace;
+  double certificates_per_minute = 0;
 };
 
 /// A small world with every fault on or off and weighted at random, and limits that are hit.

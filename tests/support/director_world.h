@@ -77,14 +77,15 @@ class CoreWire final : public HttpClient {
 /// Macs, on one thread and in virtual time: nothing happens unless a test says so.
 class World {
  public:
-  explicit World(std::size_t macs = 1, std::unique_ptr<Store> opened = OpenStore())
-      : store(std::move(opened)) {
+  explicit World(std::size_t macs = 1, std::unique_ptr<Store> opened = OpenStore(),
+                 const UpstreamPace& pace = {}, double certificates_per_minute = 0)
+      : store(std::move(opened)), upstreams(certificates_per_minute) {
     auto client = std::make_unique<CoreWire>(core, clock);
     wire = client.get();
     NanoMdmSettings server;
     server.name = kServer;
     server.api_path = "/v1";
-    upstreams.Add(MakeNanoMdm(server, std::move(client)));
+    upstreams.Add(MakeNanoMdm(server, std::move(client)), pace);
     for (std::size_t i = 0; i < macs; ++i) AddMac(i);
     Restart();
   }
@@ -104,13 +105,15 @@ class World {
   }
 
   /// Uploads a revision and assigns it to all.
-  PayloadUuid Assign(const std::string& identifier, const std::string& organization = "Example") {
+  PayloadUuid Assign(const std::string& identifier, const std::string& organization = "Example",
+                     const std::string& certificate_authority = "") {
     const Result<Profile> profile =
         ParseUploadedProfile(MakeMobileconfig(identifier, organization));
     REQUIRE(profile);
     Revision revision;
     revision.payload_uuid = profile->payload_uuid;
     revision.payload_identifier = profile->payload_identifier;
+    revision.certificate_authority = certificate_authority;
     revision.source = "test";
     revision.created_at = clock.Now();
     revision.mobileconfig = profile->mobileconfig;

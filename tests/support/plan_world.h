@@ -5,13 +5,14 @@
 // `_` stands for a space in texts:
 // clang-format off
 //   enrollment seen=-10s enrolled epoch=2 ask_first build=22A1 product=Mac15,3 info=none pushed=-5m pushes=2 unregistered report_wanted=-1m user
-//   want com.example.wifi A all by=ci
+//   want com.example.wifi A all by=ci ca=ca.example.com
 //   want com.example.wifi absent device=SERIAL adopt known=A,B
 //   report -5m asked=-6m epoch=1 com.example.wifi=A com.example.mdm=M!mdm com.example.dm=D!ddm
 //     (every report lists the enrollment profile too, unless it says `hidden`)
 //   intent InstallProfile com.example.wifi A sent -1m answered=-30s class=transient error=No_route. not_now=2@-10m epoch=1
 //   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1
-//   upstream down=+5m away=-1h problem=connection_refused
+//   upstream down=+5m away=-1h problem=connection_refused turn=+9s
+//   turn ca.example.com +20s
 // clang-format on
 // Intents are named c1, c2, ... in their order. DeviceInformation is an hour old unless `info` says
 // otherwise.
@@ -93,6 +94,10 @@ class WorldReader {
     if (words[0] == "intent") return ReadIntent(rest);
     if (words[0] == "item") return ReadItem(rest);
     if (words[0] == "upstream") return ReadUpstream(rest);
+    if (words[0] == "turn") {
+      snapshot_.certificate_turns.emplace(words.at(1), At(words.at(2)));
+      return;
+    }
     BadWorld(words[0]);
   }
 
@@ -177,6 +182,8 @@ class WorldReader {
         a.adopt = true;
       } else if (key == "by") {
         a.source = value;
+      } else if (key == "ca") {
+        a.certificate_authority = value;
       } else if (key == "known") {
         for (const std::string& uuid : Split(value, ',')) a.known_payload_uuids.emplace_back(uuid);
       } else {
@@ -311,6 +318,7 @@ class WorldReader {
       if (key == "down") snapshot_.upstream_retry_at = At(value);
       if (key == "away") snapshot_.upstream_away_since = At(value);
       if (key == "problem") snapshot_.upstream_problem = Spaced(value);
+      if (key == "turn") snapshot_.turn_at = At(value);
     }
   }
 

@@ -121,6 +121,9 @@ TEST_CASE("values of the wrong type or out of range are refused by name") {
       {"claim_lease", "4s"},
       {"transaction_max", "14s"},
       {"database", "postgresql://host/name?no_such_keyword=1"},
+      {"certificates_per_minute", "-1"},
+      {"mdm_commands_per_second", "0.5"},
+      {"mdm_pushes_per_second", "many"},
       {"mdm_name", "No Name"},
       {"mdm_name", "a/b"},
       {"mdm_url", ""},
@@ -185,6 +188,7 @@ TEST_CASE("the file may list several MDM servers") {
                                         "  - mdm_name: one\n"
                                         "    mdm_url: http://one\n"
                                         "    mdm_api_key: key-one\n"
+                                        "    mdm_commands_per_second: 20\n"
                                         "    webhook_hmac_key: hmac-one\n"
                                         "  - mdm_kind: micromdm\n"
                                         "    mdm_url: http://two\n"
@@ -198,6 +202,9 @@ TEST_CASE("the file may list several MDM servers") {
   REQUIRE(config->upstreams.size() == 2);
   CHECK(config->upstreams[0].name.value() == "one");
   CHECK(config->upstreams[1].name.value() == "micromdm");
+  CHECK(config->upstreams[0].pace.commands_per_second == 20);
+  CHECK(config->upstreams[1].pace.commands_per_second == 0);
+  CHECK(config->certificates_per_minute == 300);
   CHECK(config->upstreams[1].kind == UpstreamKind::kMicroMdm);
   CHECK(config->workers == 4);
 

@@ -24,6 +24,7 @@ TEST_CASE("the metrics page counts the fleet and needs no token and names no dev
        {"director_enrollments{status=\"enrolled\"} 1", "director_items{state=\"verified\"} 0",
         "director_dead_letters 0", "director_webhooks_total{outcome=\"accepted\"} 0",
         "director_mdm_server_reachable{upstream=\"nanomdm\"}",
+        "director_paced_enrollments{limit=\"commands\",upstream=\"nanomdm\"} 0",
         "director_build_info{version=", "# TYPE director_commands_total counter"}) {
     INFO(line);
     CHECK(page.body.find(line) != std::string::npos);

@@ -317,5 +317,83 @@ TEST_CASE("an enrollment of a server that is not configured says so and gets not
   CHECK(world.Item(0, kWifi).reason.find("elsewhere") != std::string::npos);
 }
 
+/// Enrolls every Mac, lets the fleet settle, and gives it something to do.
+void RollOut(World& world) {
+  world.Assign(kWifi);
+  world.SessionOfEach();
+  world.Run(minutes(30));
+  for (std::size_t i = 0; i < world.devices.size(); ++i) REQUIRE(world.IsVerified(i, kWifi));
+  world.SessionOfEach();  // all awake
+}
+
+TEST_CASE("a roll-out goes no faster than mdm_commands_per_second, and reaches all") {
+  World world(60, director_test::OpenStore(), {.commands_per_second = 2, .pushes_per_second = 0});
+  RollOut(world);
+  const std::size_t before = world.Enqueued("InstallProfile").size();
+  world.Assign(kLock);
+  world.Settle();
+  // One second's worth and the last one that fits: each is an InstallProfile and a ProfileList.
+  CHECK(world.Enqueued("InstallProfile").size() - before <= 1);
+  const ItemRecord waiting = world.Item(59, kLock);
+  CHECK(waiting.state == ItemState::kPending);
+  CHECK(waiting.reason.find("mdm_commands_per_second") != std::string::npos);
+  world.Run(seconds(20));
+  std::size_t reached = 0;
+  for (std::size_t i = 0; i < 60; ++i) reached += world.HasProfile(i, kLock) ? 1 : 0;
+  CHECK(reached >= 15);
+  CHECK(reached <= 25);
+  world.Run(minutes(20));
+  for (std::size_t i = 0; i < 60; ++i) CHECK(world.IsVerified(i, kLock));
+  CHECK(MostRepeated(world.wire->enqueued) == 1);
+}
+
+TEST_CASE("pushes go no faster than mdm_pushes_per_second") {
+  World world(60, director_test::OpenStore(), {.commands_per_second = 0, .pushes_per_second = 2});
+  RollOut(world);
+  world.clock.Advance(hours(1));  // all asleep
+  world.Settle();
+  world.wire->pushed.clear();
+  world.Assign(kLock);
+  world.Settle();
+  CHECK(world.wire->pushed.size() <= 2);
+  world.Run(minutes(20));
+  for (std::size_t i = 0; i < 60; ++i) CHECK(world.IsVerified(i, kLock));
+}
+
+TEST_CASE("a Mac in Setup Assistant does not wait for a roll-out") {
+  World world(61, director_test::OpenStore(), {.commands_per_second = 1, .pushes_per_second = 1});
+  RollOut(world);
+  world.Assign(kLock);
+  world.Settle();
+  director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
+    auto enrollments = writer.LoadEnrollments({world.id(60)});
+    if (!enrollments) return Fail(enrollments.error());
+    enrollments->front().awaiting_configuration = true;
+    if (Status saved = writer.SaveEnrollments(*enrollments); !saved) return saved;
+    return writer.MarkDue({{world.id(60), world.clock.Now()}});
+  });
+  REQUIRE_FALSE(world.HasProfile(60, kLock));
+  world.Run(seconds(2));
+  CHECK(world.HasProfile(60, kLock));
+  CHECK_FALSE(world.HasProfile(59, kLock));
+}
+
+TEST_CASE("a certificate authority is asked no faster than certificates_per_minute") {
+  World world(40, director_test::OpenStore(), {}, 60);
+  RollOut(world);
+  world.Assign(kLock);
+  world.Assign("com.example.scep", "Example", "ca.example.com");
+  const Timestamp begin = world.clock.Now();
+  world.Run(seconds(10));
+  std::size_t certificates = 0;
+  for (std::size_t i = 0; i < 40; ++i) {
+    CHECK(world.HasProfile(i, kLock));
+    certificates += world.HasProfile(i, "com.example.scep") ? 1 : 0;
+  }
+  CHECK(certificates <= static_cast<std::size_t>((world.clock.Now() - begin) / seconds(1)) + 2);
+  world.Run(minutes(10));
+  for (std::size_t i = 0; i < 40; ++i) CHECK(world.IsVerified(i, "com.example.scep"));
+}
+
 }  // namespace
 }  // namespace director::director_runner_test

@@ -235,5 +235,39 @@ TEST_CASE("lint names what devices dislike") {
         "PayloadContent[1].PayloadIdentifier;");
 }
 
+TEST_CASE("whom a profile makes the device ask for a certificate is known by host and port") {
+  const auto authority = [](PlistArray payloads) {
+    const auto profile = ParseProfile(EncodePlistXml(PlistValue(MakeRoot(std::move(payloads)))));
+    REQUIRE(profile);
+    return profile->certificate_authority;
+  };
+  const auto payload = [](const char* type, const char* key, PlistValue value) {
+    PlistDict dict = MakePayload(type);
+    dict.Set("PayloadType", PlistValue(std::string(type)));
+    dict.Set(key, std::move(value));
+    return PlistValue(std::move(dict));
+  };
+  const auto scep = [&](const char* url) {
+    PlistDict content;
+    content.Set("URL", PlistValue(std::string(url)));
+    return payload("com.apple.security.scep", "PayloadContent", PlistValue(std::move(content)));
+  };
+  const auto acme = [&](const char* url) {
+    return payload("com.apple.security.acme", "DirectoryURL", PlistValue(std::string(url)));
+  };
+  const PlistValue dock{MakePayload("dock")};
+  CHECK(authority({dock}).empty());
+  CHECK(authority({dock, scep("https://user@CA.example.com:8443/scep?x=@y")}) ==
+        "ca.example.com:8443");
+  CHECK(authority({acme("https://acme.example.com")}) == "acme.example.com");
+  CHECK(authority({payload("com.apple.ADCertificate.managed", "CertServer",
+                           PlistValue("PKI.corp.example"))}) == "pki.corp.example");
+  CHECK(authority({dock, acme("https://first/directory"), scep("http://second/")}) == "first");
+  // Not as Apple wants it: the device says so, not Director.
+  CHECK(authority({payload("com.apple.security.scep", "PayloadContent", PlistValue("text"))}) ==
+        "");
+  CHECK(authority({payload("com.apple.security.acme", "DirectoryURL", PlistValue(true))}) == "");
+}
+
 }  // namespace
 }  // namespace director::mdm_profile_test

@@ -173,5 +173,43 @@ TEST_CASE("a question that was perhaps never queued is asked once more, not for 
             "push\nwifi verified");
 }
 
+TEST_CASE("while others are sent as much as may be, nothing goes before the enrollment's turn") {
+  const std::string world = R"(
+    want wifi A all
+    report -1h
+    intent InstallProfile vpn A sent -1m
+    )";
+  const Plan plan = CheckPlan(world + "upstream turn=+9s", kNoon, "nothing\nwifi pending");
+  CHECK(plan.due_at == kNow + std::chrono::seconds(9));
+  CHECK(plan.items.at(0).reason.find("12:00:09") != std::string::npos);
+  CheckPlan(world + "upstream turn=-1s", kNoon,
+            "InstallProfile wifi A; ProfileList; push\nwifi in_flight");
+}
+
+TEST_CASE("a profile that asks a busy certificate authority waits alone") {
+  const std::string world = R"(
+    want acme A all ca=acme.example.com
+    want scep B all ca=ca.example.com
+    want wifi C all
+    report -1h
+    turn ca.example.com )";
+  const Plan plan = CheckPlan(world + "+20s", kNoon, R"(
+    InstallProfile acme A; InstallProfile wifi C; ProfileList; push
+    acme in_flight
+    scep pending
+    wifi in_flight)");
+  CHECK(plan.due_at == kNow + std::chrono::seconds(20));
+  CHECK(plan.items.at(1).reason.find("ca.example.com") != std::string::npos);
+  CHECK(plan.commands.at(0).certificate_authority == "acme.example.com");
+}
+
+TEST_CASE("a change that waits for its turn asks the device nothing") {
+  CheckPlan(R"(
+    want scep B all ca=ca.example.com
+    report -1h
+    turn ca.example.com +20s)",
+            kNoon, "nothing\nscep pending");
+}
+
 }  // namespace
 }  // namespace director::reconciler_question_test
