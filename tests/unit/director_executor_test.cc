@@ -413,5 +413,55 @@ TEST_CASE("an enrollment whose plan the store refuses is set aside and the other
   CHECK(world.server->queues_.contains(EnrollmentId("D2")));
 }
 
+TEST_CASE("a command that the MDM server refuses is closed with the server's words") {
+  Fixture world;
+  world.AddDevices(1);
+  world.server->answer_ = EnqueueOutcome::kRejected;
+  REQUIRE(world.runner.Step());
+  const Snapshot snapshot = SnapshotOf(*world.store, EnrollmentId("D0"));
+  REQUIRE_FALSE(snapshot.intents.empty());
+  for (const Intent& intent : snapshot.intents) {
+    CHECK(intent.state == IntentState::kRefused);
+    CHECK(intent.error == "the server's words");
+  }
+  CHECK(world.server->queues_.empty());
+}
+
+TEST_CASE("a command whose profile is gone is not sent, and the others are") {
+  Fixture world;
+  std::vector<PlanCommit> commits;
+  commits.push_back(MakeCommit("D0", {Install("wifi", "NO-SUCH-REVISION"), kList}));
+  const std::vector<DispatchOutcome> outcomes =
+      world.executor.Send(world.executor.MakeBatches(commits));
+  REQUIRE(outcomes.size() == 2);
+  CHECK(outcomes[0].state == IntentState::kNotSent);
+  CHECK_FALSE(outcomes[0].error.empty());
+  CHECK(outcomes[1].state == IntentState::kSent);
+  CHECK(world.server->queues_[EnrollmentId("D0")] == std::vector<std::string>{"ProfileList"});
+}
+
+TEST_CASE("a half that cannot be journaled anew is sent to nobody, by neither name") {
+  ShakyStore store;
+  Fixture world;
+  Executor executor(store, world.upstreams, world.payloads, world.clock, world.random);
+  std::vector<PlanCommit> commits;
+  commits.push_back(MakeCommit("D0", {kList}));
+  commits.push_back(MakeCommit("D1", {kList}));
+  const std::vector<CommandBatch> batches = executor.MakeBatches(commits);
+  world.server->refused_ = {EnrollmentId("D1")};
+  store.is_away = true;
+  std::map<EnrollmentId, std::set<CommandUuid>> names;
+  for (const DispatchOutcome& outcome : executor.Send(batches)) {
+    CHECK(outcome.state == IntentState::kNotSent);
+    names[outcome.enrollment_id].insert(outcome.command_uuid);
+  }
+  CHECK(names.size() == 2);
+  for (const auto& [id, uuids] : names) {
+    CHECK(uuids.size() == 2);
+    CHECK(uuids.contains(batches.at(0).command_uuid));
+  }
+  CHECK(world.server->queues_.empty());
+}
+
 }  // namespace
 }  // namespace director::director_executor_test

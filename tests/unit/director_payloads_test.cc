@@ -122,5 +122,39 @@ TEST_CASE("an identity that cannot be used is refused at the start with the file
   CHECK(refused.error().message.find("id.pem") != std::string::npos);
 }
 
+TEST_CASE("the profiles in memory have a bound, and what fell out is read again") {
+  Fixture world;
+  Payloads payloads(*world.store, nullptr);
+  const std::size_t size = Payloads::kCacheMaxBytes / 4;
+  std::vector<PayloadUuid> uuids;
+  for (int i = 0; i < 6; ++i) {
+    Revision revision;
+    revision.payload_uuid = PayloadUuid("UUID-" + std::to_string(i));
+    revision.payload_identifier = PayloadIdentifier("com.example.large");
+    revision.source = "test";
+    revision.mobileconfig = std::string(size, static_cast<char>('a' + i));
+    director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
+      const Result<bool> saved = writer.SaveRevision(revision);
+      if (!saved) return Fail(saved.error());
+      return {};
+    });
+    uuids.push_back(revision.payload_uuid);
+  }
+  std::vector<std::weak_ptr<const std::string>> seen;
+  for (const PayloadUuid& uuid : uuids) {
+    const auto payload = payloads.Get(uuid);
+    REQUIRE(payload);
+    seen.push_back(*payload);
+  }
+  std::size_t kept = 0;
+  for (const auto& payload : seen) kept += payload.expired() ? 0 : size;
+  CHECK(kept <= Payloads::kCacheMaxBytes);
+  CHECK(seen.front().expired());
+  CHECK_FALSE(seen.back().expired());
+  const auto again = payloads.Get(uuids.front());
+  REQUIRE(again);
+  CHECK((*again)->front() == 'a');
+}
+
 }  // namespace
 }  // namespace director::director_payloads_test

@@ -398,5 +398,24 @@ TEST_CASE("what the MDM server refuses is tried three times") {
   CheckPlan(world + "2", kNoon, "nothing\nwifi parked\nclosed c1 refused");
 }
 
+TEST_CASE("a command without an answer before the first report goes again, as at the enrollment") {
+  CheckPlan(R"(
+    enrollment seen=-31s
+    want wifi A all
+    intent InstallProfile wifi A sent -1h
+    item wifi A in_flight sends=1@-1h)",
+            kNoon, "InstallProfile wifi A; ProfileList; push\nwifi in_flight\nclosed c1 lost");
+}
+
+TEST_CASE("a device's words that end by themselves get no full stop") {
+  const Plan plan = CheckPlan(R"(
+    want wifi A all
+    report -1h
+    intent InstallProfile wifi A failed -1s answered=-1s class=permanent error=Never!)",
+                              kNoon, "nothing\nwifi parked\nclosed c1 failed");
+  CHECK(plan.items.at(0).reason.find("Never!") != std::string::npos);
+  CHECK(plan.items.at(0).reason.find("Never!.") == std::string::npos);
+}
+
 }  // namespace
 }  // namespace director::reconciler_item_test

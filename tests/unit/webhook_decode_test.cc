@@ -228,6 +228,15 @@ TEST_CASE("nesting as deep as allowed is read") {
   CHECK(Decode(R"({"topic":"a","x":)" + std::string(31, '[') + "1" + std::string(31, ']') + "}"));
 }
 
+TEST_CASE("a large body is read, and a small one after it") {
+  const std::string large = R"({"topic":"a","x":")" + std::string(1024 * 1024, 'x') + "\"}";
+  for (const std::string& body : {large, std::string(R"({"topic":"a"})"), large}) {
+    const auto event = Decode(body);
+    REQUIRE(event);
+    CHECK(std::holds_alternative<OtherEvent>(event->body));
+  }
+}
+
 TEST_CASE("a body above the limit is refused") {
   const std::string body = R"({"topic":"a","x":")" + std::string(kWebhookSizeMaxBytes, 'x') + "\"}";
   CHECK(Refusal(body).kind == ErrorKind::kInvalid);
