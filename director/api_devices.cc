@@ -109,7 +109,7 @@ Result<LiveView> LoadLiveView(Store& store, Upstreams& upstreams, const Settings
     if (!id) return Fail(id.error());
     Result<Snapshot> snapshot = reader.LoadSnapshot(*id);
     if (!snapshot) return Fail(snapshot.error());
-    view.snapshot = WithHealth(std::move(*snapshot), upstreams, now);
+    view.snapshot = WithHealth(std::move(*snapshot), upstreams, settings, now);
     return {};
   });
   if (!done) return Fail(done.error());

@@ -203,7 +203,8 @@ Status App::Parts::Serve() {
   api = std::make_unique<Api>(
       Api::Dependencies{*store, upstreams, *executor, clock, config, [this] { runner->Notify(); }});
   metrics = std::make_unique<Metrics>(MetricsSources{*store, upstreams, *executor, *payloads,
-                                                     *ingest, webhook_counts, signing.get()});
+                                                     *ingest, webhook_counts, signing.get(),
+                                                     config.database_password});
   std::vector<HttpRoute> routes = WebhookRoutes(config, *ingest, clock, webhook_counts);
   for (std::vector<HttpRoute> more : {api->Routes(), ServiceRoutes()}) {
     routes.insert(routes.end(), std::make_move_iterator(more.begin()),

@@ -105,15 +105,18 @@ Result<std::string> Metrics::Render(Timestamp now) {
   for (const auto& [name, member] : sources_.upstreams.all()) {
     page.Gauge("director_mdm_server_reachable", "1 when the MDM server answers",
                member->health.answers() ? 1 : 0, {{"upstream", name.value()}});
-    for (const auto& [limit, pace] :
-         {std::pair("commands", &member->commands), std::pair("pushes", &member->pushes)}) {
-      page.Gauge("director_paced_enrollments", kPacedHelp, static_cast<double>(pace->Waiting(now)),
-                 {{"limit", limit}, {"upstream", name.value()}});
-    }
+    page.Gauge("director_paced_enrollments", kPacedHelp,
+               static_cast<double>(member->pace.Waiting(now)),
+               {{"limit", "mdm"}, {"upstream", name.value()}});
   }
   page.Gauge("director_paced_enrollments", kPacedHelp,
              static_cast<double>(sources_.upstreams.WaitingForCertificates(now)),
              {{"limit", "certificates"}, {"upstream", ""}});
+  if (const auto changed_at = sources_.database_password.changed_at()) {
+    page.Gauge("director_database_password_changed_at_seconds",
+               "Unix time at which the file with the password in force was changed",
+               Seconds(*changed_at));
+  }
   if (sources_.signing != nullptr) {
     page.Gauge("director_signing_certificate_expires_at_seconds",
                "Unix time at which the signing certificate expires",

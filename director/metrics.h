@@ -6,6 +6,7 @@
 #include "director/executor.h"
 #include "director/ingest.h"
 #include "director/payloads.h"
+#include "director/secret_source.h"
 #include "director/upstreams.h"
 #include "director/webhook_routes.h"
 #include "store/store.h"
@@ -21,6 +22,7 @@ struct MetricsSources {
   const Ingest& ingest;
   const WebhookCounts& webhooks;
   SigningIdentity* signing;  ///< null: profiles go unsigned
+  const SecretSource& database_password;
 };
 
 /// Renders all metrics in Prometheus' text format. Reads the fleet's counts from the store at most

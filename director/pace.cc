@@ -3,89 +3,93 @@
 #include <algorithm>
 #include <iterator>
 
-#include "base/random.h"
-
 namespace director {
 namespace {
 
 /// After a quiet time, so much of it may be made up for at once.
-constexpr Duration kBurst = std::chrono::seconds(1);
-/// Turns are kept for this time ahead and this time after they came.
-constexpr Duration kKept = std::chrono::minutes(10);
+constexpr PaceCost kBurst = std::chrono::seconds(1);
+constexpr Duration kKeptAfterTurn = std::chrono::hours(1);
+/// A time this much before the last one comes from a clock that was set back.
+constexpr Duration kSetBack = std::chrono::minutes(1);
 
 }  // namespace
 
-std::optional<Timestamp> Pace::Book(const EnrollmentId& id, std::size_t count, Timestamp now) {
-  if (per_second_ <= 0 || count == 0) return std::nullopt;
-  const std::lock_guard lock(mutex_);
-  Forget(now);
-  Timestamp turn = FreeAt(now);
-  if (const auto found = turns_.find(id); found != turns_.end()) {
-    turn = found->second;
-  } else if (turn > now + kKept) {
-    const auto thousandth = static_cast<std::int64_t>(StableHash(id.value()) % 1000);
-    turn = now + kKept + kKept * thousandth / 1000;
-  } else {
-    Keep(id, count, turn, now);
-  }
-  if (turn <= now) return std::nullopt;
-  return turn;
+PaceCost CostOf(std::size_t count, double per_second) {
+  if (per_second <= 0) return PaceCost::zero();
+  return PaceCost(static_cast<std::int64_t>(static_cast<double>(count) * 1e6 / per_second));
 }
 
-void Pace::BookAtOnce(const EnrollmentId& id, std::size_t count, Timestamp now) {
-  if (per_second_ <= 0 || count == 0) return;
+std::optional<Timestamp> Pace::Book(const EnrollmentId& id, PaceCost cost, Timestamp now) {
+  if (cost <= PaceCost::zero()) return std::nullopt;
   const std::lock_guard lock(mutex_);
-  Forget(now);
-  if (const auto found = turns_.find(id); found == turns_.end()) {
-    Keep(id, count, now, now);
-  } else if (found->second > now) {
-    order_.erase({found->second, id});
-    order_.emplace(now, id);
-    found->second = now;
-  }
+  now = Forget(now);
+  const Booking& booking = Keep(id, cost, std::nullopt, now);
+  if (booking.turn <= now) return std::nullopt;
+  return booking.turn;
+}
+
+void Pace::BookAtOnce(const EnrollmentId& id, PaceCost cost, Timestamp now) {
+  if (cost <= PaceCost::zero()) return;
+  const std::lock_guard lock(mutex_);
+  now = Forget(now);
+  Booking& booking = Keep(id, cost, now, now);
+  if (booking.turn <= now) return;
+  order_.erase({booking.turn, id});
+  order_.emplace(now, id);
+  booking.turn = now;
 }
 
 void Pace::Use(const EnrollmentId& id) {
   const std::lock_guard lock(mutex_);
-  const auto found = turns_.find(id);
-  if (found == turns_.end()) return;
-  order_.erase({found->second, id});
-  turns_.erase(found);
+  const auto found = bookings_.find(id);
+  if (found == bookings_.end()) return;
+  order_.erase({found->second.turn, id});
+  bookings_.erase(found);
 }
 
-std::optional<Timestamp> Pace::TurnOf(const EnrollmentId& id, Timestamp now) const {
+std::optional<Timestamp> Pace::TurnOf(const EnrollmentId& id, Timestamp now) {
   const std::lock_guard lock(mutex_);
-  const auto found = turns_.find(id);
-  if (found == turns_.end() || found->second <= now) return std::nullopt;
-  return found->second;
+  now = Forget(now);
+  const auto found = bookings_.find(id);
+  if (found == bookings_.end() || found->second.turn <= now) return std::nullopt;
+  return found->second.turn;
 }
 
-std::size_t Pace::Waiting(Timestamp now) const {
+std::size_t Pace::Waiting(Timestamp now) {
   const std::lock_guard lock(mutex_);
-  const auto ahead = order_.lower_bound({now + Duration(1), EnrollmentId()});
+  const auto ahead = order_.lower_bound({Forget(now) + Duration(1), EnrollmentId()});
   return static_cast<std::size_t>(std::distance(ahead, order_.end()));
 }
 
-void Pace::Keep(const EnrollmentId& id, std::size_t count, Timestamp turn, Timestamp now) {
-  const double milliseconds = static_cast<double>(count) * 1000 / per_second_;
-  kept_until_ = FreeAt(now) + Duration(static_cast<std::int64_t>(milliseconds));
-  turns_.emplace(id, turn);
-  order_.emplace(turn, id);
+Pace::Booking& Pace::Keep(const EnrollmentId& id, PaceCost cost, std::optional<Timestamp> turn,
+                          Timestamp now) {
+  busy_until_ = std::max(busy_until_, Instant(now) - kBurst);
+  const auto [found, is_new] = bookings_.try_emplace(id);
+  Booking& booking = found->second;
+  if (is_new) {
+    booking.turn = turn.value_or(std::chrono::ceil<Duration>(busy_until_));
+    order_.emplace(booking.turn, id);
+  }
+  if (cost > booking.cost) {
+    busy_until_ += cost - booking.cost;
+    booking.cost = cost;
+  }
+  return booking;
 }
 
-void Pace::Forget(Timestamp now) {
-  if (now + kBurst < last_now_) {  // the clock was set back
-    turns_.clear();
+Timestamp Pace::Forget(Timestamp now) {
+  if (now + kSetBack < last_now_) {
+    bookings_.clear();
     order_.clear();
-    kept_until_ = now;
+    busy_until_ = now;
+    last_now_ = now;
   }
-  last_now_ = now;
-  while (!order_.empty() && order_.begin()->first + kKept < now) {
-    turns_.erase(order_.begin()->second);
+  last_now_ = std::max(now, last_now_);
+  while (!order_.empty() && order_.begin()->first + kKeptAfterTurn < last_now_) {
+    bookings_.erase(order_.begin()->second);
     order_.erase(order_.begin());
   }
+  return last_now_;
 }
-
-Timestamp Pace::FreeAt(Timestamp now) const { return std::max(kept_until_, now - kBurst); }
 
 }  // namespace director

@@ -12,40 +12,48 @@
 
 namespace director {
 
-/// Bounds how many things a second are sent to one place. Who comes while more is under way than
-/// that gets a turn, one after the other, and its places are kept: the turns of many are spread
-/// evenly, in the order in which they came. Each process keeps its own pace. Thread-safe.
+/// How long something keeps the place to which it is sent busy, in microseconds. Zero: no bound.
+using PaceCost = std::chrono::microseconds;
+/// What `count` things cost where `per_second` of them may go; zero: as many as there are.
+PaceCost CostOf(std::size_t count, double per_second);
+
+/// Bounds how much is sent to one place. Who comes while it is busy gets a turn, one after the
+/// other, and its time is kept: the turns of many are spread evenly, in the order in which they
+/// came. Each process keeps its own pace. Thread-safe.
 class Pace {
  public:
-  /// Zero: without a bound.
-  explicit Pace(double per_second = 0) : per_second_(per_second) {}
-
-  /// Books `count` places for `id`, unless it has some. Empty when its turn has come; else when it
-  /// comes, to be asked again then. Turns further than ten minutes away are a guess, at which
-  /// nothing is kept.
-  std::optional<Timestamp> Book(const EnrollmentId& id, std::size_t count, Timestamp now);
+  /// Books time for `id`, unless it has some; what costs more than was booked adds the difference.
+  /// Empty when its turn has come; else when it comes, to be asked again then.
+  std::optional<Timestamp> Book(const EnrollmentId& id, PaceCost cost, Timestamp now);
   /// The same for what must not wait: its turn has come, and the others wait the longer.
-  void BookAtOnce(const EnrollmentId& id, std::size_t count, Timestamp now);
-  /// What was booked is sent. What is never used is forgotten ten minutes after its turn.
+  void BookAtOnce(const EnrollmentId& id, PaceCost cost, Timestamp now);
+  /// What was booked is sent. What is never used is forgotten an hour after its turn.
   void Use(const EnrollmentId& id);
 
   /// The turn of `id`, while it is ahead.
-  std::optional<Timestamp> TurnOf(const EnrollmentId& id, Timestamp now) const;
+  std::optional<Timestamp> TurnOf(const EnrollmentId& id, Timestamp now);
   /// How many have a turn that is ahead.
-  std::size_t Waiting(Timestamp now) const;
+  std::size_t Waiting(Timestamp now);
 
  private:
-  /// Keeps places from the first free moment on, for a turn at `turn`.
-  void Keep(const EnrollmentId& id, std::size_t count, Timestamp turn, Timestamp now);
-  void Forget(Timestamp now);
-  Timestamp FreeAt(Timestamp now) const;
+  using Instant = std::chrono::sys_time<PaceCost>;
+  struct Booking {
+    Timestamp turn;
+    PaceCost cost{};
+  };
 
-  const double per_second_;
-  mutable std::mutex mutex_;
+  /// Finds the booking of `id` or makes one for the turn that it returns.
+  Booking& Keep(const EnrollmentId& id, PaceCost cost, std::optional<Timestamp> turn,
+                Timestamp now);
+  /// Drops what is over. Returns the time that counts: clocks of two threads may be read a moment
+  /// apart.
+  Timestamp Forget(Timestamp now);
+
+  std::mutex mutex_;
   Timestamp last_now_;
-  Timestamp kept_until_;  ///< all places before this are somebody's
-  std::map<EnrollmentId, Timestamp> turns_;
-  std::set<std::pair<Timestamp, EnrollmentId>> order_;  ///< of `turns_`
+  Instant busy_until_;
+  std::map<EnrollmentId, Booking> bookings_;
+  std::set<std::pair<Timestamp, EnrollmentId>> order_;  ///< of the turns
 };
 
 }  // namespace director

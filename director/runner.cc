@@ -20,6 +20,7 @@ constexpr Duration kUnknownUpstreamPause = std::chrono::hours(1);
 constexpr Duration kIdleWaitMax = std::chrono::seconds(1);
 constexpr Duration kTakenWait = std::chrono::milliseconds(50);
 constexpr Duration kErrorPause = std::chrono::seconds(1);
+constexpr Duration kSetupMax = std::chrono::hours(1);
 
 std::string DescribeCommand(const PlannedCommand& command) {
   return fmt::format("{} {}: {}", command.request_type, command.payload_identifier.value(),
@@ -38,18 +39,32 @@ std::vector<Happening> HappeningsOf(const std::vector<PlanCommit>& commits, Time
   return happenings;
 }
 
-/// It waits in Setup Assistant, with a person before it.
-bool IsInSetup(const Snapshot& snapshot) {
-  return snapshot.enrollment.awaiting_configuration.value_or(false);
+/// Somebody waits before it in Setup Assistant.
+bool IsInSetup(const Enrollment& enrollment, Timestamp now) {
+  return enrollment.awaiting_configuration.value_or(false) && enrollment.enrolled_at &&
+         now < *enrollment.enrolled_at + kSetupMax;
 }
 
-std::optional<Timestamp> Later(std::optional<Timestamp> a, std::optional<Timestamp> b) {
-  return std::max(a, b);  // nothing is before everything
+/// It was pushed at its turn. What it wants now must not queue anew: it would be asleep when that
+/// turn comes.
+bool AnswersPush(const Enrollment& enrollment, const Settings& settings, Timestamp now) {
+  return enrollment.pushed_at && enrollment.last_seen_at >= *enrollment.pushed_at &&
+         now < *enrollment.pushed_at + settings.awake_window;
+}
+
+/// What the plan costs its MDM server, with the pushes that this makes by itself.
+PaceCost PlanCost(const Plan& plan, const Upstreams::Member& server) {
+  const bool pushes_on_enqueue =
+      server.upstream->limits().pushes_on_enqueue && !plan.commands.empty();
+  const std::size_t pushes = pushes_on_enqueue ? plan.commands.size() : plan.push ? 1 : 0;
+  return std::max(CostOf(plan.commands.size(), server.limits.commands_per_second),
+                  CostOf(pushes, server.limits.pushes_per_second));
 }
 
 }  // namespace
 
-Snapshot WithHealth(Snapshot snapshot, Upstreams& upstreams, Timestamp now) {
+Snapshot WithHealth(Snapshot snapshot, Upstreams& upstreams, const Settings& settings,
+                    Timestamp now) {
   const UpstreamName& name = snapshot.enrollment.upstream;
   Upstreams::Member* server = upstreams.Find(name);
   if (server == nullptr) {
@@ -60,9 +75,11 @@ Snapshot WithHealth(Snapshot snapshot, Upstreams& upstreams, Timestamp now) {
   snapshot.upstream_retry_at = server->health.retry_at(now);
   snapshot.upstream_away_since = server->health.away_since();
   snapshot.upstream_problem = server->health.problem();
-  if (IsInSetup(snapshot)) return snapshot;
+  if (IsInSetup(snapshot.enrollment, now)) return snapshot;
   const EnrollmentId& id = snapshot.enrollment.channel.enrollment_id;
-  snapshot.turn_at = Later(server->commands.TurnOf(id, now), server->pushes.TurnOf(id, now));
+  if (!AnswersPush(snapshot.enrollment, settings, now)) {
+    snapshot.turn_at = server->pace.TurnOf(id, now);
+  }
   for (const DesiredAssignment& assignment : snapshot.assignments) {
     const std::string& authority = assignment.certificate_authority;
     if (authority.empty()) continue;
@@ -72,18 +89,19 @@ Snapshot WithHealth(Snapshot snapshot, Upstreams& upstreams, Timestamp now) {
   return snapshot;
 }
 
-bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, Timestamp now) {
+bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const Settings& settings,
+              Timestamp now) {
   Upstreams::Member* server = upstreams.Find(snapshot.enrollment.upstream);
   if (server == nullptr || (plan.commands.empty() && !plan.push)) return false;
   const EnrollmentId& id = snapshot.enrollment.channel.enrollment_id;
-  const bool in_setup = IsInSetup(snapshot);
-  const auto book = [&](Pace& pace, std::size_t count) -> std::optional<Timestamp> {
-    if (!in_setup) return pace.Book(id, count, now);
-    pace.BookAtOnce(id, count, now);
+  const auto book = [&](Pace& pace, PaceCost cost, bool at_once) -> std::optional<Timestamp> {
+    if (!at_once) return pace.Book(id, cost, now);
+    pace.BookAtOnce(id, cost, now);
     return std::nullopt;
   };
-  snapshot.turn_at =
-      Later(book(server->commands, plan.commands.size()), book(server->pushes, plan.push ? 1 : 0));
+  const bool in_setup = IsInSetup(snapshot.enrollment, now);
+  snapshot.turn_at = book(server->pace, PlanCost(plan, *server),
+                          in_setup || AnswersPush(snapshot.enrollment, settings, now));
   if (snapshot.turn_at) return true;
   std::map<std::string, std::size_t> certificates;
   for (const PlannedCommand& command : plan.commands) {
@@ -91,7 +109,8 @@ bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, Timest
   }
   bool must_wait = false;
   for (const auto& [authority, count] : certificates) {
-    const auto turn = book(upstreams.CertificateAuthority(authority), count);
+    const auto turn = book(upstreams.CertificateAuthority(authority),
+                           CostOf(count, upstreams.certificates_per_minute() / 60), in_setup);
     if (!turn) continue;
     snapshot.certificate_turns[authority] = *turn;
     must_wait = true;
@@ -101,9 +120,8 @@ bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, Timest
 
 void UseTurns(const PlanCommit& commit, Upstreams& upstreams) {
   Upstreams::Member* server = upstreams.Find(commit.upstream);
-  if (server == nullptr) return;
-  if (!commit.plan.commands.empty()) server->commands.Use(commit.enrollment_id);
-  if (commit.plan.push) server->pushes.Use(commit.enrollment_id);
+  if (server == nullptr || (commit.plan.commands.empty() && !commit.plan.push)) return;
+  server->pace.Use(commit.enrollment_id);
   for (const PlannedCommand& command : commit.plan.commands) {
     if (command.certificate_authority.empty()) continue;
     upstreams.CertificateAuthority(command.certificate_authority).Use(commit.enrollment_id);
@@ -287,9 +305,12 @@ Result<std::map<EnrollmentId, Snapshot>> Runner::LoadSnapshots(
 std::optional<PlanCommit> Runner::DecideOne(const EnrollmentId& id, Snapshot snapshot,
                                             Timestamp now) const {
   try {
-    Snapshot seen = WithHealth(std::move(snapshot), upstreams_, now);
+    Snapshot seen = WithHealth(std::move(snapshot), upstreams_, settings_, now);
     Plan plan = Reconcile(seen, settings_, now);
-    if (MustWait(seen, plan, upstreams_, now)) plan = Reconcile(seen, settings_, now);
+    // What waits may make room for what asks somebody else.
+    while (MustWait(seen, plan, upstreams_, settings_, now)) {
+      plan = Reconcile(seen, settings_, now);
+    }
     return PlanCommit{
         id, seen.enrollment.upstream, seen.items, std::move(plan), seen.enrollment.epoch, {}};
   } catch (const InvariantViolation& violation) {

@@ -35,6 +35,13 @@ SecretSource SecretSource::FromFile(std::string path) {
 
 std::string SecretSource::file() const { return state_ == nullptr ? std::string() : state_->path; }
 
+std::optional<Timestamp> SecretSource::changed_at() const {
+  if (state_ == nullptr) return std::nullopt;
+  const std::lock_guard lock(state_->mutex);
+  if (state_->path.empty() || !state_->value) return std::nullopt;
+  return std::chrono::time_point_cast<Duration>(std::chrono::file_clock::to_sys(state_->read_at));
+}
+
 Result<Secret> SecretSource::Get() const {
   if (state_ == nullptr) return Secret();
   const std::lock_guard lock(state_->mutex);

@@ -2,10 +2,12 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/time.h"
 
 namespace director {
 
@@ -23,6 +25,9 @@ class SecretSource {
   /// force (with a warning in the log). kInvalid when it could never be read, or is empty. Empty
   /// when nothing is set.
   Result<Secret> Get() const;
+  /// When the file that holds the value in force was changed. Empty for a value, and before the
+  /// first `Get`.
+  std::optional<Timestamp> changed_at() const;
   /// Path of the file; empty for a value.
   std::string file() const;
 

@@ -49,19 +49,22 @@ std::string UpstreamHealth::problem() const {
 }
 
 void Upstreams::Add(std::unique_ptr<Upstream> upstream, const UpstreamPace& pace) {
+  auto member = std::make_unique<Member>();
   const UpstreamName name = upstream->name();
-  members_.emplace(name, std::make_unique<Member>(std::move(upstream), pace));
+  member->upstream = std::move(upstream);
+  member->limits = pace;
+  members_.emplace(name, std::move(member));
 }
 
 Pace& Upstreams::CertificateAuthority(const std::string& name) {
   const std::lock_guard lock(mutex_);
-  return certificate_authorities_.try_emplace(name, certificates_per_minute_ / 60).first->second;
+  return certificate_authorities_[name];
 }
 
 std::size_t Upstreams::WaitingForCertificates(Timestamp now) {
   const std::lock_guard lock(mutex_);
   std::size_t waiting = 0;
-  for (const auto& [name, pace] : certificate_authorities_) waiting += pace.Waiting(now);
+  for (auto& [name, pace] : certificate_authorities_) waiting += pace.Waiting(now);
   return waiting;
 }
 

@@ -45,14 +45,10 @@ struct UpstreamPace {
 class Upstreams {
  public:
   struct Member {
-    Member(std::unique_ptr<Upstream> client, const UpstreamPace& pace)
-        : upstream(std::move(client)),
-          commands(pace.commands_per_second),
-          pushes(pace.pushes_per_second) {}
     std::unique_ptr<Upstream> upstream;
+    UpstreamPace limits;
     UpstreamHealth health;
-    Pace commands;
-    Pace pushes;
+    Pace pace;
   };
 
   /// Each certificate authority is asked by so many devices a minute; zero: without a bound.
@@ -65,6 +61,7 @@ class Upstreams {
   const std::map<UpstreamName, std::unique_ptr<Member>>& all() const { return members_; }
   /// The pace of one certificate authority, by its host and port.
   Pace& CertificateAuthority(const std::string& name);
+  double certificates_per_minute() const { return certificates_per_minute_; }
   /// Enrollments that wait for a turn with any of them.
   std::size_t WaitingForCertificates(Timestamp now);
 

@@ -78,7 +78,8 @@ void CheckDecision(fuzz::World& world, const EnrollmentId& id) {
     Result<Snapshot> stored = reader.LoadSnapshot(id);
     if (!stored) return Fail(stored.error());
     const Timestamp now = world.clock().Now();
-    const Snapshot snapshot = WithHealth(std::move(*stored), world.upstreams(), now);
+    const Snapshot snapshot =
+        WithHealth(std::move(*stored), world.upstreams(), world.config().settings, now);
     const Plan plan = Reconcile(snapshot, world.config().settings, now);
     for (const ItemRecord& item : plan.items) INVARIANT(!item.reason.empty());
     for (const PlannedCommand& command : plan.commands) INVARIANT(!command.reason.empty());

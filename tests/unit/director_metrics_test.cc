@@ -24,7 +24,7 @@ TEST_CASE("the metrics page counts the fleet and needs no token and names no dev
        {"director_enrollments{status=\"enrolled\"} 1", "director_items{state=\"verified\"} 0",
         "director_dead_letters 0", "director_webhooks_total{outcome=\"accepted\"} 0",
         "director_mdm_server_reachable{upstream=\"nanomdm\"}",
-        "director_paced_enrollments{limit=\"commands\",upstream=\"nanomdm\"} 0",
+        "director_paced_enrollments{limit=\"mdm\",upstream=\"nanomdm\"} 0",
         "director_build_info{version=", "# TYPE director_commands_total counter"}) {
     INFO(line);
     CHECK(page.body.find(line) != std::string::npos);
@@ -51,8 +51,13 @@ TEST_CASE("fleet counts are read at most once in ten seconds") {
   const Executor executor(store, upstreams, payloads, clock, random);
   const Ingest ingest(store, [] {});
   const WebhookCounts webhooks;
-  Metrics metrics({store, upstreams, executor, payloads, ingest, webhooks, nullptr});
-  REQUIRE(metrics.Render(director_test::At(0)));
+  director_test::TempFolder folder;
+  const auto password = SecretSource::FromFile(folder.Write("password", "secret"));
+  REQUIRE(password.Get());
+  Metrics metrics({store, upstreams, executor, payloads, ingest, webhooks, nullptr, password});
+  const Result<std::string> page = metrics.Render(director_test::At(0));
+  REQUIRE(page);
+  CHECK(page->find("director_database_password_changed_at_seconds ") != std::string::npos);
   store.SetDown();
   CHECK(metrics.Render(director_test::At(9)));
   CHECK_FALSE(metrics.Render(director_test::At(10)));

@@ -347,6 +347,22 @@ TEST_CASE("a roll-out goes no faster than mdm_commands_per_second, and reaches a
   CHECK(MostRepeated(world.wire->enqueued) == 1);
 }
 
+TEST_CASE("a queue longer than a device stays awake reaches sleeping devices all the same") {
+  World world(150, director_test::OpenStore(),
+              {.commands_per_second = 0.2, .pushes_per_second = 0});
+  world.SessionOfEach();
+  world.Run(hours(1));
+  REQUIRE(world.clock.Now() > At(0) + hours(1));
+  world.Assign(kWifi);
+  world.Run(hours(2));
+  std::size_t reached = 0;
+  for (std::size_t i = 0; i < 150; ++i) reached += world.IsVerified(i, kWifi) ? 1 : 0;
+  CHECK(reached == 150);
+  // For each: a question, the change, the question after it; none is woken in vain.
+  CHECK(world.Enqueued("InstallProfile").size() == 150);
+  CHECK(world.wire->pushed.size() < 3 * 150 * 2);
+}
+
 TEST_CASE("pushes go no faster than mdm_pushes_per_second") {
   World world(60, director_test::OpenStore(), {.commands_per_second = 0, .pushes_per_second = 2});
   RollOut(world);
@@ -369,6 +385,8 @@ TEST_CASE("a Mac in Setup Assistant does not wait for a roll-out") {
     auto enrollments = writer.LoadEnrollments({world.id(60)});
     if (!enrollments) return Fail(enrollments.error());
     enrollments->front().awaiting_configuration = true;
+    enrollments->front().enrolled_at = world.clock.Now();
+    enrollments->front().pushed_at.reset();
     if (Status saved = writer.SaveEnrollments(*enrollments); !saved) return saved;
     return writer.MarkDue({{world.id(60), world.clock.Now()}});
   });

@@ -64,6 +64,30 @@ TEST_CASE("the last good value stays while the file is gone, empty or too large"
   CHECK(Value(source) == "three");
 }
 
+TEST_CASE("the age of a secret is that of the file whose value is in force") {
+  TempFolder folder;
+  const SecretSource source = SecretSource::FromFile(folder.Write("key", "one"));
+  CHECK_FALSE(source.changed_at());
+  const auto set_age = [&](std::chrono::minutes age) {
+    const auto at = std::chrono::file_clock::now() - age;
+    std::filesystem::last_write_time(folder.Path("key"), at);
+  };
+  const auto age = [&] {
+    CHECK_FALSE(Value(source).empty());
+    const std::optional<Timestamp> at = source.changed_at();
+    REQUIRE(at);
+    return std::chrono::round<std::chrono::minutes>(std::chrono::system_clock::now() - *at);
+  };
+  set_age(std::chrono::minutes(90));
+  CHECK(age() == std::chrono::minutes(90));
+  folder.Write("key", "");  // not taken
+  CHECK(age() == std::chrono::minutes(90));
+  folder.Write("key", "two");
+  set_age(std::chrono::minutes(30));
+  CHECK(age() == std::chrono::minutes(30));
+  CHECK_FALSE(SecretSource::FromValue(Secret("value")).changed_at());
+}
+
 TEST_CASE("a file that could never be read is an error that names it") {
   TempFolder folder;
   for (const std::string& path :
