@@ -5,7 +5,7 @@
 
 #include "director/api.h"
 #include "director/api_support.h"
-#include "director/runner.h"
+#include "director/turns.h"
 
 namespace director {
 namespace {
@@ -109,7 +109,7 @@ Result<LiveView> LoadLiveView(Store& store, Upstreams& upstreams, const Settings
     if (!id) return Fail(id.error());
     Result<Snapshot> snapshot = reader.LoadSnapshot(*id);
     if (!snapshot) return Fail(snapshot.error());
-    view.snapshot = WithHealth(std::move(*snapshot), upstreams, settings, now);
+    view.snapshot = WithServers(std::move(*snapshot), upstreams, settings, now);
     return {};
   });
   if (!done) return Fail(done.error());

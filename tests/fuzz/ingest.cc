@@ -4,6 +4,7 @@
 #include <string>
 
 #include "director/runner.h"
+#include "director/turns.h"
 #include "mdm/profile.h"
 #include "tests/fuzz/properties.h"
 #include "tests/fuzz/target.h"
@@ -79,7 +80,7 @@ void CheckDecision(fuzz::World& world, const EnrollmentId& id) {
     if (!stored) return Fail(stored.error());
     const Timestamp now = world.clock().Now();
     const Snapshot snapshot =
-        WithHealth(std::move(*stored), world.upstreams(), world.config().settings, now);
+        WithServers(std::move(*stored), world.upstreams(), world.config().settings, now);
     const Plan plan = Reconcile(snapshot, world.config().settings, now);
     for (const ItemRecord& item : plan.items) INVARIANT(!item.reason.empty());
     for (const PlannedCommand& command : plan.commands) INVARIANT(!command.reason.empty());

@@ -1,0 +1,105 @@
+#include "director/turns.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace director {
+namespace {
+
+constexpr Duration kUnknownUpstreamPause = std::chrono::hours(1);
+constexpr Duration kSetupMax = std::chrono::hours(1);
+
+/// Somebody waits before it in Setup Assistant.
+bool IsInSetup(const Enrollment& enrollment, Timestamp now) {
+  return enrollment.awaiting_configuration.value_or(false) && enrollment.enrolled_at &&
+         now < *enrollment.enrolled_at + kSetupMax;
+}
+
+/// It was pushed at its turn. What it wants now must not queue anew: it would be asleep when that
+/// turn comes.
+bool AnswersPush(const Enrollment& enrollment, const Settings& settings, Timestamp now) {
+  return enrollment.pushed_at && enrollment.last_seen_at >= *enrollment.pushed_at &&
+         now < *enrollment.pushed_at + settings.awake_window;
+}
+
+/// What the plan costs its MDM server, with the pushes that this makes by itself.
+PaceCost PlanCost(const Plan& plan, const Upstreams::Member& server) {
+  const bool pushes_on_enqueue =
+      server.upstream->limits().pushes_on_enqueue && !plan.commands.empty();
+  const std::size_t pushes = pushes_on_enqueue ? plan.commands.size() : plan.push ? 1 : 0;
+  return std::max(CostOf(plan.commands.size(), server.limits.commands_per_second),
+                  CostOf(pushes, server.limits.pushes_per_second));
+}
+
+}  // namespace
+
+Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& settings,
+                     Timestamp now) {
+  const UpstreamName& name = snapshot.enrollment.upstream;
+  Upstreams::Member* server = upstreams.Find(name);
+  if (server == nullptr) {
+    snapshot.upstream_retry_at = now + kUnknownUpstreamPause;
+    snapshot.upstream_problem = fmt::format("no MDM server named {} is configured", name.value());
+    return snapshot;
+  }
+  snapshot.upstream_retry_at = server->health.retry_at(now);
+  snapshot.upstream_away_since = server->health.away_since();
+  snapshot.upstream_problem = server->health.problem();
+  if (IsInSetup(snapshot.enrollment, now)) return snapshot;
+  const EnrollmentId& id = snapshot.enrollment.channel.enrollment_id;
+  if (!AnswersPush(snapshot.enrollment, settings, now)) {
+    snapshot.turn_at = server->pace.TurnOf(id, now);
+  }
+  for (const DesiredAssignment& assignment : snapshot.assignments) {
+    const std::string& authority = assignment.certificate_authority;
+    if (authority.empty()) continue;
+    const auto turn = upstreams.CertificateAuthority(authority).TurnOf(id, now);
+    if (turn) snapshot.certificate_turns.emplace(authority, *turn);
+  }
+  return snapshot;
+}
+
+bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const Settings& settings,
+              Timestamp now) {
+  Upstreams::Member* server = upstreams.Find(snapshot.enrollment.upstream);
+  if (server == nullptr || (plan.commands.empty() && !plan.push)) return false;
+  const EnrollmentId& id = snapshot.enrollment.channel.enrollment_id;
+  const auto book = [&](Pace& pace, PaceCost cost, bool at_once) -> std::optional<Timestamp> {
+    if (!at_once) return pace.Book(id, cost, now);
+    pace.BookAtOnce(id, cost, now);
+    return std::nullopt;
+  };
+  const bool in_setup = IsInSetup(snapshot.enrollment, now);
+  snapshot.turn_at = book(server->pace, PlanCost(plan, *server),
+                          in_setup || AnswersPush(snapshot.enrollment, settings, now));
+  if (snapshot.turn_at) return true;
+  std::map<std::string, std::size_t> certificates;
+  for (const PlannedCommand& command : plan.commands) {
+    if (!command.certificate_authority.empty()) ++certificates[command.certificate_authority];
+  }
+  bool must_wait = false;
+  for (const auto& [authority, count] : certificates) {
+    const auto turn = book(upstreams.CertificateAuthority(authority),
+                           CostOf(count, upstreams.certificates_per_minute() / 60), in_setup);
+    if (!turn) continue;
+    snapshot.certificate_turns[authority] = *turn;
+    must_wait = true;
+  }
+  return must_wait;
+}
+
+void UseTurns(const PlanCommit& commit, Upstreams& upstreams) {
+  Upstreams::Member* server = upstreams.Find(commit.upstream);
+  if (server == nullptr || (commit.plan.commands.empty() && !commit.plan.push)) return;
+  server->pace.Use(commit.enrollment_id);
+  for (const PlannedCommand& command : commit.plan.commands) {
+    if (command.certificate_authority.empty()) continue;
+    upstreams.CertificateAuthority(command.certificate_authority).Use(commit.enrollment_id);
+  }
+}
+
+}  // namespace director

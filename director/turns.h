@@ -1,0 +1,23 @@
+#pragma once
+
+#include "director/upstreams.h"
+#include "reconciler/plan.h"
+#include "reconciler/state.h"
+#include "store/store.h"
+
+namespace director {
+
+/// The snapshot as the decision sees it: what is stored, whether the MDM server answers, and the
+/// turns that the enrollment was given.
+Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& settings,
+                     Timestamp now);
+
+/// Books what the plan sends, once however often it is decided. True when some of it has to wait:
+/// the snapshot tells until when, and is to be decided again. A device in Setup Assistant never
+/// waits, one that answers a push only for certificate authorities.
+bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const Settings& settings,
+              Timestamp now);
+/// What was booked for the plan is used: it is about to be sent.
+void UseTurns(const PlanCommit& commit, Upstreams& upstreams);
+
+}  // namespace director
