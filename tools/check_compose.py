@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks what operators copy: docker-compose.yml, the example configuration and the table of settings.
 
-Needs python3-yaml. Settings come from the table in director/config.cc.
+Needs python3-yaml. Settings come from the table in director/config_sources.cc.
 """
 import pathlib
 import re
@@ -17,7 +17,7 @@ OPTION = re.compile(r'\{"(\w+)",\s*"([^"]*)",\s*"((?:[^"\\]|\\.)*)"(?:,\s*Scope:
 
 def settings():
     """Name -> (default, scope); secrets also with `_file`."""
-    source = (ROOT / "director/config.cc").read_text(encoding="utf-8")
+    source = (ROOT / "director/config_sources.cc").read_text(encoding="utf-8")
     table = source[source.index("ConfigOptions() {"):]
     table = table[:table.index("};")]
     found = {}
@@ -130,7 +130,7 @@ def main():
     known = settings()
     found = [*check_compose(known), *check_example(known), *check_table(known)]
     if len(known) < 30:
-        found.append("director/config.cc: the table of settings cannot be read")
+        found.append("director/config_sources.cc: the table of settings cannot be read")
     for problem in found:
         print(problem)
     print(f"deployment files: {len(found)} problems")
