@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -74,31 +76,28 @@ char LowerAscii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A
 }  // namespace
 
 std::string EncodeBase64(std::string_view bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4, '=');
-  char* out = text.data();
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
-    const auto byte = [&](std::size_t j) -> std::uint32_t {
-      return j < count ? static_cast<unsigned char>(bytes[i + j]) : 0U;
-    };
-    const std::uint32_t group = byte(0) << 16 | byte(1) << 8 | byte(2);
-    for (std::size_t j = 0; j <= count; ++j) {
-      out[j] = kBase64Alphabet[(group >> (18 - 6 * j)) & 0x3F];
-    }
-    out += 4;
-  }
+  // OpenSSL writes a NUL behind the text, where a std::string has its own.
+  std::string text((bytes.size() + 2) / 3 * 4, '\0');
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                  reinterpret_cast<const unsigned char*>(bytes.data()),
+                  static_cast<int>(bytes.size()));
   return text;
 }
 
 Result<std::string> DecodeBase64(std::string_view text) {
   std::string bytes;
   bytes.reserve(text.size() / 4 * 3);
-  text.remove_prefix(DecodeWholeGroups(text, bytes));
   std::uint32_t bits = 0;
   int bit_count = 0;
   std::size_t symbols = 0;
   std::size_t padding = 0;
-  for (const char c : text) {
+  while (!text.empty()) {
+    if (symbols % 4 == 0 && padding == 0) {
+      text.remove_prefix(DecodeWholeGroups(text, bytes));
+      if (text.empty()) break;
+    }
+    const char c = text.front();
+    text.remove_prefix(1);
     if (c == ' ' || c == '\t' || c == '\r' || c == '\n') continue;
     if (c == '=') {
       ++padding;

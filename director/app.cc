@@ -149,7 +149,7 @@ Status AddUpstreams(const Config& config, Upstreams& upstreams) {
       return Fail(ErrorKind::kInvalid,
                   fmt::format("mdm_url of {}: {}", server.name.value(), upstream.error().message));
     }
-    upstreams.Add(std::move(*upstream), server.pace);
+    upstreams.Add(std::move(*upstream), server.rates);
   }
   return {};
 }

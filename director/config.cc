@@ -247,8 +247,8 @@ UpstreamConfig ReadUpstream(Reader& reader) {
   upstream.api_key = reader.SecretOf("mdm_api_key");
   if (!upstream.api_key.is_set()) reader.Problem("mdm_api_key", "is needed (or mdm_api_key_file)");
   upstream.ca_file = reader.Text("mdm_ca_file");
-  upstream.pace.commands_per_second = reader.Number("mdm_commands_per_second", 0, kPerSecondMax);
-  upstream.pace.pushes_per_second = reader.Number("mdm_pushes_per_second", 0, kPerSecondMax);
+  upstream.rates.commands_per_second = reader.Number("mdm_commands_per_second", 0, kPerSecondMax);
+  upstream.rates.pushes_per_second = reader.Number("mdm_pushes_per_second", 0, kPerSecondMax);
   ReadWebhookAuth(reader, upstream.webhook);
   return upstream;
 }

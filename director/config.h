@@ -33,7 +33,7 @@ struct UpstreamConfig {
   std::string url;
   SecretSource api_key;
   std::string ca_file;
-  UpstreamPace pace;
+  UpstreamRates rates;
   WebhookAuth webhook;
 };
 

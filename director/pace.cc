@@ -23,7 +23,7 @@ std::optional<Timestamp> Pace::Book(const EnrollmentId& id, PaceCost cost, Times
   if (cost <= PaceCost::zero()) return std::nullopt;
   const std::lock_guard lock(mutex_);
   now = Forget(now);
-  const Booking& booking = Keep(id, cost, std::nullopt, now);
+  const Booking& booking = Keep(id, cost, now);
   if (booking.turn <= now) return std::nullopt;
   return booking.turn;
 }
@@ -32,7 +32,7 @@ void Pace::BookAtOnce(const EnrollmentId& id, PaceCost cost, Timestamp now) {
   if (cost <= PaceCost::zero()) return;
   const std::lock_guard lock(mutex_);
   now = Forget(now);
-  Booking& booking = Keep(id, cost, now, now);
+  Booking& booking = Keep(id, cost, now);
   if (booking.turn <= now) return;
   order_.erase({booking.turn, id});
   order_.emplace(now, id);
@@ -61,13 +61,12 @@ std::size_t Pace::Waiting(Timestamp now) {
   return static_cast<std::size_t>(std::distance(ahead, order_.end()));
 }
 
-Pace::Booking& Pace::Keep(const EnrollmentId& id, PaceCost cost, std::optional<Timestamp> turn,
-                          Timestamp now) {
+Pace::Booking& Pace::Keep(const EnrollmentId& id, PaceCost cost, Timestamp now) {
   busy_until_ = std::max(busy_until_, Instant(now) - kBurst);
   const auto [found, is_new] = bookings_.try_emplace(id);
   Booking& booking = found->second;
   if (is_new) {
-    booking.turn = turn.value_or(std::chrono::ceil<Duration>(busy_until_));
+    booking.turn = std::chrono::ceil<Duration>(busy_until_);
     order_.emplace(booking.turn, id);
   }
   if (cost > booking.cost) {

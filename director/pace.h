@@ -42,9 +42,8 @@ class Pace {
     PaceCost cost{};
   };
 
-  /// Finds the booking of `id` or makes one for the turn that it returns.
-  Booking& Keep(const EnrollmentId& id, PaceCost cost, std::optional<Timestamp> turn,
-                Timestamp now);
+  /// Finds the booking of `id` or makes one, behind all others.
+  Booking& Keep(const EnrollmentId& id, PaceCost cost, Timestamp now);
   /// Drops what is over. Returns the time that counts: clocks of two threads may be read a moment
   /// apart.
   Timestamp Forget(Timestamp now);

@@ -220,7 +220,7 @@ std::optional<PlanCommit> Runner::DecideOne(const EnrollmentId& id, Snapshot sna
     Snapshot seen = WithServers(std::move(snapshot), upstreams_, settings_, now);
     Plan plan = Reconcile(seen, settings_, now);
     // What waits may make room for what asks somebody else.
-    while (MustWait(seen, plan, upstreams_, settings_, now)) {
+    while (!BookTurns(seen, plan, upstreams_, settings_, now)) {
       plan = Reconcile(seen, settings_, now);
     }
     return PlanCommit{

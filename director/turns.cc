@@ -31,8 +31,8 @@ PaceCost PlanCost(const Plan& plan, const Upstreams::Member& server) {
   const bool pushes_on_enqueue =
       server.upstream->limits().pushes_on_enqueue && !plan.commands.empty();
   const std::size_t pushes = pushes_on_enqueue ? plan.commands.size() : plan.push ? 1 : 0;
-  return std::max(CostOf(plan.commands.size(), server.limits.commands_per_second),
-                  CostOf(pushes, server.limits.pushes_per_second));
+  return std::max(CostOf(plan.commands.size(), server.rates.commands_per_second),
+                  CostOf(pushes, server.rates.pushes_per_second));
 }
 
 }  // namespace
@@ -63,10 +63,10 @@ Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& se
   return snapshot;
 }
 
-bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const Settings& settings,
-              Timestamp now) {
+bool BookTurns(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const Settings& settings,
+               Timestamp now) {
   Upstreams::Member* server = upstreams.Find(snapshot.enrollment.upstream);
-  if (server == nullptr || (plan.commands.empty() && !plan.push)) return false;
+  if (server == nullptr || (plan.commands.empty() && !plan.push)) return true;
   const EnrollmentId& id = snapshot.enrollment.channel.enrollment_id;
   const auto book = [&](Pace& pace, PaceCost cost, bool at_once) -> std::optional<Timestamp> {
     if (!at_once) return pace.Book(id, cost, now);
@@ -76,20 +76,20 @@ bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const 
   const bool in_setup = IsInSetup(snapshot.enrollment, now);
   snapshot.turn_at = book(server->pace, PlanCost(plan, *server),
                           in_setup || AnswersPush(snapshot.enrollment, settings, now));
-  if (snapshot.turn_at) return true;
+  if (snapshot.turn_at) return false;
   std::map<std::string, std::size_t> certificates;
   for (const PlannedCommand& command : plan.commands) {
     if (!command.certificate_authority.empty()) ++certificates[command.certificate_authority];
   }
-  bool must_wait = false;
+  bool has_come = true;
   for (const auto& [authority, count] : certificates) {
     const auto turn = book(upstreams.CertificateAuthority(authority),
                            CostOf(count, upstreams.certificates_per_minute() / 60), in_setup);
     if (!turn) continue;
     snapshot.certificate_turns[authority] = *turn;
-    must_wait = true;
+    has_come = false;
   }
-  return must_wait;
+  return has_come;
 }
 
 void UseTurns(const PlanCommit& commit, Upstreams& upstreams) {

@@ -12,11 +12,11 @@ namespace director {
 Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& settings,
                      Timestamp now);
 
-/// Books what the plan sends, once however often it is decided. True when some of it has to wait:
-/// the snapshot tells until when, and is to be decided again. A device in Setup Assistant never
-/// waits, one that answers a push only for certificate authorities.
-bool MustWait(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const Settings& settings,
-              Timestamp now);
+/// Books turns for what the plan sends, once however often it is decided. True when all of them
+/// have come; else the snapshot tells which are ahead, and is to be decided again. A device in
+/// Setup Assistant never waits, one that answers a push only for certificate authorities.
+bool BookTurns(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const Settings& settings,
+               Timestamp now);
 /// What was booked for the plan is used: it is about to be sent.
 void UseTurns(const PlanCommit& commit, Upstreams& upstreams);
 

@@ -48,11 +48,11 @@ std::string UpstreamHealth::problem() const {
   return problem_;
 }
 
-void Upstreams::Add(std::unique_ptr<Upstream> upstream, const UpstreamPace& pace) {
+void Upstreams::Add(std::unique_ptr<Upstream> upstream, const UpstreamRates& rates) {
   auto member = std::make_unique<Member>();
   const UpstreamName name = upstream->name();
   member->upstream = std::move(upstream);
-  member->limits = pace;
+  member->rates = rates;
   members_.emplace(name, std::move(member));
 }
 

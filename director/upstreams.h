@@ -35,7 +35,7 @@ class UpstreamHealth {
 };
 
 /// How much is sent to one MDM server; zero: without a bound.
-struct UpstreamPace {
+struct UpstreamRates {
   double commands_per_second = 0;
   double pushes_per_second = 0;
 };
@@ -46,7 +46,7 @@ class Upstreams {
  public:
   struct Member {
     std::unique_ptr<Upstream> upstream;
-    UpstreamPace limits;
+    UpstreamRates rates;
     UpstreamHealth health;
     Pace pace;
   };
@@ -55,7 +55,7 @@ class Upstreams {
   explicit Upstreams(double certificates_per_minute = 0)
       : certificates_per_minute_(certificates_per_minute) {}
 
-  void Add(std::unique_ptr<Upstream> upstream, const UpstreamPace& pace = {});
+  void Add(std::unique_ptr<Upstream> upstream, const UpstreamRates& rates = {});
   /// Null for a name that is not configured.
   Member* Find(const UpstreamName& name);
   const std::map<UpstreamName, std::unique_ptr<Member>>& all() const { return members_; }

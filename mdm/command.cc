@@ -39,9 +39,8 @@ struct TypeNamer {
 };
 
 Result<std::string> RequiredString(const PlistDict& dict, std::string_view key) {
-  const PlistValue* value = dict.Find(key);
-  const std::string* text = value == nullptr ? nullptr : value->AsString();
-  if (text != nullptr && !text->empty()) return *text;
+  std::string text = TextAt(dict, key);
+  if (!text.empty()) return text;
   const std::string field(key);
   return Fail(InvalidField(field, field + " must be a string that is not empty"));
 }

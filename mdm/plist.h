@@ -105,6 +105,9 @@ class PlistValue {
 // Here, for clang looks into the entries' type as soon as it sees the body.
 inline bool PlistDict::empty() const { return entries_.empty(); }
 
+/// The text at `key`; empty when there is none or it is of another type.
+std::string TextAt(const PlistDict& dict, std::string_view key);
+
 /// Bounds on what `DecodePlist` accepts; anything beyond is kInvalid.
 struct PlistLimits {
   /// Of the document, of its UTF-8 form, and of all texts and data after expansion of shared

@@ -132,6 +132,12 @@ void PlistDict::Erase(std::string_view key) {
   std::erase_if(entries_, [key](const Entry& entry) { return entry.first == key; });
 }
 
+std::string TextAt(const PlistDict& dict, std::string_view key) {
+  const PlistValue* value = dict.Find(key);
+  const std::string* text = value == nullptr ? nullptr : value->AsString();
+  return text == nullptr ? std::string() : *text;
+}
+
 bool operator==(const PlistDict& a, const PlistDict& b) {
   const auto sorted_a = SortedEntries(a.entries_);
   const auto sorted_b = SortedEntries(b.entries_);

@@ -27,9 +27,7 @@ Result<std::string> OptionalString(const PlistDict& dict, std::string_view key,
 }
 
 Status CheckPayloadType(const PlistDict& root) {
-  const PlistValue* value = root.Find("PayloadType");
-  const std::string* type = value == nullptr ? nullptr : value->AsString();
-  if (type != nullptr && *type == "Configuration") return {};
+  if (TextAt(root, "PayloadType") == "Configuration") return {};
   return Fail(InvalidField("PayloadType", "PayloadType must be 'Configuration'"));
 }
 
@@ -57,12 +55,6 @@ Result<std::string> ReadScope(const PlistDict& root) {
   auto scope = OptionalString(root, "PayloadScope", "PayloadScope");
   if (!scope || scope->empty() || *scope == "System" || *scope == "User") return scope;
   return Fail(InvalidField("PayloadScope", "PayloadScope must be System or User"));
-}
-
-std::string TextAt(const PlistDict& dict, std::string_view key) {
-  const PlistValue* value = dict.Find(key);
-  const std::string* text = value == nullptr ? nullptr : value->AsString();
-  return text == nullptr ? std::string() : *text;
 }
 
 /// `https://user@CA.example.com:8443/scep?x` -> `ca.example.com:8443`; a bare host stays.

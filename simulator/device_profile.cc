@@ -37,12 +37,6 @@ Chain WrongType(std::string_view key) {
   return ProfileError(kCodeFieldType, fmt::format("The field “{}” has the wrong type.", key));
 }
 
-std::string OptionalText(const PlistDict& dict, std::string_view key) {
-  const PlistValue* value = dict.Find(key);
-  const std::string* text = value == nullptr ? nullptr : value->AsString();
-  return text == nullptr ? std::string() : *text;
-}
-
 bool OptionalFlag(const PlistDict& dict, std::string_view key) {
   const PlistValue* value = dict.Find(key);
   const bool* flag = value == nullptr ? nullptr : value->AsBool();
@@ -93,13 +87,13 @@ std::optional<Chain> AddPayloads(const PlistArray& content, DeviceKind kind,
     const PlistDict* payload = element.AsDict();
     if (payload == nullptr) return WrongType("PayloadContent");
     if (auto chain = CheckHeader(*payload, kind)) return chain;
-    if (!uuids.insert(ToUpperAscii(OptionalText(*payload, "PayloadUUID"))).second) {
+    if (!uuids.insert(ToUpperAscii(TextAt(*payload, "PayloadUUID"))).second) {
       return ProfileError(kCodeUuidTwice, "The profile contains duplicate PayloadUUIDs.");
     }
-    if (!identifiers.insert(OptionalText(*payload, "PayloadIdentifier")).second) {
+    if (!identifiers.insert(TextAt(*payload, "PayloadIdentifier")).second) {
       return ProfileError(kCodeIdentifierTwice, "The profile contains duplicate identifiers.");
     }
-    if (OptionalText(*payload, "PayloadType") == kMdmPayloadType) profile.has_mdm_payload = true;
+    if (TextAt(*payload, "PayloadType") == kMdmPayloadType) profile.has_mdm_payload = true;
     profile.payloads.push_back(PayloadMetadata(*payload));
   }
   return std::nullopt;
@@ -122,11 +116,11 @@ std::optional<Chain> ReadContent(const PlistDict& root, DeviceKind kind,
 
 InstalledProfile ReadHeader(const PlistDict& root) {
   InstalledProfile profile;
-  profile.payload_identifier = PayloadIdentifier(OptionalText(root, "PayloadIdentifier"));
-  profile.payload_uuid = OptionalText(root, "PayloadUUID");
-  profile.display_name = OptionalText(root, "PayloadDisplayName");
-  profile.description = OptionalText(root, "PayloadDescription");
-  profile.organization = OptionalText(root, "PayloadOrganization");
+  profile.payload_identifier = PayloadIdentifier(TextAt(root, "PayloadIdentifier"));
+  profile.payload_uuid = TextAt(root, "PayloadUUID");
+  profile.display_name = TextAt(root, "PayloadDisplayName");
+  profile.description = TextAt(root, "PayloadDescription");
+  profile.organization = TextAt(root, "PayloadOrganization");
   profile.removal_disallowed = OptionalFlag(root, "PayloadRemovalDisallowed");
   profile.is_encrypted = OptionalFlag(root, "IsEncrypted");
   return profile;
@@ -155,7 +149,7 @@ std::variant<InstalledProfile, std::vector<ErrorChainEntry>> ReadInstallPayload(
   const PlistDict* root = plist ? plist->AsDict() : nullptr;
   if (root == nullptr) return ProfileError(kCodeMalformed, "The profile is malformed.");
   if (auto chain = CheckHeader(*root, kind)) return std::move(*chain);
-  if (OptionalText(*root, "PayloadType") != "Configuration") {
+  if (TextAt(*root, "PayloadType") != "Configuration") {
     return ProfileError(kCodeMalformed, "The profile is not a configuration profile.");
   }
   InstalledProfile profile = ReadHeader(*root);

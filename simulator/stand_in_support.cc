@@ -63,12 +63,6 @@ CoreAnswer PlistAnswer(std::string plist) {
   return {200, "text/xml; charset=utf-8", std::move(plist)};
 }
 
-std::string TextAt(const PlistDict& dict, std::string_view key) {
-  const PlistValue* value = dict.Find(key);
-  const std::string* text = value == nullptr ? nullptr : value->AsString();
-  return text == nullptr ? std::string() : *text;
-}
-
 std::string BytesAt(const PlistDict& dict, std::string_view key) {
   const PlistValue* value = dict.Find(key);
   const PlistData* data = value == nullptr ? nullptr : value->AsData();

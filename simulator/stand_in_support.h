@@ -20,8 +20,6 @@ CoreAnswer EmptyAnswer(int status);
 /// 200 with a property list.
 CoreAnswer PlistAnswer(std::string plist);
 
-/// The string at a key, or an empty one.
-std::string TextAt(const PlistDict& dict, std::string_view key);
 /// The data at a key, or nothing.
 std::string BytesAt(const PlistDict& dict, std::string_view key);
 

@@ -7,14 +7,13 @@ namespace {
 
 constexpr const char* kSelectRevision =
     "SELECT payload_uuid, payload_identifier, display_name, payload_scope, payload_types, "
-    "certificate_authority, source, "
-    "created_at, size_bytes, encode(mobileconfig, 'hex') FROM revisions WHERE payload_uuid = $1";
+    "certificate_authority, source, created_at, size_bytes, encode(mobileconfig, 'hex') "
+    "FROM revisions WHERE payload_uuid = $1";
 /// The page's last row is looked up to go on behind it in the order of three columns.
 constexpr const char* kListRevisions =
     "SELECT r.payload_uuid, r.payload_identifier, r.display_name, r.payload_scope, "
-    "r.payload_types, r.certificate_authority, r.source, r.created_at, r.size_bytes FROM revisions "
-    "AS r "
-    "LEFT JOIN revisions AS last ON last.payload_uuid = $2 "
+    "r.payload_types, r.certificate_authority, r.source, r.created_at, r.size_bytes "
+    "FROM revisions AS r LEFT JOIN revisions AS last ON last.payload_uuid = $2 "
     "WHERE ($1 = '' OR r.payload_identifier = $1) AND ($2 = '' "
     "OR r.payload_identifier > last.payload_identifier "
     "OR (r.payload_identifier = last.payload_identifier AND (r.created_at < last.created_at "
@@ -34,9 +33,9 @@ constexpr const char* kListHappeningsOfOne =
     "WHERE enrollment_id = $3 AND enrollment_id <> '' AND happening_id < $1::bigint "
     "ORDER BY happening_id DESC LIMIT $2::bigint";
 constexpr const char* kListDeadLetters =
-    "SELECT dead_letter_id, received_at, upstream, reason, encode(body, 'hex'), size_bytes FROM "
-    "dead_letters "
-    "WHERE dead_letter_id < $1::bigint ORDER BY dead_letter_id DESC LIMIT $2::bigint";
+    "SELECT dead_letter_id, received_at, upstream, reason, encode(body, 'hex'), size_bytes "
+    "FROM dead_letters WHERE dead_letter_id < $1::bigint ORDER BY dead_letter_id DESC LIMIT "
+    "$2::bigint";
 
 PostgresValue Limit(const PageRequest& page) {
   return ToPostgres(static_cast<std::int64_t>(page.limit));

@@ -82,7 +82,8 @@ class Scenario:
         if not self._served.process.is_running():
             raise Failed(f"Director ended by itself: {self._served.process.exit_code()}")
         self._served.kill()
-        self.kills.append((time.monotonic(), time.monotonic()))
+        now = time.monotonic()
+        self.kills.append((now, now))
 
     def _converge(self):
         self._served.start()

@@ -92,7 +92,8 @@ class Scenario:
         self._never.wait(self._random.uniform(0, seconds_max))
 
     def _happened(self):
-        self.faults.append((time.monotonic(), time.monotonic()))
+        now = time.monotonic()
+        self.faults.append((now, now))
 
     def _kill_one(self):
         self._kill([self._random.choice(self._replicas)])

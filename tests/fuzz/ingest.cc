@@ -62,11 +62,10 @@ void Assign(fuzz::World& world) {
 std::string Envelope(std::string_view raw) {
   const Result<PlistValue> value = DecodePlist(raw);
   const PlistDict* message = value ? value->AsDict() : nullptr;
-  const PlistValue* type = message == nullptr ? nullptr : message->Find("MessageType");
-  const std::string* name = type == nullptr ? nullptr : type->AsString();
+  const std::string name = message == nullptr ? std::string() : TextAt(*message, "MessageType");
   std::string topic = "Connect";
   for (const char* known : {"Authenticate", "TokenUpdate", "CheckOut", "SetBootstrapToken"}) {
-    if (name != nullptr && *name == known) topic = known;
+    if (name == known) topic = known;
   }
   return R"({"topic":"mdm.)" + topic + R"(",")" +
          (topic == "Connect" ? "acknowledge_event" : "checkin_event") + R"(":{"raw_payload":")" +

@@ -90,16 +90,26 @@ class Checker final : public ProcessWatcher {
     std::map<PayloadIdentifier, InstallSeen> installs;  ///< the last of each
     std::map<PayloadIdentifier, std::deque<Timestamp>> sends;
     std::deque<Timestamp> questions;
+    std::deque<Timestamp> idle_questions;  ///< ProfileLists since the last change
     std::deque<Timestamp> pushes;
   };
 
+  /// A command that installs or removes a profile, as a device reads it.
+  struct Change {
+    std::string command;
+    PayloadIdentifier item;  ///< empty when the command cannot be read
+    std::optional<Profile> profile;
+  };
+
+  /// Read once for all targets and for what follows: the next call replaces it.
+  const Change& ChangeOf(const EnqueueRequest& request);
   Known& At(const EnrollmentId& id) { return known_[id]; }
   void CheckTarget(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
   void CheckJournaled(const EnqueueRequest& request, const EnrollmentId& id);
   void CheckChange(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
   void CheckAwake(const EnrollmentId& id, Timestamp step_began_at);
-  void CheckInstall(const CommandUuid& command_uuid, std::string_view payload,
-                    const EnrollmentId& id, Timestamp step_began_at);
+  void CheckInstall(const CommandUuid& command_uuid, const Profile& profile, const EnrollmentId& id,
+                    Timestamp step_began_at);
   void CheckBackOff(const CommandUuid& command_uuid, const Profile& profile,
                     const EnrollmentId& id);
   void CheckRemove(const PayloadIdentifier& item, const EnrollmentId& id, Timestamp step_began_at);
@@ -109,6 +119,7 @@ class Checker final : public ProcessWatcher {
                    Timestamp step_began_at) const;
   void CheckOneInFlight(const EnqueueRequest& request, const EnrollmentId& id,
                         const PayloadIdentifier& item);
+  void CheckIdleQuestions(const EnqueueRequest& request, const EnrollmentId& id);
   void CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot);
   bool IsDark(const VirtualDevice& device) const;
   std::string WhyUnconverged(const EnrollmentId& id, const Known& known);
@@ -124,6 +135,7 @@ class Checker final : public ProcessWatcher {
   const Scenario& scenario_;
   const DirectorProcess* process_ = nullptr;
   std::map<EnrollmentId, Known> known_;
+  Change last_change_;
   std::set<EnrollmentId> twins_;
   EnrollmentId last_unconverged_;
   bool is_quiet_ = false;

@@ -21,6 +21,7 @@ using std::chrono::seconds;
 /// Below the shortest back-off, jitter and the slack of a late webhook included.
 constexpr Duration kBackOffMin = seconds(20);
 constexpr std::size_t kQuestionsPerDayMax = 150;
+constexpr std::size_t kIdleQuestionsPerMinuteMax = 4;
 constexpr std::size_t kPushesPerDayMax = 250;
 
 bool IsChange(const EnqueueRequest& request) {
@@ -28,23 +29,29 @@ bool IsChange(const EnqueueRequest& request) {
          request.request_type == request_type::kRemoveProfile;
 }
 
-/// The item of a command that changes something; empty when it cannot be read.
-PayloadIdentifier ItemOf(const ReceivedCommand& command) {
-  if (command.request_type == request_type::kRemoveProfile) {
-    const PlistValue* identifier = command.body.Find("Identifier");
-    return PayloadIdentifier(identifier && identifier->AsString() ? *identifier->AsString() : "");
-  }
-  const PlistValue* payload = command.body.Find("Payload");
-  if (payload == nullptr || payload->AsData() == nullptr) return {};
-  const Result<Profile> profile = ParseProfile(payload->AsData()->bytes);
-  return profile ? profile->payload_identifier : PayloadIdentifier();
-}
-
 bool IsForItem(const Intent& intent, const PayloadIdentifier& item) {
   return intent.payload_identifier == item && IsOpen(intent.state);
 }
 
 }  // namespace
+
+const Checker::Change& Checker::ChangeOf(const EnqueueRequest& request) {
+  if (request.command == last_change_.command) return last_change_;
+  last_change_ = {request.command, {}, {}};
+  const Result<ReceivedCommand> command = DecodeCommand(request.command);
+  if (!command) return last_change_;
+  if (request.request_type == request_type::kRemoveProfile) {
+    last_change_.item = PayloadIdentifier(TextAt(command->body, "Identifier"));
+    return last_change_;
+  }
+  const PlistValue* payload = command->body.Find("Payload");
+  if (payload == nullptr || payload->AsData() == nullptr) return last_change_;
+  if (Result<Profile> profile = ParseProfile(payload->AsData()->bytes)) {
+    last_change_.item = profile->payload_identifier;
+    last_change_.profile = std::move(*profile);
+  }
+  return last_change_;
+}
 
 void Checker::WatchEnqueue(const EnqueueRequest& request, Timestamp step_began_at) {
   kernel_.Trace(fmt::format("enqueue {} {} for {}", request.request_type,
@@ -78,8 +85,8 @@ void Checker::CheckJournaled(const EnqueueRequest& request, const EnrollmentId& 
 
 void Checker::CheckChange(const EnqueueRequest& request, const EnrollmentId& id,
                           Timestamp step_began_at) {
-  const Result<ReceivedCommand> command = DecodeCommand(request.command);
-  const PayloadIdentifier item = command ? ItemOf(*command) : PayloadIdentifier();
+  const Change& change = ChangeOf(request);
+  const PayloadIdentifier& item = change.item;
   if (item.empty()) return Report("I8", "a command cannot be read", id);
   // What the device refuses is tried again by rule.
   const VirtualDevice* device = At(id).device;
@@ -93,8 +100,7 @@ void Checker::CheckChange(const EnqueueRequest& request, const EnrollmentId& id,
   if (request.request_type == request_type::kRemoveProfile) {
     CheckRemove(item, id, step_began_at);
   } else {
-    CheckInstall(request.command_uuid, command->body.Find("Payload")->AsData()->bytes, id,
-                 step_began_at);
+    CheckInstall(request.command_uuid, *change.profile, id, step_began_at);
   }
 }
 
@@ -163,29 +169,28 @@ void Checker::CheckBackOff(const CommandUuid& command_uuid, const Profile& profi
   last = {command_uuid, profile.payload_uuid.value(), {}, {}};
 }
 
-void Checker::CheckInstall(const CommandUuid& command_uuid, std::string_view payload,
+void Checker::CheckInstall(const CommandUuid& command_uuid, const Profile& profile,
                            const EnrollmentId& id, Timestamp step_began_at) {
   const Known& known = At(id);
-  const Result<Profile> profile = ParseProfile(payload);
-  if (!profile || known.device == nullptr) return;
-  if (profile->has_mdm_payload) Report("I3", "an enrollment profile is installed", id);
-  if (IsBaseless(id, *profile, step_began_at)) {
+  if (known.device == nullptr) return;
+  if (profile.has_mdm_payload) Report("I3", "an enrollment profile is installed", id);
+  if (IsBaseless(id, profile, step_began_at)) {
     Report(
         "I9",
-        profile->payload_identifier.value() + " is installed, every report shows that it is there",
+        profile.payload_identifier.value() + " is installed, every report shows that it is there",
         id);
   }
-  CheckBackOff(command_uuid, *profile, id);
+  CheckBackOff(command_uuid, profile, id);
   const auto all =
-      ledger_.PossibleSince(known.device->facts(), profile->payload_identifier, step_began_at);
+      ledger_.PossibleSince(known.device->facts(), profile.payload_identifier, step_began_at);
   const bool is_wanted = std::any_of(all.begin(), all.end(), [&](const auto& wanted) {
     return wanted && wanted->presence == Presence::kPresent &&
-           wanted->payload_uuid == profile->payload_uuid.value();
+           wanted->payload_uuid == profile.payload_uuid.value();
   });
   if (!is_wanted) {
     Report("desired",
-           fmt::format("{} {} is installed, nobody wants it", profile->payload_identifier.value(),
-                       profile->payload_uuid.value()),
+           fmt::format("{} {} is installed, nobody wants it", profile.payload_identifier.value(),
+                       profile.payload_uuid.value()),
            id);
   }
 }
@@ -237,9 +242,8 @@ void Checker::CheckRemove(const PayloadIdentifier& item, const EnrollmentId& id,
 void Checker::WatchEnqueued(const EnqueueRequest& request,
                             const std::vector<EnqueueTargetResult>& results) {
   const Timestamp day_ago = kernel_.Now() - hours(24);
-  const Result<ReceivedCommand> command = DecodeCommand(request.command);
   const bool is_change = IsChange(request);
-  const PayloadIdentifier item = command && is_change ? ItemOf(*command) : PayloadIdentifier();
+  const PayloadIdentifier item = is_change ? ChangeOf(request).item : PayloadIdentifier();
   for (const EnqueueTargetResult& result : results) {
     const bool may_be_there =
         result.outcome == EnqueueOutcome::kQueued || result.outcome == EnqueueOutcome::kUnknown;
@@ -256,6 +260,19 @@ void Checker::WatchEnqueued(const EnqueueRequest& request,
              result.enrollment_id);
     }
     ++(is_change ? changes_sent_ : questions_sent_);
+    CheckIdleQuestions(request, result.enrollment_id);
+  }
+}
+
+/// A report is asked for once, not over and over while nothing changes.
+void Checker::CheckIdleQuestions(const EnqueueRequest& request, const EnrollmentId& id) {
+  std::deque<Timestamp>& questions = At(id).idle_questions;
+  if (IsChange(request)) questions.clear();
+  if (request.request_type != request_type::kProfileList) return;
+  questions.push_back(kernel_.Now());
+  Forget(questions, kernel_.Now() - minutes(1));
+  if (questions.size() > kIdleQuestionsPerMinuteMax) {
+    Report("bounded sends", fmt::format("{} ProfileLists in a minute", questions.size()), id);
   }
 }
 

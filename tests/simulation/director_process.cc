@@ -164,7 +164,7 @@ struct DirectorProcess::Parts {
              [&process] { process.Notify(); }}),
         routes(api.Routes()) {
     upstreams.Add(std::make_unique<WatchedUpstream>(process, process.MakeClient()),
-                  process.scenario_.pace);
+                  process.scenario_.rates);
   }
 
   SeededRandom random;

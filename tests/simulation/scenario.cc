@@ -85,8 +85,8 @@ Settings RandomSettings(RandomSource& random) {
 void SetPace(Scenario& scenario) {
   SeededRandom random(scenario.seed ^ StableHash("pace"));
   if (random.Below(3) != 0) return;
-  scenario.pace.commands_per_second = 0.01 + 0.2 * random.Fraction();
-  scenario.pace.pushes_per_second = 0.01 + 0.2 * random.Fraction();
+  scenario.rates.commands_per_second = 0.01 + 0.2 * random.Fraction();
+  scenario.rates.pushes_per_second = 0.01 + 0.2 * random.Fraction();
   scenario.certificates_per_minute = 0.5 + 5 * random.Fraction();
 }
 

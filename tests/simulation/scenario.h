@@ -72,7 +72,7 @@ struct Scenario {
   double sleepers = 0;         ///< share of devices that sleep most of the day
   Faults faults;
   Settings settings;
-  UpstreamPace pace;
+  UpstreamRates rates;
   double certificates_per_minute = 0;
 };
 

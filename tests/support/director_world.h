@@ -78,14 +78,14 @@ class CoreWire final : public HttpClient {
 class World {
  public:
   explicit World(std::size_t macs = 1, std::unique_ptr<Store> opened = OpenStore(),
-                 const UpstreamPace& pace = {}, double certificates_per_minute = 0)
+                 const UpstreamRates& rates = {}, double certificates_per_minute = 0)
       : store(std::move(opened)), upstreams(certificates_per_minute) {
     auto client = std::make_unique<CoreWire>(core, clock);
     wire = client.get();
     NanoMdmSettings server;
     server.name = kServer;
     server.api_path = "/v1";
-    upstreams.Add(MakeNanoMdm(server, std::move(client)), pace);
+    upstreams.Add(MakeNanoMdm(server, std::move(client)), rates);
     for (std::size_t i = 0; i < macs; ++i) AddMac(i);
     Restart();
   }

@@ -202,8 +202,8 @@ TEST_CASE("the file may list several MDM servers") {
   REQUIRE(config->upstreams.size() == 2);
   CHECK(config->upstreams[0].name.value() == "one");
   CHECK(config->upstreams[1].name.value() == "micromdm");
-  CHECK(config->upstreams[0].pace.commands_per_second == 20);
-  CHECK(config->upstreams[1].pace.commands_per_second == 0);
+  CHECK(config->upstreams[0].rates.commands_per_second == 20);
+  CHECK(config->upstreams[1].rates.commands_per_second == 0);
   CHECK(config->certificates_per_minute == 300);
   CHECK(config->upstreams[1].kind == UpstreamKind::kMicroMdm);
   CHECK(config->workers == 4);

@@ -373,6 +373,19 @@ struct InFolder {
 /// On a file, so that a connection beside the store can break what is in it.
 struct FileFixture : InFolder, Fixture {
   FileFixture() : Fixture(OpenFile(path)) {}
+
+  /// `id` is looked at again in an hour, and gets its commands then, once `cure` has mended it.
+  void CheckSetAsideUntilCured(const std::string& id, const char* cure) {
+    CHECK_FALSE(server->queues_.contains(EnrollmentId(id)));
+    const std::string in_an_hour = std::to_string(ToUnixMs(clock.Now() + std::chrono::hours(1)));
+    CHECK(raw.Value("SELECT due_at FROM enrollments WHERE enrollment_id = '" + id + "'") ==
+          in_an_hour);
+    raw.Execute(cure);
+    clock.Advance(std::chrono::hours(1));
+    REQUIRE(runner.Step());
+    CHECK(server->queues_.contains(EnrollmentId(id)));
+  }
+
   test::RawDb raw{path};
 };
 
@@ -385,15 +398,8 @@ TEST_CASE("an enrollment that cannot be read is set aside for an hour and the ot
   REQUIRE(claimed);
   CHECK(*claimed == 5);
   CHECK(world.server->queues_.size() == 4);
-  CHECK_FALSE(world.server->queues_.contains(EnrollmentId("D0")));
-  const auto due_at = [&] {
-    return world.raw.Value("SELECT due_at FROM enrollments WHERE enrollment_id = 'D0'");
-  };
-  CHECK(due_at() == std::to_string(ToUnixMs(world.clock.Now() + std::chrono::hours(1))));
-  world.raw.Execute("UPDATE enrollments SET status = 'enrolled' WHERE enrollment_id = 'D0'");
-  world.clock.Advance(std::chrono::hours(1));
-  REQUIRE(world.runner.Step());
-  CHECK(world.server->queues_.contains(EnrollmentId("D0")));
+  world.CheckSetAsideUntilCured(
+      "D0", "UPDATE enrollments SET status = 'enrolled' WHERE enrollment_id = 'D0'");
 }
 
 TEST_CASE("an enrollment whose plan the store refuses is set aside and the others go on") {
@@ -404,13 +410,7 @@ TEST_CASE("an enrollment whose plan the store refuses is set aside and the other
       "BEGIN SELECT RAISE(ABORT, 'refused'); END");
   for (int steps = 0; steps < 6; ++steps) REQUIRE(world.runner.Step());
   CHECK(world.server->queues_.size() == 4);
-  CHECK_FALSE(world.server->queues_.contains(EnrollmentId("D2")));
-  CHECK(world.raw.Value("SELECT due_at FROM enrollments WHERE enrollment_id = 'D2'") ==
-        std::to_string(ToUnixMs(world.clock.Now() + std::chrono::hours(1))));
-  world.raw.Execute("DROP TRIGGER bad");
-  world.clock.Advance(std::chrono::hours(1));
-  REQUIRE(world.runner.Step());
-  CHECK(world.server->queues_.contains(EnrollmentId("D2")));
+  world.CheckSetAsideUntilCured("D2", "DROP TRIGGER bad");
 }
 
 TEST_CASE("a command that the MDM server refuses is closed with the server's words") {
