@@ -45,7 +45,7 @@ constexpr const char* kSelectShared =
     "SELECT a.assignment_id, a.payload_identifier, a.presence, COALESCE(a.payload_uuid, ''), "
     "COALESCE(r.certificate_authority, ''), a.target_kind, a.target, a.adopt, a.source, "
     "a.assigned_at FROM assignments AS a LEFT JOIN revisions AS r USING (payload_uuid) "
-    "WHERE a.channel = ? AND a.target_kind = 'all' ORDER BY a.assignment_id";
+    "WHERE a.channel = ? AND a.target_kind = 'all'";
 constexpr const char* kSelectNamed =
     "SELECT a.assignment_id, a.payload_identifier, a.presence, COALESCE(a.payload_uuid, ''), "
     "COALESCE(r.certificate_authority, ''), a.target_kind, a.target, a.adopt, a.source, "
