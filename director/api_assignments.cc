@@ -11,13 +11,13 @@
 #include "director/json_body.h"
 #include "director/profile_upload.h"
 #include "mdm/event.h"
+#include "mdm/profile.h"
 
 namespace director {
 namespace {
 
 using Json = nlohmann::json;
 constexpr std::size_t kDevicesPerRequestMax = 10'000;
-constexpr std::size_t kPayloadIdentifierSizeMaxBytes = 255;  // as ParseProfile has it
 
 /// What a POST asks for, before the store is looked at.
 struct AssignmentRequest {
@@ -88,8 +88,7 @@ AssignmentRequest ReadRequest(JsonBody& body, Timestamp now) {
     body.Problem("adopt", "has a meaning only when the profile shall be absent");
   }
   const std::string& identifier = common.payload_identifier.value();
-  if (identifier.size() > kPayloadIdentifierSizeMaxBytes ||
-      Printable(identifier, 1024) != identifier) {
+  if (!identifier.empty() && !CheckPayloadIdentifier(identifier)) {
     body.Problem("payload_identifier", "must be at most 255 printable bytes");
   }
   ReadTarget(body, request);
@@ -189,7 +188,8 @@ HttpServerResponse Api::PostAssignments(const HttpServerRequest& request) {
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     stored = Json::array();
     if (Status ok = ResolveRevision(writer, wanted.common); !ok) return ok;
-    const auto existing = writer.ListAssignments(wanted.common.payload_identifier);
+    const auto existing =
+        writer.ListAssignments({.payload_identifier = wanted.common.payload_identifier});
     if (!existing) return Fail(existing.error());
     std::vector<std::string> targets = wanted.devices;
     if (wanted.common.target_kind == TargetKind::kAll) targets = {""};
@@ -215,8 +215,8 @@ HttpServerResponse Api::ListAssignments(const HttpServerRequest& request) {
   Json items;
   const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
     items = Json::array();
-    const auto found =
-        reader.ListAssignments(PayloadIdentifier(QueryValue(request, "payload_identifier")));
+    const auto found = reader.ListAssignments(
+        {.payload_identifier = PayloadIdentifier(QueryValue(request, "payload_identifier"))});
     if (!found) return Fail(found.error());
     for (const Assignment& assignment : *found) items.push_back(AssignmentJson(assignment));
     return {};
@@ -237,7 +237,7 @@ HttpServerResponse Api::DeleteAssignment(const HttpServerRequest& request) {
   if (source.empty()) source = "api";
   const Timestamp now = deps_.clock.Now();
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
-    const auto all = writer.ListAssignments(PayloadIdentifier());
+    const auto all = writer.ListAssignments({});
     if (!all) return Fail(all.error());
     const auto found = std::find_if(all->begin(), all->end(), [&](const Assignment& assignment) {
       return assignment.assignment_id == id;

@@ -54,23 +54,6 @@ Result<std::vector<std::string>> ReadFiles(const HttpServerRequest& request, std
   return files;
 }
 
-Revision ToRevision(Profile profile, const std::string& source, Timestamp now) {
-  Revision revision;
-  revision.payload_uuid = profile.payload_uuid;
-  revision.payload_identifier = profile.payload_identifier;
-  revision.display_name = Truncate(profile.display_name, 255);
-  revision.payload_scope = profile.payload_scope;
-  for (const ProfilePayload& payload : profile.payloads) {
-    revision.payload_types.push_back(payload.payload_type);
-  }
-  revision.certificate_authority = std::move(profile.certificate_authority);
-  revision.source = source;
-  revision.created_at = now;
-  revision.size_bytes = static_cast<std::int64_t>(profile.mobileconfig.size());
-  revision.mobileconfig = std::move(profile.mobileconfig);
-  return revision;
-}
-
 /// Parses every file; all problems at once, each with the place of its file.
 std::vector<Profile> ParseAll(const std::vector<std::string>& files, std::vector<Error>& problems) {
   std::vector<Profile> profiles;

@@ -64,6 +64,7 @@ Json RevisionJson(const Revision& revision) {
           {"payload_scope", revision.payload_scope},
           {"payload_types", revision.payload_types},
           {"certificate_authority", revision.certificate_authority},
+          {"original_payload_uuid", revision.original_payload_uuid},
           {"size_bytes", revision.size_bytes},
           {"source", revision.source},
           {"created_at", TimeJson(revision.created_at)}};

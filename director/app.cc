@@ -17,6 +17,7 @@
 #include "director/executor.h"
 #include "director/http_server.h"
 #include "director/ingest.h"
+#include "director/mdmdirector_api.h"
 #include "director/metrics.h"
 #include "director/payloads.h"
 #include "director/runner.h"
@@ -174,6 +175,7 @@ struct App::Parts {
   std::unique_ptr<Housekeeper> housekeeper;
   WebhookCounts webhook_counts;
   std::unique_ptr<Api> api;
+  std::unique_ptr<mdmdirector::Api> mdmdirector_api;
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<HttpServer> http;
 
@@ -206,7 +208,13 @@ Status App::Parts::Serve() {
                                                      *ingest, webhook_counts, signing.get(),
                                                      config.database_password});
   std::vector<HttpRoute> routes = WebhookRoutes(config, *ingest, clock, webhook_counts);
-  for (std::vector<HttpRoute> more : {api->Routes(), ServiceRoutes()}) {
+  std::vector<HttpRoute> compatible;
+  if (config.mdmdirector_password.is_set()) {
+    mdmdirector_api = std::make_unique<mdmdirector::Api>(mdmdirector::Api::Dependencies{
+        *store, upstreams, clock, config.mdmdirector_password, [this] { runner->Notify(); }});
+    compatible = mdmdirector_api->Routes();
+  }
+  for (std::vector<HttpRoute> more : {api->Routes(), std::move(compatible), ServiceRoutes()}) {
     routes.insert(routes.end(), std::make_move_iterator(more.begin()),
                   std::make_move_iterator(more.end()));
   }

@@ -50,6 +50,7 @@ struct Config {
   SecretSource api_token;
   std::string api_user;
   SecretSource api_password;
+  SecretSource mdmdirector_password;  ///< when set, the paths of MDMDirector answer
 
   std::vector<UpstreamConfig> upstreams;
   int certificates_per_minute = 0;  ///< of each certificate authority; zero: without a bound

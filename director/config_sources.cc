@@ -74,6 +74,8 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"api_token", "", "Bearer token for the API", Scope::kServer, true},
       {"api_user", "director", "User for HTTP Basic on the API"},
       {"api_password", "", "Password for HTTP Basic on the API", Scope::kServer, true},
+      {"mdmdirector_password", "",
+       "Password of user mdmdirector; when set, MDMDirector's paths answer", Scope::kServer, true},
       {"signing_pkcs12_file", "", "PKCS#12 with the identity that signs profiles"},
       {"signing_certificate_file", "", "PEM certificate (leaf first) that signs profiles"},
       {"signing_key_file", "", "PEM key for signing_certificate_file"},

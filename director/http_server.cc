@@ -64,6 +64,22 @@ std::optional<std::string> PercentDecode(std::string_view text) {
 void Write(const HttpServerResponse& from, httplib::Response& to) {
   to.status = from.status;
   for (const auto& [name, value] : from.headers) to.set_header(name, value);
+  if (from.more) {
+    to.set_chunked_content_provider(from.content_type, [more = from.more](std::size_t,
+                                                                          httplib::DataSink& sink) {
+      const Result<std::string> part = more();
+      if (!part) {
+        Log(LogLevel::kError, "answer broken off", {{log_key::kError, ErrorForLog(part.error())}});
+        return false;
+      }
+      if (part->empty()) {
+        sink.done();
+        return true;
+      }
+      return sink.write(part->data(), part->size());
+    });
+    return;
+  }
   if (!from.body.empty() || !from.content_type.empty())
     to.set_content(from.body, from.content_type);
 }

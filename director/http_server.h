@@ -32,6 +32,9 @@ struct HttpServerResponse {
   std::string content_type;
   std::string body;
   std::map<std::string, std::string> headers;
+  /// For what is too large to hold: called on the server's thread until it returns nothing more; an
+  /// error breaks the connection off. `body` is then empty.
+  std::function<Result<std::string>()> more = {};
 };
 
 /// A method and a path pattern such as `/api/v1/devices/{id}/items/{identifier}`.

@@ -51,6 +51,12 @@ Result<JsonBody> JsonBody::Parse(std::string_view text) {
   return body;
 }
 
+void JsonBody::LowerCaseKeys() {
+  Json lowered = Json::object();
+  for (auto& [key, value] : json_.items()) lowered[ToLowerAscii(key)] = std::move(value);
+  json_ = std::move(lowered);
+}
+
 const Json* JsonBody::Find(const std::string& key) {
   known_.push_back(key);
   const auto found = json_.find(key);

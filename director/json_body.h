@@ -25,6 +25,9 @@ class JsonBody {
   bool Has(const std::string& key) const { return json_.contains(key); }
   const nlohmann::json& json() const { return json_; }
 
+  /// For callers that are used to keys in any letter case; of several spellings the last counts.
+  void LowerCaseKeys();
+
   void Problem(std::string field, std::string message);
   /// Notes every key that nobody has asked for; call last.
   void RefuseUnknownKeys();

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "mdm/profile.h"
+#include "store/store.h"
 
 namespace director {
 
@@ -15,5 +17,8 @@ inline constexpr std::size_t kSourceSizeMaxBytes = 64;
 /// removed, not trusted). kInvalid as `ParseProfile`; kRejected for a profile with a com.apple.mdm
 /// payload: the enrollment profile is not Director's to install.
 Result<Profile> ParseUploadedProfile(std::string_view bytes);
+
+/// The revision that such a profile becomes, as `source` hands it in now.
+Revision ToRevision(Profile profile, const std::string& source, Timestamp now);
 
 }  // namespace director

@@ -41,13 +41,7 @@ Result<PayloadIdentifier> ReadIdentifier(const PlistDict& root) {
   static const std::string field = "PayloadIdentifier";
   auto text = OptionalString(root, field, field);
   if (!text) return Fail(text.error());
-  if (text->empty()) return Fail(InvalidField(field, "PayloadIdentifier is missing or empty"));
-  if (text->size() > kIdentifierSizeMaxBytes) {
-    return Fail(InvalidField(field, "PayloadIdentifier is longer than 255 bytes"));
-  }
-  if (Printable(*text, text->size()) != *text) {
-    return Fail(InvalidField(field, "PayloadIdentifier holds control characters"));
-  }
+  if (Status usable = CheckPayloadIdentifier(*text); !usable) return Fail(usable.error());
   return PayloadIdentifier(std::move(*text));
 }
 
@@ -196,18 +190,20 @@ void WarnAboutPayload(const ProfilePayload& payload, std::size_t index,
 
 }  // namespace
 
+Status CheckPayloadIdentifier(std::string_view text) {
+  const auto refuse = [](const char* why) {
+    return Fail(InvalidField("PayloadIdentifier", std::string("PayloadIdentifier ") + why));
+  };
+  if (text.empty()) return refuse("is missing or empty");
+  if (text.size() > kIdentifierSizeMaxBytes) return refuse("is longer than 255 bytes");
+  if (Printable(text, text.size()) != text) return refuse("holds control characters");
+  return {};
+}
+
 PayloadUuid ContentPayloadUuid(const PlistDict& root) {
   PlistDict content = root;
   content.Erase("PayloadUUID");
-  Sha256Digest digest = Sha256(CanonicalPlistBytes(PlistValue(std::move(content))));
-  digest[6] = static_cast<std::uint8_t>((digest[6] & 0x0F) | 0x80);  // version 8
-  digest[8] = static_cast<std::uint8_t>((digest[8] & 0x3F) | 0x80);  // variant of RFC 9562
-  std::string uuid;
-  for (std::size_t i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) uuid.push_back('-');
-    uuid += fmt::format("{:02X}", digest[i]);
-  }
-  return PayloadUuid(std::move(uuid));
+  return PayloadUuid(DigestUuid(Sha256(CanonicalPlistBytes(PlistValue(std::move(content)))), 8));
 }
 
 Result<Profile> ParseProfile(std::string_view bytes) {

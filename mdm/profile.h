@@ -56,6 +56,9 @@ struct Profile {
 /// com.apple.mdm payload is reported by `has_mdm_payload`; refusing it is the caller's decision.
 Result<Profile> ParseProfile(std::string_view bytes);
 
+/// kInvalid unless it names an item: 1 to 255 bytes without control characters.
+Status CheckPayloadIdentifier(std::string_view text);
+
 /// Returns the PayloadUUID that belongs to the content of `root`: an upper-case version 8 UUID (RFC
 /// 9562) made of the first 128 bits of SHA-256 over the canonical bytes without the top-level
 /// PayloadUUID.

@@ -7,12 +7,14 @@ namespace {
 
 constexpr const char* kSelectRevision =
     "SELECT payload_uuid, payload_identifier, display_name, payload_scope, payload_types, "
-    "certificate_authority, source, created_at, size_bytes, encode(mobileconfig, 'hex') "
+    "certificate_authority, original_payload_uuid, source, created_at, size_bytes, "
+    "encode(mobileconfig, 'hex') "
     "FROM revisions WHERE payload_uuid = $1";
 /// The page's last row is looked up to go on behind it in the order of three columns.
 constexpr const char* kListRevisions =
     "SELECT r.payload_uuid, r.payload_identifier, r.display_name, r.payload_scope, "
-    "r.payload_types, r.certificate_authority, r.source, r.created_at, r.size_bytes "
+    "r.payload_types, r.certificate_authority, r.original_payload_uuid, r.source, r.created_at, "
+    "r.size_bytes "
     "FROM revisions AS r LEFT JOIN revisions AS last ON last.payload_uuid = $2 "
     "WHERE ($1 = '' OR r.payload_identifier = $1) AND ($2 = '' "
     "OR r.payload_identifier > last.payload_identifier "
@@ -23,7 +25,15 @@ constexpr const char* kListRevisions =
 constexpr const char* kListAssignments =
     "SELECT assignment_id, payload_identifier, channel, target_kind, target, presence, "
     "COALESCE(payload_uuid, ''), adopt, source, assigned_at FROM assignments "
-    "WHERE $1 = '' OR payload_identifier = $1 ORDER BY assignment_id";
+    "WHERE ($1 = '' OR payload_identifier = $1) AND ($2 = '' OR target_kind = $2) "
+    "ORDER BY assignment_id";
+/// Both channels are named so that the index of targets serves.
+constexpr const char* kListAssignmentsOfTarget =
+    "SELECT assignment_id, payload_identifier, channel, target_kind, target, presence, "
+    "COALESCE(payload_uuid, ''), adopt, source, assigned_at FROM assignments "
+    "WHERE channel IN ('device', 'user') AND target_kind = 'device' AND lower(target) = lower($3) "
+    "AND ($1 = '' OR payload_identifier = $1) AND ($2 = '' OR target_kind = $2) "
+    "ORDER BY assignment_id";
 
 constexpr const char* kListHappenings =
     "SELECT happening_id, at, enrollment_id, kind, text FROM happenings "
@@ -39,6 +49,10 @@ constexpr const char* kListDeadLetters =
 
 PostgresValue Limit(const PageRequest& page) {
   return ToPostgres(static_cast<std::int64_t>(page.limit));
+}
+
+std::string_view KindText(const std::optional<TargetKind>& kind) {
+  return kind ? TargetKindName(*kind) : std::string_view();
 }
 
 }  // namespace
@@ -71,8 +85,12 @@ Result<std::vector<Revision>> ListRevisions(PostgresTransaction& db,
 }
 
 Result<std::vector<Assignment>> ListAssignments(PostgresTransaction& db,
-                                                const PayloadIdentifier& identifier) {
-  Result<PostgresResult> found = db.Run(kListAssignments, {ToPostgres(identifier)}, "assignments");
+                                                const AssignmentFilter& filter) {
+  std::vector<PostgresValue> values = {ToPostgres(filter.payload_identifier),
+                                       ToPostgres(KindText(filter.target_kind))};
+  if (!filter.target.empty()) values.push_back(ToPostgres(filter.target));
+  Result<PostgresResult> found = db.Run(
+      filter.target.empty() ? kListAssignments : kListAssignmentsOfTarget, values, "assignments");
   if (!found) return Fail(found.error());
   std::vector<Assignment> assignments;
   while (found->Next()) {

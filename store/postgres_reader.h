@@ -33,7 +33,7 @@ Result<std::vector<Revision>> ListRevisions(PostgresTransaction& db,
                                             const PayloadIdentifier& identifier,
                                             const PageRequest& page);
 Result<std::vector<Assignment>> ListAssignments(PostgresTransaction& db,
-                                                const PayloadIdentifier& identifier);
+                                                const AssignmentFilter& filter);
 Result<std::vector<Happening>> ListHappenings(PostgresTransaction& db,
                                               const EnrollmentId& enrollment_id,
                                               const PageRequest& page);
@@ -73,8 +73,8 @@ class PostgresReaderOf : public Port {
                                               const PageRequest& page) final {
     return postgres::ListRevisions(db_, identifier, page);
   }
-  Result<std::vector<Assignment>> ListAssignments(const PayloadIdentifier& identifier) override {
-    return postgres::ListAssignments(db_, identifier);
+  Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) override {
+    return postgres::ListAssignments(db_, filter);
   }
   Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
                                                 const PageRequest& page) final {

@@ -9,8 +9,9 @@ constexpr const char* kLockAssignments = "SELECT pg_advisory_xact_lock(482834802
 
 constexpr const char* kInsertRevision =
     "INSERT INTO revisions (payload_uuid, payload_identifier, display_name, payload_scope, "
-    "payload_types, certificate_authority, source, created_at, size_bytes, mobileconfig) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8::bigint, $9::bigint, $10::bytea) "
+    "payload_types, certificate_authority, original_payload_uuid, source, created_at, size_bytes, "
+    "mobileconfig) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::bigint, $10::bigint, $11::bytea) "
     "ON CONFLICT (payload_uuid) DO NOTHING";
 
 constexpr const char* kUpsertAssignment =
@@ -44,22 +45,21 @@ Status PostgresWriter::LockAssignments() {
   return Write(kLockAssignments);
 }
 
-Result<std::vector<Assignment>> PostgresWriter::ListAssignments(
-    const PayloadIdentifier& identifier) {
+Result<std::vector<Assignment>> PostgresWriter::ListAssignments(const AssignmentFilter& filter) {
   if (Status locked = LockAssignments(); !locked) return Fail(locked.error());
-  return postgres::ListAssignments(db(), identifier);
+  return postgres::ListAssignments(db(), filter);
 }
 
 Result<bool> PostgresWriter::SaveRevision(const Revision& revision) {
-  const Result<PostgresResult> done =
-      db().Run(kInsertRevision,
-               {ToPostgres(revision.payload_uuid), ToPostgres(revision.payload_identifier),
-                ToPostgres(revision.display_name), ToPostgres(revision.payload_scope),
-                ToPostgres(EncodeStrings(revision.payload_types)),
-                ToPostgres(revision.certificate_authority), ToPostgres(revision.source),
-                ToPostgres(revision.created_at), ToPostgres(revision.size_bytes),
-                BytesToPostgres(revision.mobileconfig)},
-               "revisions");
+  const Result<PostgresResult> done = db().Run(
+      kInsertRevision,
+      {ToPostgres(revision.payload_uuid), ToPostgres(revision.payload_identifier),
+       ToPostgres(revision.display_name), ToPostgres(revision.payload_scope),
+       ToPostgres(EncodeStrings(revision.payload_types)),
+       ToPostgres(revision.certificate_authority), ToPostgres(revision.original_payload_uuid),
+       ToPostgres(revision.source), ToPostgres(revision.created_at),
+       ToPostgres(revision.size_bytes), BytesToPostgres(revision.mobileconfig)},
+      "revisions");
   if (!done) return Fail(done.error());
   return done->affected_rows() > 0;
 }

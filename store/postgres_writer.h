@@ -26,7 +26,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Result<std::vector<Enrollment>> LoadEnrollments(const std::vector<EnrollmentId>& ids) override;
 
   /// Assignments that are read here are about to be changed: nobody else changes any meanwhile.
-  Result<std::vector<Assignment>> ListAssignments(const PayloadIdentifier& identifier) override;
+  Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) override;
 
   // postgres_write_facts.cc
   Status SaveEnrollments(const std::vector<Enrollment>& enrollments) override;

@@ -137,6 +137,7 @@ Revision ReadRevision(Row& row) {
   revision.payload_scope = row.Text();
   revision.payload_types = row.TextBy(DecodeStrings);
   revision.certificate_authority = row.Text();
+  revision.original_payload_uuid = row.Text();
   revision.source = row.Text();
   revision.created_at = row.Time();
   revision.size_bytes = row.Int();

@@ -37,7 +37,7 @@ DesiredAssignment ReadDesiredAssignment(Row& row);
 Assignment ReadAssignment(Row& row);
 
 /// payload_uuid, payload_identifier, display_name, payload_scope, payload_types,
-/// certificate_authority, source, created_at, size_bytes
+/// certificate_authority, original_payload_uuid, source, created_at, size_bytes
 Revision ReadRevision(Row& row);
 
 /// happening_id, at, enrollment_id, kind, text

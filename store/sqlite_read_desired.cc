@@ -8,12 +8,14 @@ namespace {
 
 constexpr const char* kSelectRevision =
     "SELECT payload_uuid, payload_identifier, display_name, payload_scope, payload_types, "
-    "certificate_authority, source, created_at, size_bytes, mobileconfig FROM revisions "
+    "certificate_authority, original_payload_uuid, source, created_at, size_bytes, mobileconfig "
+    "FROM revisions "
     "WHERE payload_uuid = ?";
 /// The page's last row is looked up to go on behind it in the order of three columns.
 constexpr const char* kListRevisions =
     "SELECT r.payload_uuid, r.payload_identifier, r.display_name, r.payload_scope, "
-    "r.payload_types, r.certificate_authority, r.source, r.created_at, r.size_bytes "
+    "r.payload_types, r.certificate_authority, r.original_payload_uuid, r.source, r.created_at, "
+    "r.size_bytes "
     "FROM revisions AS r LEFT JOIN revisions AS last ON last.payload_uuid = ?2 "
     "WHERE (?1 = '' OR r.payload_identifier = ?1) AND (?2 = '' "
     "OR r.payload_identifier > last.payload_identifier "
@@ -24,7 +26,16 @@ constexpr const char* kListRevisions =
 constexpr const char* kListAssignments =
     "SELECT assignment_id, payload_identifier, channel, target_kind, target, presence, "
     "COALESCE(payload_uuid, ''), adopt, source, assigned_at FROM assignments "
-    "WHERE ?1 = '' OR payload_identifier = ?1 ORDER BY assignment_id";
+    "WHERE (?1 = '' OR payload_identifier = ?1) AND (?2 = '' OR target_kind = ?2) "
+    "ORDER BY assignment_id";
+/// Both channels are named so that the index of targets serves.
+constexpr const char* kListAssignmentsOfTarget =
+    "SELECT assignment_id, payload_identifier, channel, target_kind, target, presence, "
+    "COALESCE(payload_uuid, ''), adopt, source, assigned_at FROM assignments "
+    "WHERE channel IN ('device', 'user') AND target_kind = 'device' "
+    "AND target COLLATE NOCASE = ?3 "
+    "AND (?1 = '' OR payload_identifier = ?1) AND (?2 = '' OR target_kind = ?2) "
+    "ORDER BY assignment_id";
 
 constexpr const char* kListHappenings =
     "SELECT happening_id, at, enrollment_id, kind, text FROM happenings "
@@ -36,6 +47,10 @@ constexpr const char* kListHappeningsOfOne =
 constexpr const char* kListDeadLetters =
     "SELECT dead_letter_id, received_at, upstream, reason, body, size_bytes FROM dead_letters "
     "WHERE dead_letter_id < ?1 ORDER BY dead_letter_id DESC LIMIT ?2";
+
+std::string_view KindText(const std::optional<TargetKind>& kind) {
+  return kind ? TargetKindName(*kind) : std::string_view();
+}
 
 }  // namespace
 
@@ -69,9 +84,11 @@ Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const PayloadIdentifie
   return revisions;
 }
 
-Result<std::vector<Assignment>> ListAssignments(SqliteDb& db, const PayloadIdentifier& identifier) {
-  SqliteStatement statement = db.Use(kListAssignments);
-  statement.Bind(identifier);
+Result<std::vector<Assignment>> ListAssignments(SqliteDb& db, const AssignmentFilter& filter) {
+  SqliteStatement statement =
+      db.Use(filter.target.empty() ? kListAssignments : kListAssignmentsOfTarget);
+  statement.Bind(filter.payload_identifier).Bind(KindText(filter.target_kind));
+  if (!filter.target.empty()) statement.Bind(filter.target);
   std::vector<Assignment> assignments;
   while (statement.Next()) {
     SqliteRow row(statement, "assignments");

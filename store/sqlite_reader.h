@@ -34,7 +34,7 @@ Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now);
 Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid);
 Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const PayloadIdentifier& identifier,
                                             const PageRequest& page);
-Result<std::vector<Assignment>> ListAssignments(SqliteDb& db, const PayloadIdentifier& identifier);
+Result<std::vector<Assignment>> ListAssignments(SqliteDb& db, const AssignmentFilter& filter);
 Result<std::vector<Happening>> ListHappenings(SqliteDb& db, const EnrollmentId& enrollment_id,
                                               const PageRequest& page);
 Result<std::vector<DeadLetter>> ListDeadLetters(SqliteDb& db, const PageRequest& page);
@@ -73,8 +73,8 @@ class SqliteReaderOf : public Port {
                                               const PageRequest& page) final {
     return sqlite::ListRevisions(db_, identifier, page);
   }
-  Result<std::vector<Assignment>> ListAssignments(const PayloadIdentifier& identifier) final {
-    return sqlite::ListAssignments(db_, identifier);
+  Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) final {
+    return sqlite::ListAssignments(db_, filter);
   }
   Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
                                                 const PageRequest& page) final {

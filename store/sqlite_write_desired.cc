@@ -7,8 +7,8 @@ namespace {
 
 constexpr const char* kInsertRevision =
     "INSERT INTO revisions (payload_uuid, payload_identifier, display_name, payload_scope, "
-    "payload_types, certificate_authority, source, created_at, size_bytes, mobileconfig) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payload_uuid) DO NOTHING";
+    "payload_types, certificate_authority, original_payload_uuid, source, created_at, size_bytes, "
+    "mobileconfig) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payload_uuid) DO NOTHING";
 
 constexpr const char* kUpsertAssignment =
     "INSERT INTO assignments (payload_identifier, channel, target_kind, target, presence, "
@@ -38,6 +38,7 @@ Result<bool> SqliteWriter::SaveRevision(const Revision& revision) {
                     .Bind(revision.payload_scope)
                     .Bind(EncodeStrings(revision.payload_types))
                     .Bind(revision.certificate_authority)
+                    .Bind(revision.original_payload_uuid)
                     .Bind(revision.source)
                     .Bind(revision.created_at)
                     .Bind(revision.size_bytes)

@@ -27,6 +27,7 @@ struct Revision {
   std::string payload_scope;
   std::vector<std::string> payload_types;
   std::string certificate_authority;  ///< whom it makes the device ask; empty when nobody
+  std::string original_payload_uuid;  ///< PayloadUUID as the owner's file had it; may be empty
   std::string source;                 ///< who uploaded it first
   Timestamp created_at;
   std::int64_t size_bytes = 0;
@@ -111,6 +112,13 @@ struct EnrollmentFilter {
   std::optional<ItemState> item_state;   ///< without identifier: any item
 };
 
+/// Filters for a list of assignments; empty fields do not filter.
+struct AssignmentFilter {
+  PayloadIdentifier payload_identifier = {};
+  std::optional<TargetKind> target_kind = {};
+  std::string target = {};  ///< as the owner wrote it, letter case aside
+};
+
 /// A page of a list: rows after `after` in the order of the key.
 struct PageRequest {
   std::string after;        ///< key of the last row of the page before; empty for the first page
@@ -189,8 +197,8 @@ class StoreReader {
   /// is the payload_uuid of the last row before.
   virtual Result<std::vector<Revision>> ListRevisions(const PayloadIdentifier& identifier,
                                                       const PageRequest& page) = 0;
-  /// Ordered by assignment_id; `identifier` empty for all.
-  virtual Result<std::vector<Assignment>> ListAssignments(const PayloadIdentifier& identifier) = 0;
+  /// Ordered by assignment_id.
+  virtual Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) = 0;
 
   /// Newest first; `enrollment_id` empty for all. `after` is a happening_id.
   virtual Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,

@@ -131,6 +131,7 @@ CREATE TABLE revisions (
   payload_scope text NOT NULL,
   payload_types text NOT NULL,  -- JSON array of strings
   certificate_authority text NOT NULL,
+  original_payload_uuid text NOT NULL,
   source text NOT NULL,
   created_at bigint NOT NULL,
   size_bytes bigint NOT NULL CHECK (size_bytes >= 0),

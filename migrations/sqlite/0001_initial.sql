@@ -139,6 +139,7 @@ CREATE TABLE revisions (
   payload_scope TEXT NOT NULL,
   payload_types TEXT NOT NULL,  -- JSON array of strings
   certificate_authority TEXT NOT NULL,
+  original_payload_uuid TEXT NOT NULL,
   source TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),

@@ -36,8 +36,9 @@ std::int64_t Assign(TestStore& store, const Assignment& assignment, Timestamp no
 }
 
 std::vector<Assignment> ListAll(TestStore& store, const std::string& identifier = {}) {
-  return store.Get<std::vector<Assignment>>(
-      [&](StoreReader& reader) { return reader.ListAssignments(PayloadIdentifier(identifier)); });
+  return store.Get<std::vector<Assignment>>([&](StoreReader& reader) {
+    return reader.ListAssignments({.payload_identifier = PayloadIdentifier(identifier)});
+  });
 }
 
 std::vector<std::string> ListUuids(TestStore& store, const std::string& identifier,
@@ -89,6 +90,7 @@ TEST_CASE("a revision comes back as it was saved, and stays as it was saved firs
   CHECK(loaded.payload_scope == "System");
   CHECK(loaded.payload_types == revision.payload_types);
   CHECK(loaded.certificate_authority == revision.certificate_authority);
+  CHECK(loaded.original_payload_uuid == revision.original_payload_uuid);
   CHECK(loaded.source == "ci");
   CHECK(loaded.created_at == At(0));
   CHECK(loaded.size_bytes == 17);
@@ -151,6 +153,30 @@ TEST_CASE("an assignment comes back as it was saved and is replaced by its key")
   CHECK(all[1].channel == AssignmentChannel::kDevice);
   CHECK(ListAll(store, "com.example.wifi").size() == 2);
   CHECK(ListAll(store, "com.example.vpn").empty());
+}
+
+TEST_CASE("assignments are listed by item, kind of target and target") {
+  TestStore store(FOR_EVERY_STORE());
+  SaveRevision(store, MakeRevision("UUID-1", "com.example.wifi"));
+  SaveRevision(store, MakeRevision("UUID-2", "com.example.vpn"));
+  Assign(store, MakeAssignment("com.example.wifi", "UUID-1", ""));
+  Assign(store, MakeAssignment("com.example.wifi", "UUID-1", "C02A"));
+  Assign(store, MakeAssignment("com.example.wifi", "UUID-1", "C02B"));
+  Assign(store, MakeAssignment("com.example.vpn", "UUID-2", "C02A"));
+  const auto listed = [&](const AssignmentFilter& filter) {
+    std::string text;
+    for (const Assignment& one : store.Get<std::vector<Assignment>>(
+             [&](StoreReader& reader) { return reader.ListAssignments(filter); })) {
+      text += one.payload_identifier.value().substr(12) + ":" + one.target + " ";
+    }
+    return text;
+  };
+  CHECK(listed({}) == "wifi: wifi:C02A wifi:C02B vpn:C02A ");
+  CHECK(listed({.target_kind = TargetKind::kAll}) == "wifi: ");
+  CHECK(listed({.target = "c02a"}) == "wifi:C02A vpn:C02A ");
+  CHECK(listed({.payload_identifier = PayloadIdentifier("com.example.wifi"), .target = "C02A"}) ==
+        "wifi:C02A ");
+  CHECK(listed({.target_kind = TargetKind::kAll, .target = "C02A"}).empty());
 }
 
 TEST_CASE("an assignment that cannot be is refused") {

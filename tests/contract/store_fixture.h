@@ -191,6 +191,7 @@ inline Revision MakeRevision(const std::string& uuid, const std::string& identif
   revision.payload_identifier = PayloadIdentifier(identifier);
   revision.display_name = "A profile";
   revision.certificate_authority = "ca.example.com";
+  revision.original_payload_uuid = "as-uploaded";
   revision.source = "ci";
   revision.created_at = At(0);
   revision.mobileconfig = "<plist/>";

@@ -115,7 +115,8 @@ TEST_CASE("of two sources that claim one assignment at the same time one is refu
   const auto assign = [&](Store& store, const std::string& source) {
     start.Arrive();
     const Status done = store.Write([&](StoreWriter& writer) -> Status {
-      const auto existing = writer.ListAssignments(PayloadIdentifier("com.example.wifi"));
+      const auto existing =
+          writer.ListAssignments({.payload_identifier = PayloadIdentifier("com.example.wifi")});
       if (!existing) return Fail(existing.error());
       if (!existing->empty()) return Fail(ErrorKind::kConflict, "belongs to another source");
       Assignment assignment = MakeAssignment("com.example.wifi", "UUID-1");

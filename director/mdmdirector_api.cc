@@ -1,0 +1,162 @@
+#include "director/mdmdirector_api.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/secret.h"
+#include "base/text.h"
+#include "director/mdmdirector_support.h"
+#include "mdm/event.h"
+
+namespace director::mdmdirector {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Several profiles in one body: base64 is a third larger than the bytes.
+constexpr std::size_t kProfilesBodyMaxBytes = 4 * kProfileSizeMaxBytes;
+constexpr std::size_t kBodyMaxBytes = 1024 * 1024;
+
+/// The device channels that answer to `name` and pass `fits`.
+template <typename Fits>
+Result<std::vector<Enrollment>> FindDevices(StoreReader& reader, const std::string& name,
+                                            const Fits& fits) {
+  std::vector<Enrollment> devices;
+  const bool can_be_a_name = !name.empty() && name.size() <= kEnrollmentIdSizeMaxBytes &&
+                             IsValidUtf8(name) && name.find('\0') == std::string::npos;
+  if (!can_be_a_name) return devices;
+  const Result<std::vector<EnrollmentId>> ids = reader.FindEnrollments(name);
+  if (!ids) return Fail(ids.error());
+  Result<std::vector<Enrollment>> found = reader.LoadEnrollments(*ids);
+  if (!found) return Fail(found.error());
+  for (Enrollment& enrollment : *found) {
+    if (!IsUserChannel(enrollment.channel.type) && fits(enrollment)) {
+      devices.push_back(std::move(enrollment));
+    }
+  }
+  return devices;
+}
+
+/// Of several with one name the one heard from last: the others have been replaced.
+std::optional<Enrollment> Newest(std::vector<Enrollment> devices) {
+  if (devices.empty()) return std::nullopt;
+  return *std::max_element(devices.begin(), devices.end(), [](const auto& a, const auto& b) {
+    return a.last_seen_at < b.last_seen_at;
+  });
+}
+
+}  // namespace
+
+HttpServerResponse Done() { return {200, "", "", {}}; }
+
+std::string Render(const Json& json) {
+  const std::string text = json.dump(4, ' ', false, Json::error_handler_t::replace);
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (const char c : text) {
+    if (c == '<') {
+      escaped += "\\u003c";
+    } else if (c == '>') {
+      escaped += "\\u003e";
+    } else if (c == '&') {
+      escaped += "\\u0026";
+    } else {
+      escaped.push_back(c);
+    }
+  }
+  return escaped;
+}
+
+HttpServerResponse Answer(const Json& json) { return {200, kText, Render(json), {}}; }
+
+HttpServerResponse Problem(const Error& error) {
+  const std::string where = error.field.empty() ? "" : Printable(error.field, 256) + ": ";
+  return {ProblemResponse(error).status,
+          kText,
+          where + Printable(error.message, 1024) + "\n",
+          {{"X-Content-Type-Options", "nosniff"}}};
+}
+
+Result<std::optional<Enrollment>> FindByUdid(StoreReader& reader, const std::string& udid) {
+  auto found = FindDevices(reader, udid, [&](const Enrollment& enrollment) {
+    return EqualsIgnoreCaseAscii(UdidOf(enrollment), udid);
+  });
+  if (!found) return Fail(found.error());
+  return Newest(std::move(*found));
+}
+
+Result<std::optional<Enrollment>> FindBySerial(StoreReader& reader, const std::string& serial) {
+  auto found = FindDevices(reader, serial, [&](const Enrollment& enrollment) {
+    return EqualsIgnoreCaseAscii(enrollment.serial_number, serial);
+  });
+  if (!found) return Fail(found.error());
+  return Newest(std::move(*found));
+}
+
+std::string UdidOf(const Enrollment& enrollment) {
+  const Channel& channel = enrollment.channel;
+  return channel.udid.empty() ? channel.enrollment_id.value() : channel.udid;
+}
+
+std::vector<HttpRoute> Api::Routes() {
+  return {
+      Route("POST", "/profile", &Api::PostProfiles, kProfilesBodyMaxBytes),
+      Route("DELETE", "/profile", &Api::DeleteProfiles, kBodyMaxBytes),
+      Route("GET", "/profile", &Api::ListSharedProfiles),
+      Route("GET", "/profile/{udid}", &Api::ListDeviceProfiles),
+      Route("GET", "/device", &Api::ListDevices),
+      Route("GET", "/device/{udid}", &Api::GetDevice),
+      Route("GET", "/device/serial/{serial}", &Api::GetDeviceBySerial),
+      Route("GET", "/device/push/{udid}", &Api::PushDevice),
+      Route("GET", "/device/{udid}/commands", &Api::NotBuilt),
+      Route("POST", "/device/command/{command}", &Api::NotBuilt, kBodyMaxBytes),
+      Route("POST", "/installapplication", &Api::NotBuilt, kBodyMaxBytes),
+      Route("GET", "/installapplication", &Api::NotBuilt),
+      Route("GET", "/command", &Api::NotBuilt),
+      Route("GET", "/command/pending", &Api::NotBuilt),
+      Route("GET", "/command/pending/delete", &Api::NotBuilt),
+      Route("GET", "/command/error", &Api::NotBuilt),
+      {"GET", "/health", 0,
+       [this](const HttpServerRequest& request) { return GetHealth(request); }},
+  };
+}
+
+HttpRoute Api::Route(std::string method, std::string pattern, Handler handler,
+                     std::size_t body_size_max_bytes) {
+  return {std::move(method), std::move(pattern), body_size_max_bytes,
+          [this, handler](const HttpServerRequest& request) -> HttpServerResponse {
+            if (IsAuthorized(request.Header("authorization"))) return (this->*handler)(request);
+            return {401,
+                    kText,
+                    "Unauthorised.\n",
+                    {{"WWW-Authenticate",
+                      "Basic realm=\"Please enter your username and password for this site\""}}};
+          }};
+}
+
+bool Api::IsAuthorized(const std::string& authorization) const {
+  constexpr std::string_view kScheme = "Basic ";
+  if (!authorization.starts_with(kScheme)) return false;
+  const Result<std::string> given = DecodeBase64(authorization.substr(kScheme.size()));
+  const Result<Secret> password = deps_.password.Get();
+  return given && password && ConstantTimeEquals(*given, "mdmdirector:" + password->Reveal());
+}
+
+HttpServerResponse Api::GetHealth(const HttpServerRequest&) {
+  const Status read = deps_.store.Read([](StoreReader& reader) -> Status {
+    const auto any = reader.LoadEnrollments({EnrollmentId("health")});
+    if (!any) return Fail(any.error());
+    return {};
+  });
+  return {read ? 200 : 503, kText, read ? R"({"status":"UP"})" : R"({"status":"DOWN"})", {}};
+}
+
+HttpServerResponse Api::NotBuilt(const HttpServerRequest& request) {
+  return {501,
+          kText,
+          request.method + " " + Printable(request.path, 256) +
+              " is not built yet: docs/mdmdirector.md lists what is\n",
+          {}};
+}
+
+}  // namespace director::mdmdirector

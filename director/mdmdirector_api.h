@@ -1,0 +1,58 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "director/http_server.h"
+#include "director/secret_source.h"
+#include "director/upstreams.h"
+#include "mdm/profile.h"
+#include "store/store.h"
+
+namespace director::mdmdirector {
+
+/// The paths at the root that clients of MDMDirector call. Each is a translation onto revisions and
+/// assignments of the source `mdmdirector`; the loop delivers them like all others. What is the
+/// same and what is not stands in docs/mdmdirector.md. Thread-safe.
+class Api {
+ public:
+  struct Dependencies {
+    Store& store;
+    Upstreams& upstreams;
+    const Clock& clock;
+    const SecretSource& password;  ///< for the user `mdmdirector`
+    std::function<void()> notify;  ///< something became due
+  };
+
+  explicit Api(Dependencies dependencies) : deps_(std::move(dependencies)) {}
+
+  std::vector<HttpRoute> Routes();
+
+ private:
+  using Handler = HttpServerResponse (Api::*)(const HttpServerRequest&);
+  HttpRoute Route(std::string method, std::string pattern, Handler handler,
+                  std::size_t body_size_max_bytes = 0);
+  bool IsAuthorized(const std::string& authorization) const;
+
+  // mdmdirector_profiles.cc
+  HttpServerResponse PostProfiles(const HttpServerRequest& request);
+  HttpServerResponse DeleteProfiles(const HttpServerRequest& request);
+  HttpServerResponse ListSharedProfiles(const HttpServerRequest& request);
+  HttpServerResponse ListDeviceProfiles(const HttpServerRequest& request);
+
+  // mdmdirector_devices.cc
+  HttpServerResponse ListDevices(const HttpServerRequest& request);
+  HttpServerResponse GetDevice(const HttpServerRequest& request);
+  HttpServerResponse GetDeviceBySerial(const HttpServerRequest& request);
+  HttpServerResponse PushDevice(const HttpServerRequest& request);
+
+  HttpServerResponse GetHealth(const HttpServerRequest& request);
+  HttpServerResponse NotBuilt(const HttpServerRequest& request);
+
+  Dependencies deps_;
+};
+
+}  // namespace director::mdmdirector

@@ -1,0 +1,285 @@
+// Devices as MDMDirector shows them. Director knows less about them: what it does not know has
+// MDMDirector's zero value, for its clients expect every key.
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/digest.h"
+#include "base/text.h"
+#include "director/mdmdirector_api.h"
+#include "director/mdmdirector_support.h"
+
+namespace director::mdmdirector {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kDevicesPerPart = 500;
+constexpr char kNever[] = "0001-01-01T00:00:00Z";
+
+/// Every key of a device in MDMDirector's order, with its zero value. `Profiles` and `ProfileList`
+/// are left out when they are empty.
+constexpr char kNoDevice[] = R"({
+  "DeviceName": "", "BuildVersion": "", "ModelName": "", "Model": "", "OSVersion": "",
+  "ProductName": "", "SerialNumber": "", "DeviceCapacity": 0, "AvailableDeviceCapacity": 0,
+  "BatteryLevel": 0, "CellularTechnology": 0, "IMEI": "", "MEID": "", "ModemFirmwareVersion": "",
+  "IsSupervised": false, "IsDeviceLocatorServiceEnabled": false, "IsActivationLockEnabled": false,
+  "IsDoNotDisturbInEffect": false, "DeviceID": "", "EASDeviceIdentifier": "",
+  "IsCloudBackupEnabled": false,
+  "OSUpdateSettings": {"DeviceUDID": "", "CatalogURL": "", "IsDefaultCatalog": false,
+    "PreviousScanDate": "0001-01-01T00:00:00Z", "PreviousScanResult": 0,
+    "PerformPeriodicCheck": false, "AutomaticCheckEnabled": false,
+    "BackgroundDownloadEnabled": false, "AutomaticAppInstallationEnabled": false,
+    "AutomaticOSInstallationEnabled": false, "AutomaticSecurityUpdatesEnabled": false},
+  "LocalHostName": "", "HostName": "", "SystemIntegrityProtectionEnabled": false,
+  "AppAnalyticsEnabled": false, "IsMDMLostModeEnabled": false, "AwaitingConfiguration": false,
+  "MaximumResidentUsers": 0, "BluetoothMAC": "", "CarrierSettingsVersion": "",
+  "CurrentCarrierNetwork": "", "CurrentMCC": "", "CurrentMNC": "", "DataRoamingEnabled": "",
+  "DiagnosticSubmissionEnabled": false, "ICCID": "", "IsMultiUser": false,
+  "IsNetworkTethered": false, "IsRoaming": false, "LastCloudBackupDate": "0001-01-01T00:00:00Z",
+  "PersonalHotspotEnabled": false, "PhoneNumber": "", "PushToken": "", "SIMCarrierNetwork": "",
+  "SIMMCC": "", "SIMMNC": "", "SubscriberCarrierNetwork": "", "SubscriberMCC": "",
+  "SubscriberMNC": "", "SupplementalBuildVersion": "", "SupplementalOSVersionExtra": "",
+  "VoiceRoamingEnabled": false, "WiFiMAC": "", "EthernetMAC": "", "UDID": "", "Active": false,
+  "Profiles": [],
+  "SecurityInfo": {"AuthenticatedRootVolumeEnabled": false,
+    "BootstrapTokenAllowedForAuthentication": "",
+    "BootstrapTokenRequiredForKernelExtensionApproval": false,
+    "BootstrapTokenRequiredForSoftwareUpdate": false, "HardwareEncryptionCaps": 0,
+    "PasscodePresent": false, "PasscodeCompliant": false, "PasscodeCompliantWithProfiles": false,
+    "PasscodeLockGracePeriod": 0, "PasscodeLockGracePeriodEnforced": 0, "FDEEnabled": false,
+    "FDEHasPersonalRecoveryKey": false, "FDEHasInstitutionalRecoveryKey": false,
+    "FDEPersonalRecoveryKeyCMS": null, "FDEPersonalRecoveryKeyDeviceKey": "",
+    "FirewallSettings": {"BlockAllIncoming": false, "FirewallEnabled": false,
+      "StealthMode": false, "DeviceUDID": ""},
+    "SystemIntegrityProtectionEnabled": false,
+    "FirmwarePasswordStatus": {"PasswordExists": false, "ChangePending": false,
+      "AllowOroms": false, "DeviceUDID": ""},
+    "ManagementStatus": {"EnrolledViaDEP": false, "UserApprovedEnrollment": false,
+      "IsUserEnrollment": false, "IsActivationLockManageable": false, "DeviceUDID": ""},
+    "RemoteDesktopEnabled": false,
+    "SecureBoot": {"ExternalBootLevel": "", "SecureBootLevel": "",
+      "SecureBootReducedSecurity": {"AllowsAnyAppleSignedOS": false, "AllowsMDM": false,
+        "AllowsUserKextApproval": false, "DeviceUDID": ""}, "DeviceUDID": ""},
+    "DeviceUDID": ""},
+  "ProfileList": [],
+  "UpdatedAt": "0001-01-01T00:00:00Z", "AuthenticateRecieved": false, "TokenUpdateRecieved": false,
+  "InitialTasksRun": false, "Erase": false, "Lock": false, "UnlockPin": "",
+  "TempUnlockPin": {"ID": "00000000-0000-0000-0000-000000000000", "UnlockPin": "",
+    "PinSet": "0001-01-01T00:00:00Z", "DeviceUDID": ""},
+  "LastInfoRequested": "0001-01-01T00:00:00Z", "NextPush": "0001-01-01T00:00:00Z",
+  "LastCheckedIn": "0001-01-01T00:00:00Z", "LastCertificateList": "0001-01-01T00:00:00Z",
+  "LastProfileList": "0001-01-01T00:00:00Z", "LastDeviceInfo": "0001-01-01T00:00:00Z",
+  "LastSecurityInfo": "0001-01-01T00:00:00Z"})";
+
+std::string TimeText(const std::optional<Timestamp>& at) { return at ? FormatTime(*at) : kNever; }
+
+Json ProfileListJson(const ProfileListReport& report, const std::string& udid) {
+  Json list = Json::array();
+  for (const ReportedProfile& profile : report.profiles) {
+    const std::string& identifier = profile.payload_identifier.value();
+    list.push_back({{"ID", ToLowerAscii(NameUuid("reported " + udid + " " + identifier))},
+                    {"DeviceUDID", udid},
+                    {"HasRemovalPasscode", false},
+                    {"IsEncrypted", false},
+                    {"IsManaged", true},
+                    {"PayloadContent", nullptr},
+                    {"PayloadDescription", ""},
+                    {"PayloadDisplayName", profile.display_name},
+                    {"PayloadIdentifier", identifier},
+                    {"PayloadOrganization", ""},
+                    {"PayloadRemovalDisallowed", false},
+                    {"PayloadUUID", profile.payload_uuid},
+                    {"PayloadVersion", 1},
+                    {"FullPayload", false},
+                    {"SignerCertificates", nullptr}});
+  }
+  return list;
+}
+
+Json DeviceJson(const Enrollment& enrollment) {
+  static const Json kTemplate = Json::parse(kNoDevice);
+  Json device = kTemplate;
+  device["DeviceName"] = enrollment.device_name;
+  device["BuildVersion"] = enrollment.build_version;
+  device["ModelName"] = enrollment.model_name;
+  device["OSVersion"] = enrollment.os_version;
+  device["ProductName"] = enrollment.product_name;
+  device["SerialNumber"] = enrollment.serial_number;
+  device["IsSupervised"] = enrollment.is_supervised.value_or(false);
+  device["AwaitingConfiguration"] = enrollment.awaiting_configuration.value_or(false);
+  device["UDID"] = UdidOf(enrollment);
+  const bool is_enrolled = enrollment.status == EnrollmentStatus::kEnrolled;
+  device["Active"] = is_enrolled;
+  device["UpdatedAt"] = FormatTime(enrollment.last_seen_at);
+  device["AuthenticateRecieved"] = enrollment.authenticated_at.has_value() || is_enrolled;
+  device["TokenUpdateRecieved"] = is_enrolled;
+  device["InitialTasksRun"] = is_enrolled;
+  device["LastCheckedIn"] = FormatTime(enrollment.last_seen_at);
+  device["LastDeviceInfo"] = TimeText(enrollment.device_information_at);
+  return device;
+}
+
+void AddReport(Json& device, const std::optional<ProfileListReport>& report) {
+  if (!report) return;
+  device["ProfileList"] = ProfileListJson(*report, device["UDID"].get<std::string>());
+  device["LastProfileList"] = FormatTime(report->reported_at);
+}
+
+void LeaveOutEmpty(Json& device) {
+  for (const char* key : {"Profiles", "ProfileList"}) {
+    if (device[key].empty()) device.erase(key);
+  }
+}
+
+bool IsLimited(const HttpServerRequest& request) {
+  const auto info = request.query.find("info");
+  return info != request.query.end() && info->second == "limited";
+}
+
+std::string Indented(const std::string& text) {
+  std::string indented;
+  indented.reserve(text.size() + text.size() / 4);
+  for (const char c : text) {
+    indented.push_back(c);
+    if (c == '\n') indented += "    ";
+  }
+  return indented;
+}
+
+/// The list as it is sent, a page of devices in each part.
+class DeviceList {
+ public:
+  DeviceList(Store& store, bool is_limited) : store_(store), is_limited_(is_limited) {}
+
+  Result<std::string> Next() {
+    std::string part;
+    while (part.empty() && !place_.is_done) {
+      Place next;
+      const Status read = store_.Read([&](StoreReader& reader) -> Status {
+        next = place_;
+        part.clear();
+        return ReadPage(reader, next, part);
+      });
+      if (!read) return Fail(read.error());
+      place_ = next;
+    }
+    return part;
+  }
+
+ private:
+  struct Place {
+    std::string after;
+    bool is_first = true;
+    bool is_done = false;
+  };
+
+  Status ReadPage(StoreReader& reader, Place& place, std::string& part) const {
+    const auto rows = reader.ListEnrollments({}, {place.after, kDevicesPerPart});
+    if (!rows) return Fail(rows.error());
+    auto reports = LoadReports(reader, *rows);
+    if (!reports) return Fail(reports.error());
+    for (const EnrollmentRow& row : *rows) {
+      if (IsUserChannel(row.enrollment.channel.type)) continue;
+      Json device = DeviceJson(row.enrollment);
+      AddReport(device, (*reports)[row.enrollment.channel.enrollment_id]);
+      LeaveOutEmpty(device);
+      part += (place.is_first ? "[\n    " : ",\n    ") + Indented(Render(device));
+      place.is_first = false;
+    }
+    place.is_done = rows->size() < kDevicesPerPart;
+    if (!rows->empty()) place.after = rows->back().enrollment.channel.enrollment_id.value();
+    if (place.is_done) part += place.is_first ? "[]" : "\n]";
+    return {};
+  }
+
+  using Reports = std::map<EnrollmentId, std::optional<ProfileListReport>>;
+
+  Result<Reports> LoadReports(StoreReader& reader, const std::vector<EnrollmentRow>& rows) const {
+    Reports reports;
+    if (is_limited_) return reports;
+    std::vector<EnrollmentId> ids;
+    for (const EnrollmentRow& row : rows) ids.push_back(row.enrollment.channel.enrollment_id);
+    auto snapshots = reader.LoadSnapshots(ids);
+    if (!snapshots) return Fail(snapshots.error());
+    for (Snapshot& snapshot : *snapshots) {
+      reports[snapshot.enrollment.channel.enrollment_id] = std::move(snapshot.profile_list);
+    }
+    return reports;
+  }
+
+  Store& store_;
+  const bool is_limited_;
+  Place place_;
+};
+
+HttpServerResponse NoSuchDevice() {
+  return Problem(MakeError(ErrorKind::kNotFound, "no such device"));
+}
+
+HttpServerResponse OneDevice(Store& store, bool is_limited, const auto& find) {
+  std::optional<Json> device;
+  const Status done = store.Read([&](StoreReader& reader) -> Status {
+    const Result<std::optional<Enrollment>> found = find(reader);
+    if (!found) return Fail(found.error());
+    if (!*found) return {};
+    device = DeviceJson(**found);
+    if (!is_limited) {
+      Result<Json> profiles = DeviceProfilesJson(reader, **found);
+      if (!profiles) return Fail(profiles.error());
+      (*device)["Profiles"] = std::move(*profiles);
+      const Result<Snapshot> snapshot = reader.LoadSnapshot((*found)->channel.enrollment_id);
+      if (!snapshot) return Fail(snapshot.error());
+      AddReport(*device, snapshot->profile_list);
+    }
+    LeaveOutEmpty(*device);
+    return {};
+  });
+  if (!done) return Problem(done.error());
+  if (!device) return NoSuchDevice();
+  return Answer(*device);
+}
+
+}  // namespace
+
+HttpServerResponse Api::ListDevices(const HttpServerRequest& request) {
+  auto list = std::make_shared<DeviceList>(deps_.store, IsLimited(request));
+  HttpServerResponse response = Done();
+  response.content_type = kText;
+  response.more = [list] { return list->Next(); };
+  return response;
+}
+
+HttpServerResponse Api::GetDevice(const HttpServerRequest& request) {
+  return OneDevice(deps_.store, IsLimited(request), [&](StoreReader& reader) {
+    return FindByUdid(reader, request.path_values.at("udid"));
+  });
+}
+
+HttpServerResponse Api::GetDeviceBySerial(const HttpServerRequest& request) {
+  return OneDevice(deps_.store, IsLimited(request), [&](StoreReader& reader) {
+    return FindBySerial(reader, request.path_values.at("serial"));
+  });
+}
+
+HttpServerResponse Api::PushDevice(const HttpServerRequest& request) {
+  std::optional<Enrollment> device;
+  const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
+    auto found = FindByUdid(reader, request.path_values.at("udid"));
+    if (!found) return Fail(found.error());
+    device = std::move(*found);
+    return {};
+  });
+  if (!done) return Problem(done.error());
+  if (!device) return NoSuchDevice();
+  Upstreams::Member* server = deps_.upstreams.Find(device->upstream);
+  if (server == nullptr) {
+    return Problem(MakeError(ErrorKind::kUnavailable, "its MDM server is not configured"));
+  }
+  const PushTargetResult result = server->upstream->Push({device->channel.enrollment_id}).front();
+  if (result.outcome == PushOutcome::kSent) return {200, kText, R"({"status":"push_sent"})", {}};
+  return Problem(MakeError(ErrorKind::kUnavailable, "the push failed: " + result.detail));
+}
+
+}  // namespace director::mdmdirector

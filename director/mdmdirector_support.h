@@ -1,0 +1,40 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "director/http_server.h"
+#include "store/store.h"
+
+namespace director::mdmdirector {
+
+// Shared by the .cc files of Api; shows the JSON library.
+
+/// Who owns what comes in by MDMDirector's paths.
+inline constexpr char kSource[] = "mdmdirector";
+/// Of every answer: MDMDirector never called its JSON by name.
+inline constexpr char kText[] = "text/plain; charset=utf-8";
+
+/// 200 without a body: a write succeeded.
+HttpServerResponse Done();
+/// JSON as Go's library writes it: indented by four spaces, `<`, `>` and `&` escaped, no line end.
+std::string Render(const nlohmann::ordered_json& json);
+/// 200 with such JSON.
+HttpServerResponse Answer(const nlohmann::ordered_json& json);
+/// The status of the error's kind and one line of text.
+HttpServerResponse Problem(const Error& error);
+
+/// The device channel with this UDID, letter case aside. Nothing when there is none.
+Result<std::optional<Enrollment>> FindByUdid(StoreReader& reader, const std::string& udid);
+/// The device channel with this serial number; of several, the one heard from last.
+Result<std::optional<Enrollment>> FindBySerial(StoreReader& reader, const std::string& serial);
+/// What MDMDirector calls a device: its UDID, or the enrollment id when it has told none.
+std::string UdidOf(const Enrollment& enrollment);
+
+/// The profiles that are assigned to this one device and shall be there or not.
+Result<nlohmann::ordered_json> DeviceProfilesJson(StoreReader& reader,
+                                                  const Enrollment& enrollment);
+
+}  // namespace director::mdmdirector

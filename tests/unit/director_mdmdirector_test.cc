@@ -1,0 +1,392 @@
+// The paths of MDMDirector over real HTTP: sessions of its clients, and each fault that is mended.
+#include <cctype>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+#include "base/text.h"
+#include "mdm/mdmdirector_document.h"
+#include "simulator/mdm_server.h"
+#include "tests/support/catch.h"
+#include "tests/support/director_parts.h"
+#include "tests/support/director_service.h"
+
+namespace director::director_mdmdirector_test {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using director_test::ApiAnswer;
+using director_test::Enroll;
+using director_test::MakeMac;
+using director_test::MakeMobileconfig;
+using director_test::MakeTestConfig;
+using director_test::Service;
+
+constexpr char kPassword[] = "word";
+const std::string kWifi = "com.example.wifi";
+
+Config CompatibleConfig() {
+  Config config = MakeTestConfig();
+  config.mdmdirector_password = SecretSource::FromValue(Secret(kPassword));
+  return config;
+}
+
+/// A Director that knows two Macs.
+struct Fixture {
+  explicit Fixture(const Config& config = CompatibleConfig()) : service(config) {
+    for (const VirtualDevice& device : {mac, other}) {
+      Enroll(service.store(), device, service.clock().Now());
+    }
+  }
+
+  ApiAnswer Send(const std::string& method, const std::string& path, const std::string& body = {},
+                 const std::string& content_type = "") {
+    return service.Send(
+        method, path, body, content_type,
+        {{"Authorization", "Basic " + EncodeBase64(std::string("mdmdirector:") + kPassword)}});
+  }
+  ApiAnswer Send(const std::string& method, const std::string& path, const Json& body) {
+    return Send(method, path, body.dump());
+  }
+  ApiAnswer PostProfile(const Json& target, const std::string& mobileconfig) {
+    Json body = target;
+    body["profiles"] = {EncodeBase64(mobileconfig)};
+    body["metadata"] = true;
+    return Send("POST", "/profile", body);
+  }
+  Json ToMac() const { return {{"udids", {udid()}}}; }
+  std::string udid() const { return mac.facts().udid; }
+
+  std::vector<Assignment> Assignments() {
+    std::vector<Assignment> all;
+    REQUIRE(service.store().Read([&](StoreReader& reader) -> Status {
+      auto found = reader.ListAssignments({});
+      if (!found) return Fail(found.error());
+      all = std::move(*found);
+      return {};
+    }));
+    return all;
+  }
+
+  Service service;
+  VirtualDevice mac = MakeMac(1);
+  VirtualDevice other = MakeMac(2);
+};
+
+void CheckHas(const std::string& text, const std::string& part) {
+  INFO(text);
+  CHECK(text.find(part) != std::string::npos);
+}
+
+std::string StatusOf(const ApiAnswer& answer) {
+  INFO(answer.status << " " << answer.body);
+  REQUIRE(answer.json.is_array());
+  return answer.json[0]["profile_metadata"][0]["status"].get<std::string>();
+}
+
+std::string Filled(std::string text, const Fixture& world) {
+  const auto fill = [&](const std::string& name, const std::string& value) {
+    for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name)) {
+      text.replace(at, name.size(), value);
+    }
+  };
+  fill("{udid}", world.udid());
+  fill("{serial}", world.mac.facts().serial_number);
+  return text;
+}
+
+/// Field by field and in order; `{any}` stands for whatever is there.
+void CheckSame(const Json& expected, const Json& actual, const std::string& where) {
+  INFO(where << ": expected " << expected.dump() << ", got " << actual.dump());
+  if (expected == "{any}") {
+    CHECK(actual.is_string());
+  } else if (expected.is_object() && actual.is_object()) {
+    REQUIRE(expected.size() == actual.size());
+    auto there = actual.items().begin();
+    for (const auto& [key, value] : expected.items()) {
+      CHECK(there.key() == key);
+      CheckSame(value, there.value(), where + "." + key);
+      ++there;
+    }
+  } else if (expected.is_array() && actual.is_array() && expected.size() == actual.size()) {
+    for (std::size_t i = 0; i < expected.size(); ++i) CheckSame(expected[i], actual[i], where);
+  } else {
+    CHECK(expected == actual);
+  }
+}
+
+void Replay(Fixture& world, const std::string& name) {
+  std::ifstream file(std::string(DIRECTOR_SOURCE_DIR "/tests/golden/mdmdirector/") + name);
+  std::stringstream text;
+  text << file.rdbuf();
+  const Json session = Json::parse(Filled(text.str(), world));
+  REQUIRE_FALSE(session.empty());
+  for (std::size_t i = 0; i < session.size(); ++i) {
+    const Json& request = session[i]["request"];
+    const Json& expected = session[i]["answer"];
+    const std::string place = name + " step " + std::to_string(i + 1);
+    INFO(place);
+    const std::string body = request.contains("body") ? request["body"].dump() : "";
+    const ApiAnswer answer =
+        world.Send(request["method"].get<std::string>(), request["path"].get<std::string>(), body);
+    INFO(answer.body);
+    REQUIRE(answer.status == expected["status"]);
+    if (expected["body"] == "") {
+      CHECK(answer.body.empty());
+    } else {
+      CheckSame(expected["body"], Json::parse(answer.body), place);
+    }
+  }
+}
+
+TEST_CASE("the Puppet module's session is answered as by MDMDirector") {
+  Fixture world;
+  Replay(world, "puppet.json");
+}
+
+TEST_CASE("the Go client's session is answered as by MDMDirector") {
+  Fixture world;
+  Replay(world, "go_client.json");
+}
+
+TEST_CASE("the scripts' session is answered as by MDMDirector") {
+  const SystemClock clock;
+  MdmServerSettings settings;
+  settings.api_key = Secret("key");
+  auto server = MdmServer::Start(settings, clock);
+  REQUIRE(server);
+  Config config = CompatibleConfig();
+  config.upstreams[0].url = (*server)->url();
+  Fixture world(config);
+  for (const DeviceMessage& message : {world.mac.MakeAuthenticate(), world.mac.MakeTokenUpdate()}) {
+    REQUIRE((*server)->HandleDevice({std::string(kCheckinContentType), message.body, {}}).status ==
+            200);
+  }
+  Replay(world, "scripts.json");
+}
+
+TEST_CASE("answers are written as Go writes them") {
+  Fixture world;
+  world.PostProfile({{"udids", {"*"}}}, MakeMobileconfig(kWifi, "A <b> & c"));
+  const ApiAnswer answer = world.Send("GET", "/profile");
+  CHECK(answer.content_type == "text/plain; charset=utf-8");
+  CHECK(answer.body.starts_with("[\n    {\n        \"ID\": \""));
+  CHECK(answer.body.ends_with("\n    }\n]"));
+  const ApiAnswer refused = world.service.Send("GET", "/profile", "", "", {{"Authorization", "x"}});
+  CHECK(refused.status == 401);
+  CHECK(refused.body == "Unauthorised.\n");
+}
+
+TEST_CASE("only the user mdmdirector with its password gets in") {
+  Fixture world;
+  const auto status = [&](const std::string& authorization) {
+    return world.service.Send("GET", "/device", "", "", {{"Authorization", authorization}}).status;
+  };
+  CHECK(status("Basic " + EncodeBase64("mdmdirector:word")) == 200);
+  CHECK(status("Basic " + EncodeBase64("mdmdirector:wrong")) == 401);
+  CHECK(status("Basic " + EncodeBase64("director:word")) == 401);
+  CHECK(status(std::string("Bearer ") + director_test::kToken) == 401);
+  CHECK(status("Basic ???") == 401);
+}
+
+TEST_CASE("without its password none of MDMDirector's paths are there") {
+  Service service;
+  CHECK(service.Send("GET", "/profile").status == 404);
+  CHECK(service.Send("GET", "/health").status == 404);
+}
+
+TEST_CASE("a device's profile keeps the PayloadUUID that MDMDirector gave it") {
+  Fixture world;
+  const std::string mobileconfig = MakeMobileconfig(kWifi);
+  const ApiAnswer answer = world.PostProfile(world.ToMac(), mobileconfig);
+  const auto document = ForOneDevice(mobileconfig);
+  REQUIRE(document);
+  CHECK(answer.json[0]["profile_metadata"][0]["hashed_payload_uuid"] == document->payload_uuid);
+  const ApiAnswer sent =
+      world.service.Send("GET", "/api/v1/profiles/" + document->payload_uuid + "/mobileconfig");
+  CHECK(sent.body == document->mobileconfig);
+}
+
+TEST_CASE("a device's own profile stands above the one for all") {
+  Fixture world;
+  world.PostProfile({{"udids", {"*"}}}, MakeMobileconfig(kWifi, "All"));
+  CHECK(StatusOf(world.PostProfile(world.ToMac(), MakeMobileconfig(kWifi, "Own"))) == "saved");
+  CHECK(world.Assignments().size() == 2);
+  const ApiAnswer device = world.service.Get("/devices/" + world.udid());
+  INFO(device.body);
+  CHECK(device.status == 200);
+}
+
+// What MDMDirector does wrong, and Director does not.
+
+TEST_CASE("fault: an unknown UDID answered 500 after half of the work") {
+  Fixture world;
+  const ApiAnswer answer =
+      world.PostProfile({{"udids", {world.udid(), "NOPE"}}}, MakeMobileconfig(kWifi));
+  CHECK(answer.status == 404);
+  CheckHas(answer.body, "NOPE");
+  CHECK(world.Assignments().empty());
+  CHECK(world.Send("GET", "/device/NOPE").status == 404);
+  CHECK(world.Send("GET", "/profile/NOPE").status == 404);
+}
+
+TEST_CASE("fault: a device without profiles was shown those of all others") {
+  Fixture world;
+  world.PostProfile(world.ToMac(), MakeMobileconfig(kWifi));
+  const ApiAnswer answer = world.Send("GET", "/profile/" + world.other.facts().udid);
+  CHECK(answer.status == 200);
+  CHECK(answer.body == "[]");
+}
+
+TEST_CASE("fault: one broken profile of several left the others stored") {
+  Fixture world;
+  const Json body{{"udids", {world.udid()}},
+                  {"profiles", {EncodeBase64(MakeMobileconfig(kWifi)), EncodeBase64("<plist>")}}};
+  const ApiAnswer answer = world.Send("POST", "/profile", body);
+  CHECK(answer.status == 400);
+  CHECK(answer.body.starts_with("profiles[1]"));
+  CHECK(world.Assignments().empty());
+  CHECK(world.service.Get("/profiles").json["profiles"].empty());
+}
+
+TEST_CASE("fault: deletions with bad JSON or without identifier were answered 200") {
+  Fixture world;
+  world.PostProfile(world.ToMac(), MakeMobileconfig(kWifi));
+  CHECK(world.Send("DELETE", "/profile", std::string("{")).status == 400);
+  for (const Json& entry : {Json{{"payload_identifier", ""}}, Json{{"payload_identifier", nullptr}},
+                            Json::object(), Json(kWifi)}) {
+    const Json body{{"udids", {world.udid()}}, {"profiles", {entry}}};
+    const ApiAnswer answer = world.Send("DELETE", "/profile", body);
+    INFO(body.dump() << " " << answer.body);
+    CHECK(answer.status == 400);
+  }
+  REQUIRE(world.Assignments().size() == 1);
+  CHECK(world.Assignments()[0].presence == Presence::kPresent);
+}
+
+TEST_CASE("fault: push_now was ignored when a shared profile was deleted") {
+  Fixture world;
+  world.PostProfile({{"udids", {"*"}}}, MakeMobileconfig(kWifi));
+  const Json body{{"udids", {"*"}}, {"profiles", {{{"payload_identifier", kWifi}}}}};
+  CHECK(world.Send("DELETE", "/profile", body).body.empty());
+  REQUIRE(world.Assignments().size() == 1);
+  CHECK(world.Assignments()[0].presence == Presence::kAbsent);
+  CHECK(world.Assignments()[0].adopt);
+}
+
+TEST_CASE("no target is not all devices, and uuids is no key") {
+  Fixture world;
+  const std::string mobileconfig = MakeMobileconfig(kWifi);
+  for (const Json& target :
+       {Json::object(), Json{{"udids", Json::array()}}, Json{{"udids", nullptr}},
+        Json{{"udids", Json::array()}, {"serial_numbers", {world.mac.facts().serial_number}}},
+        Json{{"serial_numbers", {"UNKNOWN"}}}}) {
+    const ApiAnswer answer = world.PostProfile(target, mobileconfig);
+    INFO(target.dump());
+    CHECK(answer.status == 200);
+    CHECK(answer.body == "null");
+  }
+  const ApiAnswer mistaken = world.PostProfile({{"uuids", {world.udid()}}}, mobileconfig);
+  CHECK(mistaken.status == 400);
+  CheckHas(mistaken.body, "udids");
+  const Json nobody{{"profiles", {{{"payload_identifier", kWifi}}}}, {"metadata", true}};
+  CHECK(world.Send("DELETE", "/profile", nobody).body == "null");
+  CHECK(world.Assignments().empty());
+}
+
+TEST_CASE("what nobody shared is not withdrawn from all") {
+  Fixture world;
+  const Json body{{"udids", {"*"}}, {"profiles", {{{"payload_identifier", kWifi}}}}};
+  CHECK(world.Send("DELETE", "/profile", body).status == 200);
+  CHECK(world.Assignments().empty());
+}
+
+TEST_CASE("a wildcard behind a UDID is a UDID that nobody has") {
+  Fixture world;
+  CHECK(world.PostProfile({{"udids", {world.udid(), "*"}}}, MakeMobileconfig(kWifi)).status == 404);
+  CHECK(world.Assignments().empty());
+}
+
+TEST_CASE("enrollment profiles and what no device would take are refused") {
+  Fixture world;
+  PlistDict profile = director_test::MakeProfileDict(kWifi);
+  profile.Erase("PayloadType");
+  const ApiAnswer answer = world.PostProfile(world.ToMac(), EncodePlistXml(profile));
+  CHECK(answer.status == 400);
+  CHECK(answer.body.starts_with("profiles[0].PayloadType"));
+  const std::string mobileconfig = MakeMobileconfig(kWifi);
+  const Json twice{{"udids", {world.udid()}},
+                   {"profiles", {EncodeBase64(mobileconfig), EncodeBase64(mobileconfig)}}};
+  CHECK(world.Send("POST", "/profile", twice).status == 400);
+}
+
+TEST_CASE("another owner's assignment is not taken over") {
+  Fixture world;
+  Service& service = world.service;
+  service.Upload(MakeMobileconfig(kWifi, "CI"));
+  REQUIRE(service
+              .Post("/assignments",
+                    {{"payload_identifier", kWifi}, {"devices", {world.mac.facts().serial_number}}})
+              .status == 200);
+  const ApiAnswer answer = world.PostProfile(world.ToMac(), MakeMobileconfig(kWifi, "Puppet"));
+  CHECK(answer.status == 409);
+  CheckHas(answer.body, "source api");
+  CHECK(world.Assignments().size() == 1);
+}
+
+TEST_CASE("keys may have any letter case and bodies any type") {
+  Fixture world;
+  const Json body{{"UDIDs", {world.udid()}},
+                  {"Profiles", {EncodeBase64(MakeMobileconfig(kWifi, std::string(20'000, 'x')))}},
+                  {"MetaData", true}};
+  const ApiAnswer answer =
+      world.Send("POST", "/profile", body.dump(), "application/x-www-form-urlencoded");
+  CHECK(StatusOf(answer) == "saved");
+}
+
+TEST_CASE("devices are listed with all keys, in parts when they are many") {
+  Fixture world;
+  for (std::size_t i = 3; i < 600; ++i) {
+    Enroll(world.service.store(), MakeMac(i), world.service.clock().Now());
+  }
+  const ApiAnswer answer = world.Send("GET", "/device?info=limited");
+  CHECK(answer.status == 200);
+  REQUIRE(answer.json.is_array());
+  CHECK(answer.json.size() == 599);
+  CHECK(answer.body.starts_with("[\n    {\n        \"DeviceName\": "));
+  CHECK(answer.body.ends_with("\n    }\n]"));
+  const ApiAnswer full = world.Send("GET", "/device");
+  CHECK(full.json.size() == 599);
+}
+
+TEST_CASE("a device is found by UDID and by serial number") {
+  Fixture world;
+  world.PostProfile(world.ToMac(), MakeMobileconfig(kWifi));
+  const ApiAnswer by_udid = world.Send("GET", "/device/" + ToLowerAscii(world.udid()));
+  REQUIRE(by_udid.status == 200);
+  CHECK(by_udid.json["UDID"] == world.udid());
+  CHECK(by_udid.json["SerialNumber"] == world.mac.facts().serial_number);
+  CHECK(by_udid.json["Active"] == true);
+  CHECK(by_udid.json["Profiles"].size() == 1);
+  CHECK(by_udid.json["SecurityInfo"]["FDEEnabled"] == false);
+  CHECK_FALSE(by_udid.json.contains("ProfileList"));
+  const ApiAnswer by_serial =
+      world.Send("GET", "/device/serial/" + world.mac.facts().serial_number);
+  CHECK(by_serial.body == by_udid.body);
+  CHECK(world.Send("GET", "/device/serial/NOPE").status == 404);
+}
+
+TEST_CASE("what is not built says so") {
+  Fixture world;
+  for (const char* path :
+       {"/command", "/command/pending", "/command/error", "/installapplication"}) {
+    const ApiAnswer answer = world.Send("GET", path);
+    CHECK(answer.status == 501);
+    CheckHas(answer.body, "not built");
+  }
+  CHECK(world.Send("POST", "/device/command/erase_device", std::string("{}")).status == 501);
+}
+
+}  // namespace
+}  // namespace director::director_mdmdirector_test
