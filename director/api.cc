@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "director/api_support.h"
+#include "director/assignment_rules.h"
 #include "mdm/profile.h"
 
 namespace director {
@@ -72,8 +73,7 @@ bool Api::IsAuthorized(const std::string& authorization) const {
 }
 
 Result<EnrollmentId> Api::FindDevice(StoreReader& reader, const std::string& name) {
-  if (name.size() > kEnrollmentIdSizeMaxBytes || !IsValidUtf8(name) ||
-      name.find('\0') != std::string::npos) {
+  if (!CanNameDevice(name)) {
     return Fail(InvalidField("device", "not a UDID, serial number or enrollment id"));
   }
   const Result<std::vector<EnrollmentId>> found = reader.FindEnrollments(name);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "director/api.h"
 #include "director/api_support.h"
+#include "director/assignment_rules.h"
 #include "director/json_body.h"
 #include "director/profile_upload.h"
 #include "mdm/event.h"
@@ -122,10 +123,6 @@ bool SameKey(const Assignment& a, const Assignment& b) {
          EqualsIgnoreCaseAscii(a.target, b.target);
 }
 
-bool Agree(const Assignment& a, const Assignment& b) {
-  return a.presence == b.presence && a.payload_uuid == b.payload_uuid;
-}
-
 bool SameDevice(const std::vector<EnrollmentId>& a, const std::vector<EnrollmentId>& b) {
   return std::any_of(a.begin(), a.end(), [&](const EnrollmentId& id) {
     return std::find(b.begin(), b.end(), id) != b.end();
@@ -139,10 +136,7 @@ Status CheckAgainst(StoreReader& reader, const Assignment& wanted,
   for (const Assignment& other : existing) {
     if (SameKey(wanted, other)) {
       if (other.source == wanted.source) continue;
-      return Fail(ErrorKind::kConflict,
-                  fmt::format("{} is assigned to {} by source {}; only that source can change it",
-                              wanted.payload_identifier.value(),
-                              other.target.empty() ? "all" : other.target, other.source));
+      return Fail(OwnedByOther(other));
     }
     if (other.target_kind != TargetKind::kDevice || wanted.target_kind != TargetKind::kDevice ||
         other.channel != wanted.channel || Agree(wanted, other)) {
@@ -160,17 +154,6 @@ Status CheckAgainst(StoreReader& reader, const Assignment& wanted,
     }
   }
   return {};
-}
-
-std::string Describe(const Assignment& assignment, std::size_t targets) {
-  return fmt::format(
-      "{} assigned as {} to {} by {}{}", assignment.payload_identifier.value(),
-      PresenceName(assignment.presence),
-      assignment.target_kind == TargetKind::kAll
-          ? "all devices"
-          : fmt::format("{} device{}", targets, targets == 1 ? "" : "s"),
-      assignment.source,
-      assignment.payload_uuid.empty() ? "" : ", revision " + assignment.payload_uuid.value());
 }
 
 }  // namespace
@@ -202,7 +185,8 @@ HttpServerResponse Api::PostAssignments(const HttpServerRequest& request) {
       assignment.assignment_id = *id;
       stored.push_back(AssignmentJson(assignment));
     }
-    return writer.AddHappenings({{0, now, {}, "desired", Describe(wanted.common, targets.size())}});
+    return writer.AddHappenings(
+        {{0, now, {}, "desired", DescribeAssignment(wanted.common, targets.size())}});
   });
   if (!done) return ProblemResponse(done.error());
   deps_.notify();

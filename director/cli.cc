@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "director/cli_parts.h"
 #include "director/demo.h"
+#include "director/mdmdirector_flags.h"
 #include "director/version.h"
 
 namespace director {
@@ -268,7 +269,14 @@ class CommandLine {
 
 int RunCommandLine(const std::vector<std::string>& arguments,
                    const std::vector<std::string>& environment) {
-  return CommandLine(environment).Run(arguments);
+  Result<mdmdirector::Invocation> invocation = mdmdirector::Translate({arguments, environment, {}});
+  if (!invocation) {
+    fmt::print(stderr, "director: MDMDirector's settings cannot be used:\n{}\n",
+               invocation.error().message);
+    return kExitFailed;
+  }
+  for (const std::string& note : invocation->notes) fmt::print(stderr, "director: {}\n", note);
+  return CommandLine(invocation->environment).Run(invocation->arguments);
 }
 
 }  // namespace director

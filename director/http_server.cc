@@ -61,23 +61,31 @@ std::optional<std::string> PercentDecode(std::string_view text) {
   return decoded;
 }
 
+/// False breaks the connection off: the client sees that the end is missing.
+bool WritePart(const std::function<Result<std::string>()>& more, httplib::DataSink& sink) {
+  std::string why;
+  try {
+    const Result<std::string> part = more();
+    if (part && part->empty()) {
+      sink.done();
+      return true;
+    }
+    if (part) return sink.write(part->data(), part->size());
+    why = ErrorForLog(part.error());
+  } catch (const std::exception& error) {
+    why = error.what();
+  }
+  Log(LogLevel::kError, "answer broken off", {{log_key::kError, why}});
+  return false;
+}
+
 void Write(const HttpServerResponse& from, httplib::Response& to) {
   to.status = from.status;
   for (const auto& [name, value] : from.headers) to.set_header(name, value);
   if (from.more) {
-    to.set_chunked_content_provider(from.content_type, [more = from.more](std::size_t,
-                                                                          httplib::DataSink& sink) {
-      const Result<std::string> part = more();
-      if (!part) {
-        Log(LogLevel::kError, "answer broken off", {{log_key::kError, ErrorForLog(part.error())}});
-        return false;
-      }
-      if (part->empty()) {
-        sink.done();
-        return true;
-      }
-      return sink.write(part->data(), part->size());
-    });
+    to.set_chunked_content_provider(
+        from.content_type,
+        [more = from.more](std::size_t, httplib::DataSink& sink) { return WritePart(more, sink); });
     return;
   }
   if (!from.body.empty() || !from.content_type.empty())
@@ -261,27 +269,6 @@ class Server final : public HttpServer {
   int port_ = 0;
 };
 
-int StatusOf(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::kInvalid:
-      return 400;
-    case ErrorKind::kUnauthorized:
-      return 401;
-    case ErrorKind::kNotFound:
-      return 404;
-    case ErrorKind::kConflict:
-      return 409;
-    case ErrorKind::kUnavailable:
-      return 503;
-    case ErrorKind::kRejected:
-      return 422;
-    case ErrorKind::kUnknownOutcome:
-    case ErrorKind::kCorrupt:
-      return 500;
-  }
-  return 500;
-}
-
 }  // namespace
 
 std::string HttpServerRequest::Header(std::string_view lower_case_name) const {
@@ -324,8 +311,29 @@ HttpServerResponse ProblemResponse(int status, const Error& error) {
   return ProblemResponse(status, error.message, {error});
 }
 
+int HttpStatusOf(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kInvalid:
+      return 400;
+    case ErrorKind::kUnauthorized:
+      return 401;
+    case ErrorKind::kNotFound:
+      return 404;
+    case ErrorKind::kConflict:
+      return 409;
+    case ErrorKind::kUnavailable:
+      return 503;
+    case ErrorKind::kRejected:
+      return 422;
+    case ErrorKind::kUnknownOutcome:
+    case ErrorKind::kCorrupt:
+      return 500;
+  }
+  return 500;
+}
+
 HttpServerResponse ProblemResponse(const Error& error) {
-  return ProblemResponse(StatusOf(error.kind), error);
+  return ProblemResponse(HttpStatusOf(error.kind), error);
 }
 
 Result<std::unique_ptr<HttpServer>> StartHttpServer(const HttpServerSettings& settings,

@@ -64,8 +64,10 @@ struct HttpServerSettings {
 HttpServerResponse ProblemResponse(int status, const Error& error);
 HttpServerResponse ProblemResponse(int status, std::string_view title,
                                    const std::vector<Error>& errors);
-/// The status that an error kind answers with: kInvalid 400, kUnauthorized 401, kNotFound 404,
-/// kConflict 409, kUnavailable 503, kRejected 422, others 500. Also makes the body.
+/// kInvalid 400, kUnauthorized 401, kNotFound 404,
+/// kConflict 409, kUnavailable 503, kRejected 422, others 500.
+int HttpStatusOf(ErrorKind kind);
+/// The same with a problem document.
 HttpServerResponse ProblemResponse(const Error& error);
 
 /// An HTTP/1.1 server on its own threads. A handler that throws answers 500 and ends nothing.

@@ -1,10 +1,14 @@
 #include "director/mdmdirector_api.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "base/secret.h"
 #include "base/text.h"
+#include "director/assignment_rules.h"
 #include "director/mdmdirector_support.h"
 #include "mdm/event.h"
 
@@ -22,9 +26,7 @@ template <typename Fits>
 Result<std::vector<Enrollment>> FindDevices(StoreReader& reader, const std::string& name,
                                             const Fits& fits) {
   std::vector<Enrollment> devices;
-  const bool can_be_a_name = !name.empty() && name.size() <= kEnrollmentIdSizeMaxBytes &&
-                             IsValidUtf8(name) && name.find('\0') == std::string::npos;
-  if (!can_be_a_name) return devices;
+  if (!CanNameDevice(name)) return devices;
   const Result<std::vector<EnrollmentId>> ids = reader.FindEnrollments(name);
   if (!ids) return Fail(ids.error());
   Result<std::vector<Enrollment>> found = reader.LoadEnrollments(*ids);
@@ -53,15 +55,15 @@ std::string Render(const Json& json) {
   const std::string text = json.dump(4, ' ', false, Json::error_handler_t::replace);
   std::string escaped;
   escaped.reserve(text.size());
-  for (const char c : text) {
-    if (c == '<') {
-      escaped += "\\u003c";
-    } else if (c == '>') {
-      escaped += "\\u003e";
-    } else if (c == '&') {
-      escaped += "\\u0026";
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view three = std::string_view(text).substr(i, 3);
+    if (three == "\u2028" || three == "\u2029") {  // line ends to JavaScript
+      escaped += three == "\u2028" ? "\\u2028" : "\\u2029";
+      i += 2;
+    } else if (text[i] == '<' || text[i] == '>' || text[i] == '&') {
+      escaped += fmt::format("\\u{:04x}", text[i]);
     } else {
-      escaped.push_back(c);
+      escaped.push_back(text[i]);
     }
   }
   return escaped;
@@ -71,7 +73,7 @@ HttpServerResponse Answer(const Json& json) { return {200, kText, Render(json), 
 
 HttpServerResponse Problem(const Error& error) {
   const std::string where = error.field.empty() ? "" : Printable(error.field, 256) + ": ";
-  return {ProblemResponse(error).status,
+  return {HttpStatusOf(error.kind),
           kText,
           where + Printable(error.message, 1024) + "\n",
           {{"X-Content-Type-Options", "nosniff"}}};
@@ -125,6 +127,8 @@ HttpRoute Api::Route(std::string method, std::string pattern, Handler handler,
                      std::size_t body_size_max_bytes) {
   return {std::move(method), std::move(pattern), body_size_max_bytes,
           [this, handler](const HttpServerRequest& request) -> HttpServerResponse {
+            // Some of what GET does here is more than reading.
+            if (request.method == "HEAD") return {405, kText, "", {{"Allow", "GET"}}};
             if (IsAuthorized(request.Header("authorization"))) return (this->*handler)(request);
             return {401,
                     kText,
@@ -135,8 +139,8 @@ HttpRoute Api::Route(std::string method, std::string pattern, Handler handler,
 }
 
 bool Api::IsAuthorized(const std::string& authorization) const {
-  constexpr std::string_view kScheme = "Basic ";
-  if (!authorization.starts_with(kScheme)) return false;
+  constexpr std::string_view kScheme = "basic ";
+  if (!ToLowerAscii(authorization.substr(0, kScheme.size())).starts_with(kScheme)) return false;
   const Result<std::string> given = DecodeBase64(authorization.substr(kScheme.size()));
   const Result<Secret> password = deps_.password.Get();
   return given && password && ConstantTimeEquals(*given, "mdmdirector:" + password->Reveal());

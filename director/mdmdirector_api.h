@@ -40,6 +40,7 @@ class Api {
   // mdmdirector_profiles.cc
   HttpServerResponse PostProfiles(const HttpServerRequest& request);
   HttpServerResponse DeleteProfiles(const HttpServerRequest& request);
+  HttpServerResponse ChangeProfiles(const HttpServerRequest& request, bool is_post);
   HttpServerResponse ListSharedProfiles(const HttpServerRequest& request);
   HttpServerResponse ListDeviceProfiles(const HttpServerRequest& request);
 

@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "director/assignment_rules.h"
 #include "director/json_body.h"
 #include "director/mdmdirector_api.h"
 #include "director/mdmdirector_support.h"
@@ -22,12 +23,15 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kProfilesPerRequestMax = 100;
 constexpr std::size_t kDevicesPerRequestMax = 10'000;
+/// Devices times profiles of one request.
+constexpr std::size_t kAssignmentsMax = 10'000;
 
 /// What a request names, before the store is looked at.
 struct ProfileRequest {
   bool all_devices = false;
   std::vector<std::string> udids;
   std::vector<std::string> serial_numbers;
+  bool udids_must_be_known = false;
   bool push_now = false;
   bool metadata = false;
 };
@@ -50,18 +54,19 @@ bool IsWildcard(const std::vector<std::string>& names) {
 }
 
 /// What POST and DELETE have in common; the rules of the two for their targets differ.
-ProfileRequest ReadRequest(JsonBody& body, bool udids_win) {
+ProfileRequest ReadRequest(JsonBody& body, bool is_post) {
   body.LowerCaseKeys();
   ProfileRequest request;
+  request.udids_must_be_known = is_post;
   const bool has_udids = body.Has("udids") && !body.json()["udids"].is_null();
   request.udids = body.OptionalStrings("udids");
   request.serial_numbers = body.OptionalStrings("serial_numbers");
   request.push_now = body.OptionalBool("push_now");
   request.metadata = body.OptionalBool("metadata");
   if (body.Has("uuids")) body.Problem("uuids", "is unknown; devices are named by udids");
-  if (udids_win && has_udids) request.serial_numbers.clear();
-  if (!udids_win && !request.serial_numbers.empty()) request.udids.clear();
+  if (is_post && has_udids) request.serial_numbers.clear();
   request.all_devices = IsWildcard(request.udids) || IsWildcard(request.serial_numbers);
+  if (!is_post && !request.serial_numbers.empty()) request.udids.clear();
   if (request.udids.size() + request.serial_numbers.size() > kDevicesPerRequestMax) {
     body.Problem("udids", fmt::format("names more than {} devices", kDevicesPerRequestMax));
   }
@@ -88,6 +93,9 @@ Result<WantedProfile> ReadProfile(const nlohmann::json& entry, bool for_all, Tim
   if (!profile) return Fail(profile.error());
   auto document = for_all ? ForAllDevices(*bytes) : ForOneDevice(*bytes);
   if (!document) return Fail(document.error());
+  if (document->mobileconfig.size() > kProfileSizeMaxBytes) {
+    return Fail(ErrorKind::kInvalid, "is too large in the form that devices get");
+  }
   profile->payload_uuid = PayloadUuid(ToUpperAscii(document->payload_uuid));
   profile->original_payload_uuid = std::move(document->original_payload_uuid);
   profile->mobileconfig = std::move(document->mobileconfig);
@@ -100,13 +108,15 @@ Result<WantedProfile> ReadProfile(const nlohmann::json& entry, bool for_all, Tim
 }
 
 Result<WantedProfile> ReadRemoval(const nlohmann::json& entry) {
-  const auto found = entry.is_object() ? entry.find("payload_identifier") : entry.end();
-  if (!entry.is_object() || found == entry.end() || !found->is_string() ||
-      found->get_ref<const std::string&>().empty()) {
+  std::string identifier;
+  for (const auto& [key, value] : entry.items()) {
+    const bool is_it = EqualsIgnoreCaseAscii(key, "payload_identifier") && value.is_string();
+    if (is_it) identifier = value.get<std::string>();
+  }
+  if (!entry.is_object() || identifier.empty()) {
     return Fail(ErrorKind::kInvalid, "must be an object with a payload_identifier");
   }
   WantedProfile wanted;
-  const auto& identifier = found->get_ref<const std::string&>();
   if (Status usable = CheckPayloadIdentifier(identifier); !usable) return Fail(usable.error());
   wanted.assignment.payload_identifier = PayloadIdentifier(identifier);
   wanted.assignment.presence = Presence::kAbsent;
@@ -155,46 +165,28 @@ Result<std::vector<Assignment>> RowsOf(StoreReader& reader, const PayloadIdentif
   return rows;
 }
 
-bool Agree(const Assignment& a, const Assignment& b) {
-  return a.presence == b.presence && a.payload_uuid == b.payload_uuid;
-}
+/// What a request changes: the assignment takes the place of others of ours.
+struct Change {
+  const WantedProfile* profile = nullptr;
+  Assignment assignment;
+  std::vector<std::int64_t> replaced;
+};
 
-Error OwnedByOther(const Assignment& row) {
-  return MakeError(ErrorKind::kConflict,
-                   fmt::format("{} is assigned to {} by source {}; only that source can change it",
-                               row.payload_identifier.value(),
-                               row.target.empty() ? "all" : row.target, row.source));
-}
-
-/// True when the assignment says something else than `rows`. kConflict when one of them is another
-/// owner's.
-Result<bool> Changes(const Assignment& wanted, const std::vector<Assignment>& rows) {
-  bool changed = true;
+/// Nothing when `rows` say it already. kConflict when one that says otherwise is another owner's.
+Result<std::optional<Change>> ChangeOf(const WantedProfile& profile, const Assignment& wanted,
+                                       const std::vector<Assignment>& rows) {
+  Change change{&profile, wanted, {}};
+  bool is_said = false;
   for (const Assignment& row : rows) {
     const bool same_key = EqualsIgnoreCaseAscii(row.target, wanted.target);
-    if (same_key) changed = !Agree(row, wanted);
-    if (Agree(row, wanted)) continue;
-    if (!same_key || row.source != kSource) return Fail(OwnedByOther(row));
+    const bool agrees = Agree(row, wanted) && (!same_key || row.adopt == wanted.adopt);
+    if (same_key && agrees) is_said = true;
+    if (agrees) continue;
+    if (row.source != kSource) return Fail(OwnedByOther(row));
+    if (!same_key) change.replaced.push_back(row.assignment_id);
   }
-  return changed;
-}
-
-Status Save(StoreWriter& writer, const WantedProfile& profile, const Assignment& assignment,
-            Timestamp now) {
-  if (profile.revision) {
-    const Result<bool> saved = writer.SaveRevision(*profile.revision);
-    if (!saved) return Fail(saved.error());
-  }
-  const Result<std::int64_t> id = writer.SaveAssignment(assignment, now);
-  if (!id) return Fail(id.error());
-  return writer.AddHappenings(
-      {{0,
-        now,
-        {},
-        "desired",
-        fmt::format("{} assigned as {} to {} by {}", assignment.payload_identifier.value(),
-                    PresenceName(assignment.presence),
-                    assignment.target.empty() ? "all devices" : assignment.target, kSource)}});
+  if (is_said && change.replaced.empty()) return std::optional<Change>();
+  return std::optional<Change>(std::move(change));
 }
 
 Assignment Complete(Assignment assignment, const std::string& target, Timestamp now) {
@@ -205,16 +197,14 @@ Assignment Complete(Assignment assignment, const std::string& target, Timestamp 
   return assignment;
 }
 
-/// The devices that a request names, in its order. A UDID that nobody has is kNotFound when
-/// `all_known` says so, a serial number is passed over.
-Result<std::vector<Enrollment>> FindTargets(StoreReader& reader, const ProfileRequest& request,
-                                            bool all_known) {
+/// The devices that a request names, in its order. A serial number that nobody has is passed over.
+Result<std::vector<Enrollment>> FindTargets(StoreReader& reader, const ProfileRequest& request) {
   std::vector<Enrollment> devices;
   for (const std::string& udid : request.udids) {
     const auto found = FindByUdid(reader, udid);
     if (!found) return Fail(found.error());
     if (*found) devices.push_back(**found);
-    if (!*found && all_known) {
+    if (!*found && request.udids_must_be_known) {
       return Fail(ErrorKind::kNotFound, fmt::format("no device has the UDID {}", udid));
     }
   }
@@ -228,45 +218,81 @@ Result<std::vector<Enrollment>> FindTargets(StoreReader& reader, const ProfileRe
 
 using Outcomes = std::vector<std::vector<Outcome>>;
 
-/// What becomes of every profile for each device. With a writer it is stored, too.
-Result<Outcomes> Assign(StoreReader& reader, StoreWriter* writer, const ProfileRequest& request,
-                        const std::vector<WantedProfile>& profiles, bool all_known, Timestamp now) {
-  const auto devices = FindTargets(reader, request, all_known);
+/// What a request comes to.
+struct Decision {
+  Outcomes outcomes;  ///< for each device that is named, for each profile
+  std::vector<Change> changes;
+};
+
+Status DecideForDevices(StoreReader& reader, const ProfileRequest& request,
+                        const std::vector<WantedProfile>& profiles, Timestamp now,
+                        Decision& decision) {
+  const auto devices = FindTargets(reader, request);
   if (!devices) return Fail(devices.error());
-  Outcomes outcomes;
   for (const Enrollment& device : *devices) {
-    std::vector<Outcome>& one = outcomes.emplace_back();
+    std::vector<Outcome>& outcomes = decision.outcomes.emplace_back();
     for (const WantedProfile& profile : profiles) {
-      const Assignment assignment = Complete(profile.assignment, UdidOf(device), now);
-      const auto rows = RowsOf(reader, assignment.payload_identifier, device);
+      const auto rows = RowsOf(reader, profile.assignment.payload_identifier, device);
       if (!rows) return Fail(rows.error());
-      const Result<bool> changes = Changes(assignment, *rows);
-      if (!changes) return Fail(changes.error());
-      one.push_back({&profile, *changes});
-      if (!*changes || writer == nullptr) continue;
-      if (Status stored = Save(*writer, profile, assignment, now); !stored) {
-        return Fail(stored.error());
-      }
+      auto change = ChangeOf(profile, Complete(profile.assignment, UdidOf(device), now), *rows);
+      if (!change) return Fail(change.error());
+      outcomes.push_back({&profile, change->has_value()});
+      if (*change) decision.changes.push_back(std::move(**change));
     }
   }
-  return outcomes;
+  return {};
 }
 
 /// The same for all devices, present and future. What nobody shared is not withdrawn.
-Status AssignToAll(StoreWriter& writer, const std::vector<WantedProfile>& profiles, Timestamp now) {
+Status DecideForAll(StoreReader& reader, const std::vector<WantedProfile>& profiles, Timestamp now,
+                    Decision& decision) {
   for (const WantedProfile& profile : profiles) {
-    const Assignment assignment = Complete(profile.assignment, "", now);
-    auto rows = writer.ListAssignments(
-        {.payload_identifier = assignment.payload_identifier, .target_kind = TargetKind::kAll});
+    const Assignment wanted = Complete(profile.assignment, "", now);
+    auto rows = reader.ListAssignments(
+        {.payload_identifier = wanted.payload_identifier, .target_kind = TargetKind::kAll});
     if (!rows) return Fail(rows.error());
     std::erase_if(*rows, [](const auto& row) { return row.channel != AssignmentChannel::kDevice; });
-    if (rows->empty() && assignment.presence == Presence::kAbsent) continue;
-    const Result<bool> changes = Changes(assignment, *rows);
-    if (!changes) return Fail(changes.error());
-    if (!*changes) continue;
-    if (Status stored = Save(writer, profile, assignment, now); !stored) return stored;
+    if (rows->empty() && wanted.presence == Presence::kAbsent) continue;
+    auto change = ChangeOf(profile, wanted, *rows);
+    if (!change) return Fail(change.error());
+    if (*change) decision.changes.push_back(std::move(**change));
   }
   return {};
+}
+
+Result<Decision> Decide(StoreReader& reader, const ProfileRequest& request,
+                        const std::vector<WantedProfile>& profiles, Timestamp now) {
+  Decision decision;
+  const Status done = request.all_devices
+                          ? DecideForAll(reader, profiles, now, decision)
+                          : DecideForDevices(reader, request, profiles, now, decision);
+  if (!done) return Fail(done.error());
+  return decision;
+}
+
+/// Each revision is stored once and each profile said once, however many devices it is for.
+Status Apply(StoreWriter& writer, const std::vector<Change>& changes, Timestamp now) {
+  std::map<const WantedProfile*, std::size_t> targets;
+  for (const Change& change : changes) {
+    const WantedProfile& profile = *change.profile;
+    if (++targets[&profile] == 1 && profile.revision) {
+      const Result<bool> saved = writer.SaveRevision(*profile.revision);
+      if (!saved) return Fail(saved.error());
+    }
+    for (const std::int64_t id : change.replaced) {
+      if (Status deleted = writer.DeleteAssignment(id, now); !deleted) return deleted;
+    }
+    const Result<std::int64_t> id = writer.SaveAssignment(change.assignment, now);
+    if (!id) return Fail(id.error());
+  }
+  std::vector<Happening> happenings;
+  for (const auto& [profile, count] : targets) {
+    Assignment said = changes.front().assignment;
+    said.payload_identifier = profile->assignment.payload_identifier;
+    said.payload_uuid = profile->assignment.payload_uuid;
+    happenings.push_back({0, now, {}, "desired", DescribeAssignment(said, count)});
+  }
+  return writer.AddHappenings(happenings);
 }
 
 Json MetadataJson(const Outcomes& outcomes, bool push_now) {
@@ -291,32 +317,6 @@ Json MetadataJson(const Outcomes& outcomes, bool push_now) {
   return devices;
 }
 
-/// A client that repeats itself costs a read; only what changes is written.
-Result<Outcomes> AssignWhatChanges(Store& store, const ProfileRequest& request,
-                                   const std::vector<WantedProfile>& profiles, bool all_known,
-                                   Timestamp now) {
-  Outcomes outcomes;
-  const auto take = [&](Result<Outcomes> found) -> Status {
-    if (!found) return Fail(found.error());
-    outcomes = std::move(*found);
-    return {};
-  };
-  const Status read = store.Read([&](StoreReader& reader) {
-    return take(Assign(reader, nullptr, request, profiles, all_known, now));
-  });
-  if (!read) return Fail(read.error());
-  const bool any = std::any_of(outcomes.begin(), outcomes.end(), [](const auto& device) {
-    return std::any_of(device.begin(), device.end(),
-                       [](const Outcome& one) { return one.changed; });
-  });
-  if (!any) return outcomes;
-  const Status written = store.Write([&](StoreWriter& writer) {
-    return take(Assign(writer, &writer, request, profiles, all_known, now));
-  });
-  if (!written) return Fail(written.error());
-  return outcomes;
-}
-
 /// The PayloadUUID as devices show it: MDMDirector writes its own in lower case.
 std::string SentPayloadUuid(const PayloadUuid& uuid) {
   constexpr std::size_t kVersionAt = 14;
@@ -329,12 +329,11 @@ std::string Sha256Base64(std::string_view bytes) {
   return EncodeBase64({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
-/// MDMDirector's MobileconfigHash of a shared profile is that of the document before it was
-/// rewritten for all.
-std::string MobileconfigHash(const Revision& revision) {
-  const auto first = WithPayloadUuid(revision.mobileconfig, revision.original_payload_uuid);
-  const bool is_shared = first && ToUpperAscii(NameUuid(*first)) == revision.payload_uuid.value();
-  return Sha256Base64(is_shared ? *first : revision.mobileconfig);
+/// What a shared revision was before it was rewritten for all; nothing for any other.
+std::optional<std::string> FirstForm(const Revision& revision) {
+  auto first = WithPayloadUuid(revision.mobileconfig, revision.original_payload_uuid);
+  if (!first || NameUuid(*first) != revision.payload_uuid.value()) return std::nullopt;
+  return std::move(*first);
 }
 
 struct ProfileColumns {
@@ -344,16 +343,36 @@ struct ProfileColumns {
   Json hash = nullptr;
 };
 
+/// MDMDirector's MobileconfigHash of a shared profile is that of its first form.
+ProfileColumns ColumnsOf(const Revision& revision, TargetKind kind) {
+  const auto first = kind == TargetKind::kAll ? FirstForm(revision) : std::nullopt;
+  return {revision.original_payload_uuid, SentPayloadUuid(revision.payload_uuid),
+          EncodeBase64(revision.mobileconfig),
+          Sha256Base64(first ? *first : revision.mobileconfig)};
+}
+
+/// MDMDirector keeps what it shared last when it is to be removed from all.
+Result<ProfileColumns> LastShared(StoreReader& reader, const PayloadIdentifier& identifier) {
+  constexpr std::size_t kLookedAtMax = 20;
+  const auto newest = reader.ListRevisions(identifier, {"", kLookedAtMax});
+  if (!newest) return Fail(newest.error());
+  for (const Revision& listed : *newest) {
+    if (listed.source != kSource) continue;
+    const Result<Revision> revision = reader.LoadRevision(listed.payload_uuid);
+    if (!revision) return Fail(revision.error());
+    if (FirstForm(*revision)) return ColumnsOf(*revision, TargetKind::kAll);
+  }
+  return ProfileColumns();
+}
+
 Result<ProfileColumns> LoadColumns(StoreReader& reader, const Assignment& assignment) {
-  ProfileColumns columns;
-  if (assignment.payload_uuid.empty()) return columns;
+  if (assignment.payload_uuid.empty()) {
+    if (assignment.target_kind == TargetKind::kDevice) return ProfileColumns();
+    return LastShared(reader, assignment.payload_identifier);
+  }
   const Result<Revision> revision = reader.LoadRevision(assignment.payload_uuid);
   if (!revision) return Fail(revision.error());
-  columns.payload_uuid = revision->original_payload_uuid;
-  columns.hashed_payload_uuid = SentPayloadUuid(revision->payload_uuid);
-  columns.data = EncodeBase64(revision->mobileconfig);
-  columns.hash = MobileconfigHash(*revision);
-  return columns;
+  return ColumnsOf(*revision, assignment.target_kind);
 }
 
 Result<Json> SharedProfilesJson(StoreReader& reader) {
@@ -397,48 +416,46 @@ Result<Json> DeviceProfilesJson(StoreReader& reader, const Enrollment& enrollmen
 }
 
 HttpServerResponse Api::PostProfiles(const HttpServerRequest& request) {
-  Result<JsonBody> body = JsonBody::Parse(request.body);
-  if (!body) return Problem(body.error());
-  const Timestamp now = deps_.clock.Now();
-  const ProfileRequest wanted = ReadRequest(*body, /*udids_win=*/true);
-  const std::vector<WantedProfile> profiles = ReadProfiles(*body, [&](const nlohmann::json& entry) {
-    return ReadProfile(entry, wanted.all_devices, now);
-  });
-  if (!body->problems().empty()) return Problem(body->problems().front());
-  Outcomes outcomes;
-  if (wanted.all_devices) {
-    const Status done =
-        deps_.store.Write([&](StoreWriter& writer) { return AssignToAll(writer, profiles, now); });
-    if (!done) return Problem(done.error());
-  } else {
-    Result<Outcomes> done = AssignWhatChanges(deps_.store, wanted, profiles, true, now);
-    if (!done) return Problem(done.error());
-    outcomes = std::move(*done);
-  }
-  deps_.notify();
-  if (!wanted.metadata) return Done();
-  return Answer(MetadataJson(outcomes, wanted.push_now));
+  return ChangeProfiles(request, /*is_post=*/true);
 }
 
 HttpServerResponse Api::DeleteProfiles(const HttpServerRequest& request) {
+  return ChangeProfiles(request, /*is_post=*/false);
+}
+
+HttpServerResponse Api::ChangeProfiles(const HttpServerRequest& request, bool is_post) {
   Result<JsonBody> body = JsonBody::Parse(request.body);
   if (!body) return Problem(body.error());
   const Timestamp now = deps_.clock.Now();
-  const ProfileRequest wanted = ReadRequest(*body, /*udids_win=*/false);
-  const std::vector<WantedProfile> profiles = ReadProfiles(*body, ReadRemoval);
-  if (!body->problems().empty()) return Problem(body->problems().front());
-  if (wanted.all_devices) {
-    const Status done =
-        deps_.store.Write([&](StoreWriter& writer) { return AssignToAll(writer, profiles, now); });
-    if (!done) return Problem(done.error());
-    deps_.notify();
-    return Done();
+  const ProfileRequest wanted = ReadRequest(*body, is_post);
+  const std::vector<WantedProfile> profiles = ReadProfiles(*body, [&](const nlohmann::json& entry) {
+    return is_post ? ReadProfile(entry, wanted.all_devices, now) : ReadRemoval(entry);
+  });
+  if (profiles.size() * (wanted.udids.size() + wanted.serial_numbers.size()) > kAssignmentsMax) {
+    body->Problem("profiles", fmt::format("times devices is more than {}", kAssignmentsMax));
   }
-  const Result<Outcomes> outcomes = AssignWhatChanges(deps_.store, wanted, profiles, false, now);
-  if (!outcomes) return Problem(outcomes.error());
-  deps_.notify();
-  if (!wanted.metadata) return Done();
-  return Answer(MetadataJson(*outcomes, wanted.push_now));
+  if (!body->problems().empty()) return Problem(body->problems().front());
+
+  // A client that repeats itself costs a read; only what changes is written.
+  Decision decision;
+  const auto decide = [&](StoreReader& reader) -> Status {
+    Result<Decision> decided = Decide(reader, wanted, profiles, now);
+    if (!decided) return Fail(decided.error());
+    decision = std::move(*decided);
+    return {};
+  };
+  Status done = deps_.store.Read(decide);
+  if (done && !decision.changes.empty()) {
+    done = deps_.store.Write([&](StoreWriter& writer) -> Status {
+      if (Status locked = writer.LockAssignments(); !locked) return locked;
+      if (Status decided = decide(writer); !decided) return decided;
+      return Apply(writer, decision.changes, now);
+    });
+    deps_.notify();
+  }
+  if (!done) return Problem(done.error());
+  if (!wanted.metadata || (wanted.all_devices && !is_post)) return Done();
+  return Answer(MetadataJson(decision.outcomes, wanted.push_now));
 }
 
 HttpServerResponse Api::ListSharedProfiles(const HttpServerRequest&) {

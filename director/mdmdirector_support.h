@@ -19,7 +19,8 @@ inline constexpr char kText[] = "text/plain; charset=utf-8";
 
 /// 200 without a body: a write succeeded.
 HttpServerResponse Done();
-/// JSON as Go's library writes it: indented by four spaces, `<`, `>` and `&` escaped, no line end.
+/// JSON as Go's library writes it: indented by four spaces, `<`, `>`, `&`, U+2028
+/// and U+2029 escaped, no line end.
 std::string Render(const nlohmann::ordered_json& json);
 /// 200 with such JSON.
 HttpServerResponse Answer(const nlohmann::ordered_json& json);

@@ -24,7 +24,6 @@ constexpr std::string_view kHead =
     "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" "
     "\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n"
     "<plist version=\"1.0\">";
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 /// The decimal exponents between which Go writes a number without one.
 constexpr int kPlainExponentMin = -4;
@@ -46,6 +45,7 @@ std::string RealText(double value) {
 class Writer {
  public:
   std::string xml{kHead};
+  bool is_lossy = false;  ///< it has characters that XML does not know
 
   void Append(const PlistValue& value) { std::visit(*this, value.variant()); }
 
@@ -65,15 +65,12 @@ class Writer {
     AppendLine("<date>" + FormatPlistDate(value) + "</date>");
   }
   void operator()(const PlistArray& value) {
-    AppendLine("<array>");
-    ++depth_;
+    Open("<array>");
     for (const PlistValue& item : value) Append(item);
-    --depth_;
     Close("</array>");
   }
   void operator()(const PlistDict& value) {
-    AppendLine("<dict>");
-    ++depth_;
+    Open("<dict>");
     std::vector<const PlistDict::Entry*> sorted;
     for (const PlistDict::Entry& entry : value.entries()) sorted.push_back(&entry);
     std::sort(sorted.begin(), sorted.end(),
@@ -82,7 +79,6 @@ class Writer {
       AppendLine("<key>" + Escape(entry->first, "&#xA;") + "</key>");
       Append(entry->second);
     }
-    --depth_;
     Close("</dict>");
   }
 
@@ -91,22 +87,27 @@ class Writer {
     xml.push_back('\n');
     xml.append(depth_, '\t');
     xml += element;
+    is_just_opened_ = false;
+  }
+
+  void Open(std::string_view tag) {
+    AppendLine(tag);
+    ++depth_;
+    is_just_opened_ = true;
   }
 
   /// On a line of its own, unless nothing or nothing but booleans stands in between.
   void Close(std::string_view tag) {
-    if (xml.ends_with("<array>") || xml.ends_with("<dict>")) {
-      xml += tag;
-    } else {
-      AppendLine(tag);
-    }
+    --depth_;
+    if (!is_just_opened_) return AppendLine(tag);
+    xml += tag;
+    is_just_opened_ = false;
   }
 
-  static std::string Escape(std::string_view text, std::string_view line_feed) {
+  std::string Escape(std::string_view text, std::string_view line_feed) {
     std::string escaped;
     for (std::size_t i = 0; i < text.size(); ++i) {
-      const char c = text[i];
-      switch (c) {
+      switch (const char c = text[i]) {
         case '&':
           escaped += "&amp;";
           break;
@@ -132,26 +133,29 @@ class Writer {
           escaped += line_feed;
           break;
         default:
-          if (static_cast<unsigned char>(c) < 0x20) {
-            escaped += kReplacement;
-          } else if (const auto three = text.substr(i, 3);
-                     three == "\xEF\xBF\xBE" || three == "\xEF\xBF\xBF") {
-            escaped += kReplacement;
-            i += 2;
-          } else {
-            escaped.push_back(c);
-          }
+          is_lossy =
+              is_lossy || static_cast<unsigned char>(c) < 0x20 || IsNoCharacter(text.substr(i));
+          escaped.push_back(c);
       }
     }
     return escaped;
   }
 
+  /// U+FFFE and U+FFFF.
+  static bool IsNoCharacter(std::string_view text) {
+    return text.starts_with("\xEF\xBF\xBE") || text.starts_with("\xEF\xBF\xBF");
+  }
+
   std::size_t depth_ = 1;
+  bool is_just_opened_ = false;  ///< booleans do not count
 };
 
-std::string Encode(const PlistValue& value) {
+Result<std::string> Encode(const PlistValue& value) {
   Writer writer;
   writer.Append(value);
+  if (writer.is_lossy) {
+    return Fail(ErrorKind::kInvalid, "the profile has characters that XML does not know");
+  }
   return std::move(writer.xml) + "\n</plist>\n";
 }
 
@@ -179,7 +183,9 @@ Result<MdmDirectorDocument> ForOneDevice(std::string_view mobileconfig) {
   document.payload_uuid = ToLowerAscii(NameUuid(mobileconfig));
   document.original_payload_uuid = TextAt(*root, "PayloadUUID");
   root->Set("PayloadUUID", document.payload_uuid);
-  document.mobileconfig = Encode(*value);
+  Result<std::string> xml = Encode(*value);
+  if (!xml) return Fail(xml.error());
+  document.mobileconfig = std::move(*xml);
   return document;
 }
 

@@ -17,15 +17,15 @@ struct MdmDirectorDocument {
 };
 
 /// Rewrites a property list (XML or binary, a dictionary) as MDMDirector does for one device. Every
-/// byte of the input counts, white space too. kInvalid as `DecodePlist`, and for anything but a
-/// dictionary.
+/// byte of the input counts, white space too. kInvalid as `DecodePlist`, for anything but a dictionary,
+/// and for characters that XML does not know.
 Result<MdmDirectorDocument> ForOneDevice(std::string_view mobileconfig);
 
 /// The same for all devices: MDMDirector rewrites the rewritten document once more.
 /// `original_payload_uuid` is then the UUID that one device would have got.
 Result<MdmDirectorDocument> ForAllDevices(std::string_view mobileconfig);
 
-/// The same document with another PayloadUUID, in the same form. kInvalid as `DecodePlist`.
+/// The same document with another PayloadUUID, in the same form. kInvalid as above.
 Result<std::string> WithPayloadUuid(std::string_view mobileconfig, const std::string& payload_uuid);
 
 }  // namespace director

@@ -53,6 +53,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status CheckWritable() override;
 
   // postgres_write_desired.cc
+  Status LockAssignments() override;
   Result<bool> SaveRevision(const Revision& revision) override;
   Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) override;
   Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) override;
@@ -64,7 +65,6 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   /// other.
   Status Lock(const std::vector<EnrollmentId>& ids);
   std::vector<EnrollmentId> NotLocked(const std::vector<EnrollmentId>& ids) const;
-  Status LockAssignments();
   Status Write(const char* sql);
   /// Nothing for an empty batch.
   Status Write(const char* sql, const PostgresBatch& batch);

@@ -41,6 +41,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status CheckWritable() override;
 
   // sqlite_write_desired.cc
+  Status LockAssignments() override { return {}; }  // there is one writer
   Result<bool> SaveRevision(const Revision& revision) override;
   Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) override;
   Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) override;

@@ -27,8 +27,9 @@ struct Revision {
   std::string payload_scope;
   std::vector<std::string> payload_types;
   std::string certificate_authority;  ///< whom it makes the device ask; empty when nobody
-  std::string original_payload_uuid;  ///< PayloadUUID as the owner's file had it; may be empty
-  std::string source;                 ///< who uploaded it first
+  /// PayloadUUID before Director put in its own; may be empty.
+  std::string original_payload_uuid;
+  std::string source;  ///< who uploaded it first
   Timestamp created_at;
   std::int64_t size_bytes = 0;
   std::string mobileconfig;  ///< empty in lists
@@ -265,6 +266,9 @@ class StoreWriter : public StoreReader {
   virtual Status RecoverJournaled(Timestamp now) = 0;
 
   // What owners want.
+  /// For who changes assignments and looks at enrollments before: nobody else changes any until the
+  /// end. To be called first.
+  virtual Status LockAssignments() = 0;
   /// Stores a revision; an existing one with the same payload_uuid stays as it is. True when it is
   /// new.
   virtual Result<bool> SaveRevision(const Revision& revision) = 0;

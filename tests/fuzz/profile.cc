@@ -1,6 +1,7 @@
 #include <string>
 
 #include "director/profile_upload.h"
+#include "mdm/mdmdirector_document.h"
 #include "tests/fuzz/properties.h"
 #include "tests/fuzz/target.h"
 
@@ -28,6 +29,18 @@ void CheckStable(const Profile& profile) {
   INVARIANT(again->mobileconfig == profile.mobileconfig);
 }
 
+/// MDMDirector's form of it can be read as well, has its UUID, and does not change any more.
+void CheckMdmDirectorForm(std::string_view input, const Profile& profile) {
+  const Result<MdmDirectorDocument> document = ForOneDevice(input);
+  if (!document) return fuzz::CheckRefusal(document.error());
+  const Result<Profile> again = ParseProfile(document->mobileconfig);
+  INVARIANT(again.has_value());
+  INVARIANT(again->payload_identifier == profile.payload_identifier);
+  INVARIANT(again->original_payload_uuid == document->payload_uuid);
+  const auto same = WithPayloadUuid(document->mobileconfig, document->payload_uuid);
+  INVARIANT(same.has_value() && *same == document->mobileconfig);
+}
+
 }  // namespace
 
 FUZZ_TARGET(profile) {
@@ -45,6 +58,7 @@ FUZZ_TARGET(profile) {
   // An assignment must be able to name it.
   INVARIANT(fuzz::IsPrintable(identifier));
   CheckStable(*profile);
+  if (plain) CheckMdmDirectorForm(input, *plain);
   for (const ProfileWarning& warning : LintProfile(*profile)) {
     INVARIANT(!warning.message.empty() && fuzz::IsPrintable(warning.message));
   }

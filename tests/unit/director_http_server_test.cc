@@ -20,6 +20,19 @@
 namespace director::director_http_server_test {
 namespace {
 
+/// Two parts, and then what the path says.
+HttpServerResponse InParts(const HttpServerRequest& request) {
+  HttpServerResponse response{200, "text/plain", "", {}};
+  const std::string end = request.path_values.at("end");
+  response.more = [end, count = 0]() mutable -> Result<std::string> {
+    if (++count <= 2) return "part " + std::to_string(count) + ";";
+    if (end == "throws") throw std::runtime_error("an accident between parts");
+    if (end == "fails") return Fail(ErrorKind::kUnavailable, "no more");
+    return std::string();
+  };
+  return response;
+}
+
 std::unique_ptr<HttpServer> StartEcho() {
   ConfigureLog(LogLevel::kError, LogFormat::kLogfmt);
   const auto echo = [](const HttpServerRequest& request) -> HttpServerResponse {
@@ -34,7 +47,8 @@ std::unique_ptr<HttpServer> StartEcho() {
                                      {"POST", "/things", 10, echo},
                                      {"DELETE", "/things/{id}", 10, echo},
                                      {"GET", "/things/{id}", 0, echo},
-                                     {"GET", "/broken", 0, broken}});
+                                     {"GET", "/broken", 0, broken},
+                                     {"GET", "/parts/{end}", 0, InParts}});
   REQUIRE(server);
   return std::move(*server);
 }
@@ -143,6 +157,25 @@ TEST_CASE("a handler that throws answers 500 and ends nothing") {
   CHECK(IsProblem(answer, 500));
   CHECK(answer.find("accident") == std::string::npos);
   CHECK(Is(Exchange(server->port(), Request("GET /things")), 200));
+}
+
+TEST_CASE("an answer in parts that breaks off lacks its end, and ends nothing else") {
+  const auto server = StartEcho();
+  const auto get = [&](const std::string& path) {
+    return Exchange(server->port(), Request("GET " + path));
+  };
+  const std::string end = "\r\n0\r\n\r\n";  // of a chunked body
+  const std::string whole = get("/parts/ends");
+  CHECK(Is(whole, 200));
+  CHECK(whole.find("part 2;") != std::string::npos);
+  CHECK(whole.ends_with(end));
+  for (const char* path : {"/parts/throws", "/parts/fails"}) {
+    const std::string answer = get(path);
+    INFO(answer);
+    CHECK(answer.find("part 2;") != std::string::npos);
+    CHECK_FALSE(answer.ends_with(end));
+  }
+  CHECK(Is(get("/things"), 200));
 }
 
 TEST_CASE("bytes that are no request end nothing") {

@@ -1,16 +1,21 @@
 // The paths of MDMDirector over real HTTP: sessions of its clients, and each fault that is mended.
-#include <cctype>
+#include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <string>
 
 #include "base/text.h"
+#include "director/mdmdirector_api.h"
+#include "mdm/command.h"
 #include "mdm/mdmdirector_document.h"
 #include "simulator/mdm_server.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
+#include "tests/support/director_world.h"
 
 namespace director::director_mdmdirector_test {
 namespace {
@@ -168,11 +173,12 @@ TEST_CASE("the scripts' session is answered as by MDMDirector") {
 
 TEST_CASE("answers are written as Go writes them") {
   Fixture world;
-  world.PostProfile({{"udids", {"*"}}}, MakeMobileconfig(kWifi, "A <b> & c"));
+  world.PostProfile({{"udids", {"*"}}}, MakeMobileconfig("com.example.<&>\u2028"));
   const ApiAnswer answer = world.Send("GET", "/profile");
   CHECK(answer.content_type == "text/plain; charset=utf-8");
   CHECK(answer.body.starts_with("[\n    {\n        \"ID\": \""));
   CHECK(answer.body.ends_with("\n    }\n]"));
+  CheckHas(answer.body, R"("com.example.\u003c\u0026\u003e\u2028")");
   const ApiAnswer refused = world.service.Send("GET", "/profile", "", "", {{"Authorization", "x"}});
   CHECK(refused.status == 401);
   CHECK(refused.body == "Unauthorised.\n");
@@ -213,9 +219,54 @@ TEST_CASE("a device's own profile stands above the one for all") {
   world.PostProfile({{"udids", {"*"}}}, MakeMobileconfig(kWifi, "All"));
   CHECK(StatusOf(world.PostProfile(world.ToMac(), MakeMobileconfig(kWifi, "Own"))) == "saved");
   CHECK(world.Assignments().size() == 2);
-  const ApiAnswer device = world.service.Get("/devices/" + world.udid());
-  INFO(device.body);
-  CHECK(device.status == 200);
+  const auto own = ForOneDevice(MakeMobileconfig(kWifi, "Own"));
+  const auto wanted = [&](const VirtualDevice& device) {
+    Snapshot snapshot =
+        director_test::SnapshotOf(world.service.store(), EnrollmentId(device.facts().udid));
+    const auto narrow = std::find_if(
+        snapshot.assignments.begin(), snapshot.assignments.end(),
+        [](const auto& assignment) { return assignment.target_kind == TargetKind::kDevice; });
+    return narrow == snapshot.assignments.end() ? "" : narrow->payload_uuid.value();
+  };
+  CHECK(wanted(world.mac) == ToUpperAscii(own->payload_uuid));
+  CHECK(wanted(world.other).empty());
+}
+
+TEST_CASE("what MDMDirector installed is not installed again") {
+  const bool for_all = GENERATE(false, true);
+  director_test::World world;
+  const std::string mobileconfig = MakeMobileconfig(kWifi);
+  const auto document = for_all ? ForAllDevices(mobileconfig) : ForOneDevice(mobileconfig);
+  REQUIRE(document);
+  const std::string before =
+      EncodeCommand(InstallProfileCommand{document->mobileconfig}, CommandUuid("BEFORE"));
+  REQUIRE(world.devices[0].Execute(before, world.clock.Now()));
+  REQUIRE(world.devices[0].FindProfile(PayloadIdentifier(kWifi)) != nullptr);
+  world.SessionOfEach();
+  world.Run(std::chrono::minutes(10));
+
+  const SecretSource password = SecretSource::FromValue(Secret(kPassword));
+  mdmdirector::Api api({*world.store, world.upstreams, world.clock, password, [] {}});
+  HttpServerRequest request;
+  request.method = "POST";
+  request.headers["authorization"] = "basic " + EncodeBase64("mdmdirector:word");
+  Json body = Json::object();
+  body["udids"] = {for_all ? std::string("*") : world.id(0).value()};
+  body["profiles"] = {EncodeBase64(mobileconfig)};
+  request.body = body.dump();
+  const HttpRoute post = api.Routes().front();
+  REQUIRE(post.method == "POST");
+  REQUIRE(post.handler(request).status == 200);
+  world.Run(std::chrono::hours(48));
+
+  const Snapshot snapshot = director_test::SnapshotOf(*world.store, world.id(0));
+  REQUIRE(snapshot.items.size() == 1);
+  CHECK(snapshot.items[0].state == ItemState::kVerified);
+  CHECK(snapshot.items[0].payload_uuid.value() == ToUpperAscii(document->payload_uuid));
+  const auto happenings = director_test::ReadFrom(*world.store, [](StoreReader& reader) {
+    return reader.ListHappenings({}, {"", 1000});
+  });
+  for (const Happening& happening : happenings) CHECK(happening.kind != "command");
 }
 
 // What MDMDirector does wrong, and Director does not.
@@ -268,7 +319,8 @@ TEST_CASE("fault: deletions with bad JSON or without identifier were answered 20
 TEST_CASE("fault: push_now was ignored when a shared profile was deleted") {
   Fixture world;
   world.PostProfile({{"udids", {"*"}}}, MakeMobileconfig(kWifi));
-  const Json body{{"udids", {"*"}}, {"profiles", {{{"payload_identifier", kWifi}}}}};
+  const Json body{
+      {"udids", {"*"}}, {"profiles", {{{"Payload_Identifier", kWifi}}}}, {"push_now", true}};
   CHECK(world.Send("DELETE", "/profile", body).body.empty());
   REQUIRE(world.Assignments().size() == 1);
   CHECK(world.Assignments()[0].presence == Presence::kAbsent);
@@ -315,6 +367,13 @@ TEST_CASE("enrollment profiles and what no device would take are refused") {
   const ApiAnswer answer = world.PostProfile(world.ToMac(), EncodePlistXml(profile));
   CHECK(answer.status == 400);
   CHECK(answer.body.starts_with("profiles[0].PayloadType"));
+  PlistDict enrollment = director_test::MakeProfileDict(kWifi);
+  PlistDict mdm;
+  mdm.Set("PayloadType", std::string(kMdmPayloadType));
+  PlistArray content;
+  content.push_back(mdm);
+  enrollment.Set("PayloadContent", content);
+  CHECK(world.PostProfile(world.ToMac(), EncodePlistXml(enrollment)).status == 400);
   const std::string mobileconfig = MakeMobileconfig(kWifi);
   const Json twice{{"udids", {world.udid()}},
                    {"profiles", {EncodeBase64(mobileconfig), EncodeBase64(mobileconfig)}}};
@@ -335,6 +394,47 @@ TEST_CASE("another owner's assignment is not taken over") {
   CHECK(world.Assignments().size() == 1);
 }
 
+TEST_CASE(
+    "ours under another name of the device gives way, and a repeated request writes nothing") {
+  Fixture world;
+  REQUIRE(world.service
+              .Post("/profiles?source=mdmdirector",
+                    {{"profiles", {{{"mobileconfig", EncodeBase64(MakeMobileconfig(kWifi))}}}}})
+              .status == 201);
+  REQUIRE(world.service
+              .Post("/assignments", {{"payload_identifier", kWifi},
+                                     {"devices", {world.mac.facts().serial_number}},
+                                     {"source", "mdmdirector"}})
+              .status == 200);
+  CHECK(StatusOf(world.PostProfile(world.ToMac(), MakeMobileconfig(kWifi))) == "saved");
+  REQUIRE(world.Assignments().size() == 1);
+  CHECK(world.Assignments()[0].target == world.udid());
+  const Timestamp assigned_at = world.Assignments()[0].assigned_at;
+  CHECK(StatusOf(world.PostProfile(world.ToMac(), MakeMobileconfig(kWifi))) == "unchanged");
+  CHECK(world.Assignments()[0].assigned_at == assigned_at);
+}
+
+TEST_CASE("a removal also takes what somebody else installed, whoever asked for it before") {
+  Fixture world;
+  REQUIRE(world.service
+              .Post("/assignments", {{"payload_identifier", kWifi},
+                                     {"devices", {world.udid()}},
+                                     {"presence", "absent"},
+                                     {"source", "mdmdirector"}})
+              .status == 200);
+  const Json body{{"udids", {world.udid()}},
+                  {"profiles", {{{"payload_identifier", kWifi}}}},
+                  {"metadata", true}};
+  CHECK(StatusOf(world.Send("DELETE", "/profile", body)) == "deleted");
+  CHECK(world.Assignments()[0].adopt);
+  CHECK(StatusOf(world.Send("DELETE", "/profile", body)) == "unchanged");
+}
+
+TEST_CASE("HEAD is refused, for some of what GET does here is more than reading") {
+  Fixture world;
+  CHECK(world.Send("HEAD", "/device/push/" + world.udid()).status == 405);
+}
+
 TEST_CASE("keys may have any letter case and bodies any type") {
   Fixture world;
   const Json body{{"UDIDs", {world.udid()}},
@@ -353,6 +453,9 @@ TEST_CASE("devices are listed with all keys, in parts when they are many") {
   const ApiAnswer answer = world.Send("GET", "/device?info=limited");
   CHECK(answer.status == 200);
   REQUIRE(answer.json.is_array());
+  std::set<std::string> udids;
+  for (const auto& device : answer.json) udids.insert(device["UDID"].get<std::string>());
+  CHECK(udids.size() == 599);
   CHECK(answer.json.size() == 599);
   CHECK(answer.body.starts_with("[\n    {\n        \"DeviceName\": "));
   CHECK(answer.body.ends_with("\n    }\n]"));

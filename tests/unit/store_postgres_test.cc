@@ -133,6 +133,33 @@ TEST_CASE("of two sources that claim one assignment at the same time one is refu
   CHECK(accepted == 1);
 }
 
+TEST_CASE("two that look at enrollments and then assign do not wait for each other") {
+  const PostgresDatabase database;
+  const auto first = Open(database);
+  const auto second = Open(database);
+  REQUIRE(
+      first->Write([](StoreWriter& writer) { return writer.SaveEnrollments({MakeDevice("A")}); }));
+  std::atomic<int> runs{0};
+  Meeting start(2);
+  const auto assign = [&](Store& store, const char* target) {
+    start.Arrive();
+    CHECK(store.Write([&](StoreWriter& writer) -> Status {
+      ++runs;
+      if (Status locked = writer.LockAssignments(); !locked) return locked;
+      const auto known = writer.LoadEnrollments({EnrollmentId("A")});
+      if (!known) return Fail(known.error());
+      Assignment assignment = MakeAssignment("com.example.wifi", "", target);
+      const auto saved = writer.SaveAssignment(assignment, At(1));
+      if (!saved) return Fail(saved.error());
+      return {};
+    }));
+  };
+  std::thread other([&] { assign(*second, "B"); });
+  assign(*first, "C");
+  other.join();
+  CHECK(runs == 2);
+}
+
 TEST_CASE("an assignment concerns the enrollment that is being created meanwhile") {
   const PostgresDatabase database;
   const auto first = Open(database);

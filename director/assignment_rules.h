@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/error.h"
+#include "store/store.h"
+
+namespace director {
+
+// What every way to assign has in common.
+
+/// True when both say the same of an item.
+bool Agree(const Assignment& a, const Assignment& b);
+/// kConflict: a source changes only what is its own.
+Error OwnedByOther(const Assignment& row);
+/// One line for the events: what is assigned, to how many, by whom.
+std::string DescribeAssignment(const Assignment& assignment, std::size_t targets);
+/// Whether a text can be the UDID, serial number or enrollment id of anything.
+bool CanNameDevice(std::string_view text);
+
+}  // namespace director

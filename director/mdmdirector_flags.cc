@@ -1,0 +1,284 @@
+#include "director/mdmdirector_flags.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/text.h"
+#include "director/config_sources.h"
+#include "upstream/http_client.h"
+
+namespace director::mdmdirector {
+namespace {
+
+enum class Kind { kText, kNumber, kFlag };
+
+/// What has a meaning here is translated, what does not is accepted and said.
+enum class Use { kTranslated, kMeaningless, kNotBuilt };
+
+struct Flag {
+  std::string_view name;
+  std::string_view variable;  ///< empty: none
+  Kind kind = Kind::kText;
+  Use use = Use::kTranslated;
+};
+
+constexpr Flag kFlags[] = {
+    {"debug", "DEBUG", Kind::kFlag},
+    {"port", "DIRECTOR_PORT", Kind::kNumber},
+    {"micromdmurl", "MICRO_URL"},
+    {"micromdmapikey", "MICRO_API_KEY"},
+    {"sign", "SIGN", Kind::kFlag},
+    {"key-password", "SIGNING_PASSWORD"},
+    {"signing-private-key", "SIGNING_KEY"},
+    {"cert", "SIGNING_CERT"},
+    {"password", "DIRECTOR_PASSWORD"},
+    {"db-username", "DB_USERNAME"},
+    {"db-password", "DB_PASSWORD"},
+    {"db-name", "DB_NAME"},
+    {"db-host", "DB_HOST"},
+    {"db-port", "DB_PORT", Kind::kNumber},
+    {"db-sslmode", ""},
+    {"loglevel", "LOG_LEVEL"},
+    {"log-format", "LOG_FORMAT"},
+    {"info-request-interval", "INFO_REQUEST_INTERVAL", Kind::kNumber},
+    {"db-max-idle-connections", "", Kind::kNumber, Use::kMeaningless},
+    {"db-max-connections", "", Kind::kNumber, Use::kMeaningless},
+    {"redis-host", "REDIS_HOST", Kind::kText, Use::kMeaningless},
+    {"redis-port", "REDIS_PORT", Kind::kText, Use::kMeaningless},
+    {"redis-password", "REDIS_PASSWORD", Kind::kText, Use::kMeaningless},
+    {"once-in", "ONCE_IN", Kind::kNumber, Use::kMeaningless},
+    {"prometheus", "PROMETHEUS", Kind::kFlag, Use::kMeaningless},
+    {"push-new-build", "PUSH_NEW_BUILD", Kind::kFlag, Use::kNotBuilt},
+    {"escrowurl", "ESCROW_URL", Kind::kText, Use::kNotBuilt},
+    {"clear-device-on-enroll", "CLEAR_DEVICE_ON_ENROLL", Kind::kFlag, Use::kNotBuilt},
+    {"scep-cert-issuer", "SCEP_CERT_ISSUER", Kind::kText, Use::kNotBuilt},
+    {"scep-cert-min-validity", "SCEP_CERT_MIN_VALIDITY", Kind::kNumber, Use::kNotBuilt},
+    {"enrollment-profile", "ENROLLMENT_PROFILE", Kind::kText, Use::kNotBuilt},
+    {"enrollment-profile-signed", "ENROLMENT_PROFILE_SIGNED", Kind::kFlag, Use::kNotBuilt},
+};
+
+/// `-name`, `--name`, `-name=value`: which flag, and the value if it stands there.
+struct Parsed {
+  const Flag* flag = nullptr;
+  std::optional<std::string> value;
+};
+
+Parsed Parse(std::string_view argument) {
+  if (!argument.starts_with('-')) return {};
+  argument.remove_prefix(argument.starts_with("--") ? 2 : 1);
+  const std::size_t equals = std::min(argument.find('='), argument.size());
+  const auto* const flag = std::find_if(std::begin(kFlags), std::end(kFlags), [&](const Flag& one) {
+    return one.name == argument.substr(0, equals);
+  });
+  if (flag == std::end(kFlags)) return {};
+  Parsed parsed{flag, {}};
+  if (equals < argument.size()) parsed.value = std::string(argument.substr(equals + 1));
+  return parsed;
+}
+
+std::optional<bool> ParseFlag(const std::string& text) {
+  const std::string lower = ToLowerAscii(text);
+  if (lower == "true" || lower == "yes" || lower == "t" || lower == "1") return true;
+  if (lower == "false" || lower == "no" || lower == "f" || lower == "0") return false;
+  return std::nullopt;
+}
+
+bool Fits(Kind kind, const std::string& text) {
+  if (kind == Kind::kFlag) return ParseFlag(text).has_value();
+  if (kind == Kind::kText) return true;
+  int number = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return ec == std::errc() && end == text.data() + text.size();
+}
+
+std::string ValueOf(const std::vector<std::string>& environment, std::string_view name) {
+  for (const std::string& variable : environment) {
+    if (variable.size() > name.size() && variable.starts_with(name) &&
+        variable[name.size()] == '=') {
+      return variable.substr(name.size() + 1);
+    }
+  }
+  return {};
+}
+
+bool IsNeeded(const Invocation& invocation) {
+  const std::vector<std::string>& arguments = invocation.arguments;
+  if (arguments.size() < 2 || arguments[1] != "serve") return false;
+  if (!ValueOf(invocation.environment, "MICRO_URL").empty()) return true;
+  return std::any_of(arguments.begin() + 2, arguments.end(), [](const std::string& argument) {
+    // A flag that both programs know does not tell which one is meant.
+    const Flag* flag = Parse(argument).flag;
+    return flag != nullptr && (flag->name != "log-format" || !argument.starts_with("--"));
+  });
+}
+
+/// One start of MDMDirector, on its way to become one of Director.
+class Translation {
+ public:
+  explicit Translation(Invocation invocation) : invocation_(std::move(invocation)) {}
+
+  Result<Invocation> Run() {
+    TakeEnvironment();
+    TakeArguments();
+    Set("DIRECTOR_MDM_KIND", "micromdm");
+    Set("DIRECTOR_MDM_URL", Required("micromdmurl"));
+    Set("DIRECTOR_MDM_API_KEY", Required("micromdmapikey"));
+    const std::string password = Required("password");
+    Set("DIRECTOR_MDMDIRECTOR_PASSWORD", password);
+    Set("DIRECTOR_API_USER", "mdmdirector");
+    Set("DIRECTOR_API_PASSWORD", password);
+    Set("DIRECTOR_LISTEN", "0.0.0.0:" + ValueOr("port", "8000"));
+    SetDatabase();
+    SetSigning();
+    SetLog();
+    SetWebhooks();
+    if (const std::string minutes = ValueOr("info-request-interval", ""); !minutes.empty()) {
+      Set("DIRECTOR_PROFILE_LIST_INTERVAL", minutes + "m");
+      Set("DIRECTOR_DEVICE_INFORMATION_INTERVAL", minutes + "m");
+    }
+    NoteRest();
+    if (!problems_.empty()) return Fail(ErrorKind::kInvalid, JoinLines(problems_));
+    return std::move(invocation_);
+  }
+
+ private:
+  /// MDMDirector passes over numbers and flags that it cannot read there.
+  void TakeEnvironment() {
+    std::vector<std::string> rest;
+    for (std::string& variable : invocation_.environment) {
+      const std::size_t equals = std::min(variable.find('='), variable.size());
+      const auto* const flag =
+          std::find_if(std::begin(kFlags), std::end(kFlags), [&](const Flag& one) {
+            return !one.variable.empty() && one.variable == variable.substr(0, equals);
+          });
+      if (flag == std::end(kFlags)) {
+        rest.push_back(std::move(variable));
+      } else if (equals < variable.size() && Fits(flag->kind, variable.substr(equals + 1))) {
+        values_[flag->name] = variable.substr(equals + 1);
+      }
+    }
+    invocation_.environment = std::move(rest);
+  }
+
+  void TakeArguments() {
+    std::vector<std::string> rest;
+    const std::vector<std::string> arguments = std::move(invocation_.arguments);
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+      Parsed parsed = Parse(arguments[i]);
+      if (parsed.flag == nullptr) {
+        rest.push_back(arguments[i]);
+        continue;
+      }
+      const Flag& flag = *parsed.flag;
+      if (!parsed.value && flag.kind == Kind::kFlag) parsed.value = "true";
+      if (!parsed.value && i + 1 < arguments.size()) parsed.value = arguments[++i];
+      if (!parsed.value) {
+        problems_.push_back(fmt::format("-{}: needs a value", flag.name));
+      } else if (!Fits(flag.kind, *parsed.value)) {
+        problems_.push_back(fmt::format("-{}: must be {}", flag.name,
+                                        flag.kind == Kind::kFlag ? "true or false" : "a number"));
+      } else {
+        values_[flag.name] = std::move(*parsed.value);
+      }
+    }
+    invocation_.arguments = std::move(rest);
+  }
+
+  std::string ValueOr(std::string_view flag, std::string_view fallback) const {
+    const auto found = values_.find(flag);
+    return std::string(found == values_.end() || found->second.empty() ? fallback : found->second);
+  }
+
+  std::string Required(std::string_view flag) {
+    std::string value = ValueOr(flag, "");
+    if (value.empty()) problems_.push_back(fmt::format("-{}: is needed", flag));
+    return value;
+  }
+
+  /// Director's own setting, when somebody has made it, stays.
+  void Set(std::string_view variable, const std::string& value) {
+    const std::string prefix = std::string(variable) + "=";
+    const std::string file_prefix = std::string(variable) + "_FILE=";
+    const auto& environment = invocation_.environment;
+    const bool is_there =
+        std::any_of(environment.begin(), environment.end(), [&](const std::string& one) {
+          return one.starts_with(prefix) || one.starts_with(file_prefix);
+        });
+    if (!is_there && !value.empty()) invocation_.environment.push_back(prefix + value);
+  }
+
+  void SetDatabase() {
+    const std::string user = Required("db-username");
+    const std::string host = Required("db-host");
+    const std::string name = Required("db-name");
+    Set("DIRECTOR_DATABASE",
+        fmt::format("postgresql://{}@{}:{}/{}?sslmode={}", EncodePathSegment(user),
+                    host.find(':') == std::string::npos ? host : "[" + host + "]",
+                    ValueOr("db-port", "5432"), EncodePathSegment(name),
+                    EncodePathSegment(ValueOr("db-sslmode", "disable"))));
+    Set("DIRECTOR_DATABASE_PASSWORD", Required("db-password"));
+  }
+
+  void SetSigning() {
+    if (!IsOn("sign")) return;
+    const std::string certificate = Required("cert");
+    const bool is_pkcs12 = certificate.ends_with(".p12");
+    if (!is_pkcs12) Set("DIRECTOR_SIGNING_KEY_FILE", Required("signing-private-key"));
+    Set(is_pkcs12 ? "DIRECTOR_SIGNING_PKCS12_FILE" : "DIRECTOR_SIGNING_CERTIFICATE_FILE",
+        certificate);
+    Set("DIRECTOR_SIGNING_PASSWORD", ValueOr("key-password", ""));
+  }
+
+  void SetLog() {
+    const std::string level = ValueOr("loglevel", "warn");
+    Set("DIRECTOR_LOG_LEVEL", IsOn("debug") ? "debug" : level == "warn" ? "warning" : level);
+    Set("DIRECTOR_LOG_FORMAT", ValueOr("log-format", "") == "json" ? "json" : "logfmt");
+  }
+
+  void SetWebhooks() {
+    const bool is_authenticated = std::any_of(
+        invocation_.environment.begin(), invocation_.environment.end(),
+        [](const std::string& variable) { return variable.starts_with("DIRECTOR_WEBHOOK_"); });
+    if (!is_authenticated) Set("DIRECTOR_WEBHOOK_UNAUTHENTICATED", "true");
+  }
+
+  bool IsOn(std::string_view flag) const {
+    return ParseFlag(ValueOr(flag, "false")).value_or(false);
+  }
+
+  void NoteRest() {
+    std::string meaningless;
+    std::string not_built;
+    for (const Flag& flag : kFlags) {
+      if (!values_.contains(flag.name) || flag.use == Use::kTranslated) continue;
+      std::string& list = flag.use == Use::kMeaningless ? meaningless : not_built;
+      list += fmt::format("{}-{}", list.empty() ? "" : ", ", flag.name);
+    }
+    invocation_.notes.push_back("started with MDMDirector's settings");
+    if (!meaningless.empty()) {
+      invocation_.notes.push_back("these have no meaning here: " + meaningless);
+    }
+    if (!not_built.empty()) {
+      invocation_.notes.push_back("what these ask for is not built yet: " + not_built);
+    }
+  }
+
+  Invocation invocation_;
+  std::map<std::string_view, std::string> values_;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace
+
+Result<Invocation> Translate(Invocation invocation) {
+  if (!IsNeeded(invocation)) return invocation;
+  return Translation(std::move(invocation)).Run();
+}
+
+}  // namespace director::mdmdirector

@@ -1,0 +1,149 @@
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "director/cli.h"
+#include "director/config.h"
+#include "director/mdmdirector_flags.h"
+#include "tests/support/catch.h"
+
+namespace director::director_mdmdirector_flags_test {
+namespace {
+
+using mdmdirector::Invocation;
+using mdmdirector::Translate;
+
+/// What the Docker images of MDMDirector say.
+const std::vector<std::string> kNeeded = {"-micromdmurl=https://mdm.example.com",
+                                          "-micromdmapikey=key",
+                                          "-password=word",
+                                          "-db-host=db.example.com",
+                                          "-db-name=mdm director",
+                                          "-db-username=direc@tor",
+                                          "-db-password=secret"};
+
+std::vector<std::string> Serve(std::vector<std::string> flags) {
+  flags.insert(flags.begin(), {"director", "serve"});
+  return flags;
+}
+
+std::vector<std::string> With(std::vector<std::string> more) {
+  std::vector<std::string> all = kNeeded;
+  all.insert(all.end(), more.begin(), more.end());
+  return Serve(all);
+}
+
+Config ConfigOf(const std::vector<std::string>& arguments,
+                const std::vector<std::string>& environment = {}) {
+  const Result<Invocation> translated = Translate({arguments, environment, {}});
+  INFO((translated ? std::string() : translated.error().message));
+  REQUIRE(translated);
+  CHECK(translated->arguments == Serve({}));
+  const Result<RawOptions> options = ConfigFromEnvironment(translated->environment);
+  REQUIRE(options);
+  const Result<Config> config = MakeConfig({}, *options, {});
+  INFO((config ? std::string() : config.error().message));
+  REQUIRE(config);
+  return *config;
+}
+
+std::string ProblemsOf(const std::vector<std::string>& arguments) {
+  const Result<Invocation> translated = Translate({arguments, {}, {}});
+  return translated ? std::string() : translated.error().message;
+}
+
+TEST_CASE("MDMDirector's flags become Director's settings") {
+  const Config config = ConfigOf(With(
+      {"-port", "8123", "-loglevel=error", "--log-format=json", "-info-request-interval", "30"}));
+  REQUIRE(config.upstreams.size() == 1);
+  const UpstreamConfig& server = config.upstreams[0];
+  CHECK(server.kind == UpstreamKind::kMicroMdm);
+  CHECK(server.url == "https://mdm.example.com");
+  CHECK(server.api_key.Get()->Reveal() == "key");
+  CHECK(server.webhook.unauthenticated);
+  CHECK(config.listen_host == "0.0.0.0");
+  CHECK(config.listen_port == 8123);
+  CHECK(config.database ==
+        "postgresql://direc%40tor@db.example.com:5432/mdm%20director?sslmode=disable");
+  CHECK(config.database_password.Get()->Reveal() == "secret");
+  CHECK(config.mdmdirector_password.Get()->Reveal() == "word");
+  CHECK(config.api_user == "mdmdirector");
+  CHECK(config.log_level == LogLevel::kError);
+  CHECK(config.log_format == LogFormat::kJson);
+  CHECK(config.settings.profile_list_interval == std::chrono::minutes(30));
+}
+
+TEST_CASE("MDMDirector's environment counts, its flags count more, and Director's settings most") {
+  const std::vector<std::string> environment = {"MICRO_URL=https://mdm.example.com",
+                                                "MICRO_API_KEY=key",
+                                                "DIRECTOR_PASSWORD=word",
+                                                "DB_HOST=db",
+                                                "DB_NAME=mdm",
+                                                "DB_USERNAME=user",
+                                                "DB_PASSWORD=secret",
+                                                "DIRECTOR_PORT=9001",
+                                                "LOG_LEVEL=debug",
+                                                "INFO_REQUEST_INTERVAL=often",
+                                                "DIRECTOR_WEBHOOK_HMAC_KEY=hmac",
+                                                "DIRECTOR_WORKERS=7",
+                                                "PATH=/bin"};
+  const Config config = ConfigOf(Serve({"-port=9002"}), environment);
+  CHECK(config.listen_port == 9002);
+  CHECK(config.log_level == LogLevel::kDebug);
+  CHECK(config.workers == 7);
+  CHECK_FALSE(config.upstreams[0].webhook.unauthenticated);
+  CHECK(config.settings.profile_list_interval == Settings().profile_list_interval);
+  CHECK(ConfigOf(Serve({}), environment).listen_port == 9001);
+}
+
+TEST_CASE("signing is translated when it is switched on") {
+  const std::vector<std::string> pem = {"-cert=/c.pem", "-signing-private-key=/k.pem",
+                                        "-key-password=pw"};
+  CHECK_FALSE(ConfigOf(With(pem)).signs());
+  std::vector<std::string> on = pem;
+  on.push_back("-sign");
+  const Config signs = ConfigOf(With(on));
+  CHECK(signs.signing_certificate_file == "/c.pem");
+  CHECK(signs.signing_key_file == "/k.pem");
+  CHECK(ConfigOf(With({"-sign=true", "-cert=/i.p12"})).signing_pkcs12_file == "/i.p12");
+  CHECK_FALSE(ConfigOf(With({"-sign=false", "-cert=/i.p12"})).signs());
+}
+
+TEST_CASE("what has no meaning or is not built is accepted and said once, without values") {
+  const Result<Invocation> translated =
+      Translate({With({"-redis-host=redis", "-redis-password", "hidden", "-once-in=5",
+                       "-escrowurl=https://e", "-prometheus"}),
+                 {},
+                 {}});
+  REQUIRE(translated);
+  REQUIRE(translated->notes.size() == 3);
+  CHECK(translated->notes[1] ==
+        "these have no meaning here: -redis-host, -redis-password, -once-in, -prometheus");
+  CHECK(translated->notes[2] == "what these ask for is not built yet: -escrowurl");
+}
+
+TEST_CASE("what cannot be translated is named, all at once") {
+  CHECK(ProblemsOf(Serve({"-micromdmurl=https://mdm"})).find("-db-host: is needed") !=
+        std::string::npos);
+  const std::string problems = ProblemsOf(With({"-port=x", "-sign=perhaps", "-db-port"}));
+  CHECK(problems.find("-port: must be a number") != std::string::npos);
+  CHECK(problems.find("-sign: must be true or false") != std::string::npos);
+  CHECK(problems.find("-db-port: needs a value") != std::string::npos);
+  CHECK(RunCommandLine(Serve({"-micromdmurl=https://mdm"}), {}) == 1);
+}
+
+TEST_CASE("without any of them nothing is translated") {
+  const std::vector<std::string> environment = {"LOG_LEVEL=debug", "DB_HOST=db", "SIGN=true"};
+  for (const std::vector<std::string>& arguments :
+       {Serve({"--log-format=json"}), {"director", "status", "-port=1"}, {"director"}}) {
+    const Result<Invocation> translated = Translate({arguments, environment, {}});
+    REQUIRE(translated);
+    CHECK(translated->arguments == arguments);
+    CHECK(translated->environment == environment);
+    CHECK(translated->notes.empty());
+  }
+}
+
+}  // namespace
+}  // namespace director::director_mdmdirector_flags_test
