@@ -17,8 +17,8 @@ struct MdmDirectorDocument {
 };
 
 /// Rewrites a property list (XML or binary, a dictionary) as MDMDirector does for one device. Every
-/// byte of the input counts, white space too. kInvalid as `DecodePlist`, for anything but a dictionary,
-/// and for characters that XML does not know.
+/// byte of the input counts, white space too. kInvalid as `DecodePlist`, for anything but a
+/// dictionary, and for characters that XML does not know.
 Result<MdmDirectorDocument> ForOneDevice(std::string_view mobileconfig);
 
 /// The same for all devices: MDMDirector rewrites the rewritten document once more.
