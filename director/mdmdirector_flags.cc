@@ -217,9 +217,11 @@ class Translation {
     const std::string user = Required("db-username");
     const std::string host = Required("db-host");
     const std::string name = Required("db-name");
+    // A folder of sockets, an IPv6 address, or a name.
+    const bool is_address = host.find(':') != std::string::npos;
     Set("DIRECTOR_DATABASE",
         fmt::format("postgresql://{}@{}:{}/{}?sslmode={}", EncodePathSegment(user),
-                    host.find(':') == std::string::npos ? host : "[" + host + "]",
+                    is_address ? "[" + host + "]" : EncodePathSegment(host),
                     ValueOr("db-port", "5432"), EncodePathSegment(name),
                     EncodePathSegment(ValueOr("db-sslmode", "disable"))));
     Set("DIRECTOR_DATABASE_PASSWORD", Required("db-password"));

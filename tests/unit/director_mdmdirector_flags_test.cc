@@ -97,6 +97,13 @@ TEST_CASE("MDMDirector's environment counts, its flags count more, and Director'
   CHECK(ConfigOf(Serve({}), environment).listen_port == 9001);
 }
 
+TEST_CASE("the database may be behind a socket or an IPv6 address") {
+  CHECK(ConfigOf(With({"-db-host=/run/postgresql"})).database ==
+        "postgresql://direc%40tor@%2Frun%2Fpostgresql:5432/mdm%20director?sslmode=disable");
+  CHECK(ConfigOf(With({"-db-host=::1"})).database ==
+        "postgresql://direc%40tor@[::1]:5432/mdm%20director?sslmode=disable");
+}
+
 TEST_CASE("signing is translated when it is switched on") {
   const std::vector<std::string> pem = {"-cert=/c.pem", "-signing-private-key=/k.pem",
                                         "-key-password=pw"};
