@@ -8,14 +8,9 @@
 #include "base/text.h"
 #include "director/api_support.h"
 #include "director/assignment_rules.h"
-#include "mdm/profile.h"
+#include "director/profile_upload.h"
 
 namespace director {
-namespace {
-/// Several profiles in one JSON body: base64 is a third larger than the bytes.
-constexpr std::size_t kProfilesBodyMaxBytes = 4 * kProfileSizeMaxBytes;
-}  // namespace
-
 std::vector<HttpRoute> Api::Routes() {
   const std::string base = "/api/v1";
   return {

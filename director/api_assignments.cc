@@ -18,7 +18,6 @@ namespace director {
 namespace {
 
 using Json = nlohmann::json;
-constexpr std::size_t kDevicesPerRequestMax = 10'000;
 
 /// What a POST asks for, before the store is looked at.
 struct AssignmentRequest {

@@ -208,15 +208,16 @@ Status App::Parts::Serve() {
                                                      *ingest, webhook_counts, signing.get(),
                                                      config.database_password});
   std::vector<HttpRoute> routes = WebhookRoutes(config, *ingest, clock, webhook_counts);
-  std::vector<HttpRoute> compatible;
+  const auto add = [&](std::vector<HttpRoute> more) {
+    routes.insert(routes.end(), std::make_move_iterator(more.begin()),
+                  std::make_move_iterator(more.end()));
+  };
+  add(api->Routes());
+  add(ServiceRoutes());
   if (config.mdmdirector_password.is_set()) {
     mdmdirector_api = std::make_unique<mdmdirector::Api>(mdmdirector::Api::Dependencies{
         *store, upstreams, clock, config.mdmdirector_password, [this] { runner->Notify(); }});
-    compatible = mdmdirector_api->Routes();
-  }
-  for (std::vector<HttpRoute> more : {api->Routes(), std::move(compatible), ServiceRoutes()}) {
-    routes.insert(routes.end(), std::make_move_iterator(more.begin()),
-                  std::make_move_iterator(more.end()));
+    add(mdmdirector_api->Routes());
   }
   HttpServerSettings settings;
   settings.host = config.listen_host;

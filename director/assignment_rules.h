@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "store/store.h"
@@ -9,6 +10,9 @@
 namespace director {
 
 // What every way to assign has in common.
+
+/// A request names no more.
+inline constexpr std::size_t kDevicesPerRequestMax = 10'000;
 
 /// True when both say the same of an item.
 bool Agree(const Assignment& a, const Assignment& b);

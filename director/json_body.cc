@@ -53,7 +53,11 @@ Result<JsonBody> JsonBody::Parse(std::string_view text) {
 
 void JsonBody::LowerCaseKeys() {
   Json lowered = Json::object();
-  for (auto& [key, value] : json_.items()) lowered[ToLowerAscii(key)] = std::move(value);
+  for (auto& [key, value] : json_.items()) {
+    const std::string lower = ToLowerAscii(key);
+    if (lowered.contains(lower)) Problem(lower, "stands twice");
+    lowered[lower] = std::move(value);
+  }
   json_ = std::move(lowered);
 }
 

@@ -25,7 +25,7 @@ class JsonBody {
   bool Has(const std::string& key) const { return json_.contains(key); }
   const nlohmann::json& json() const { return json_; }
 
-  /// For callers that are used to keys in any letter case; of several spellings the last counts.
+  /// For callers that are used to keys in any letter case; two spellings of one are a problem.
   void LowerCaseKeys();
 
   void Problem(std::string field, std::string message);

@@ -8,18 +8,16 @@
 
 #include "base/secret.h"
 #include "base/text.h"
+#include "director/api_support.h"
 #include "director/assignment_rules.h"
 #include "director/mdmdirector_support.h"
+#include "director/profile_upload.h"
 #include "mdm/event.h"
 
 namespace director::mdmdirector {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// Several profiles in one body: base64 is a third larger than the bytes.
-constexpr std::size_t kProfilesBodyMaxBytes = 4 * kProfileSizeMaxBytes;
-constexpr std::size_t kBodyMaxBytes = 1024 * 1024;
 
 /// The device channels that answer to `name` and pass `fits`.
 template <typename Fits>
@@ -103,7 +101,7 @@ std::string UdidOf(const Enrollment& enrollment) {
 std::vector<HttpRoute> Api::Routes() {
   return {
       Route("POST", "/profile", &Api::PostProfiles, kProfilesBodyMaxBytes),
-      Route("DELETE", "/profile", &Api::DeleteProfiles, kBodyMaxBytes),
+      Route("DELETE", "/profile", &Api::DeleteProfiles, kApiBodySizeMaxBytes),
       Route("GET", "/profile", &Api::ListSharedProfiles),
       Route("GET", "/profile/{udid}", &Api::ListDeviceProfiles),
       Route("GET", "/device", &Api::ListDevices),
@@ -111,8 +109,8 @@ std::vector<HttpRoute> Api::Routes() {
       Route("GET", "/device/serial/{serial}", &Api::GetDeviceBySerial),
       Route("GET", "/device/push/{udid}", &Api::PushDevice),
       Route("GET", "/device/{udid}/commands", &Api::NotBuilt),
-      Route("POST", "/device/command/{command}", &Api::NotBuilt, kBodyMaxBytes),
-      Route("POST", "/installapplication", &Api::NotBuilt, kBodyMaxBytes),
+      Route("POST", "/device/command/{command}", &Api::NotBuilt, kApiBodySizeMaxBytes),
+      Route("POST", "/installapplication", &Api::NotBuilt, kApiBodySizeMaxBytes),
       Route("GET", "/installapplication", &Api::NotBuilt),
       Route("GET", "/command", &Api::NotBuilt),
       Route("GET", "/command/pending", &Api::NotBuilt),

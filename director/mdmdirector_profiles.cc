@@ -14,7 +14,6 @@
 #include "director/mdmdirector_support.h"
 #include "director/profile_upload.h"
 #include "mdm/mdmdirector_document.h"
-#include "signing/cms.h"
 
 namespace director::mdmdirector {
 namespace {
@@ -22,7 +21,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kProfilesPerRequestMax = 100;
-constexpr std::size_t kDevicesPerRequestMax = 10'000;
 /// Devices times profiles of one request.
 constexpr std::size_t kAssignmentsMax = 10'000;
 
@@ -87,7 +85,7 @@ Result<WantedProfile> ReadProfile(const nlohmann::json& entry, bool for_all, Tim
   if (!entry.is_string()) return Fail(ErrorKind::kInvalid, "must be a base64 string");
   Result<std::string> bytes = DecodeBase64(entry.get_ref<const std::string&>());
   if (!bytes) return Fail(bytes.error());
-  if (LooksLikeCms(*bytes)) bytes = UnwrapSignedData(*bytes);
+  bytes = RemoveSignature(std::move(*bytes));
   if (!bytes) return Fail(bytes.error());
   Result<Profile> profile = ParseUploadedProfile(*bytes);
   if (!profile) return Fail(profile.error());
@@ -270,13 +268,15 @@ Result<Decision> Decide(StoreReader& reader, const ProfileRequest& request,
   return decision;
 }
 
-/// Each revision is stored once and each profile said once, however many devices it is for.
+/// Each revision is stored once and each profile said once, however many devices it is for, and a
+/// device that is named twice is changed once.
 Status Apply(StoreWriter& writer, const std::vector<Change>& changes, Timestamp now) {
-  std::map<const WantedProfile*, std::size_t> targets;
+  std::map<const WantedProfile*, std::map<std::string, const Assignment*>> applied;
   for (const Change& change : changes) {
-    const WantedProfile& profile = *change.profile;
-    if (++targets[&profile] == 1 && profile.revision) {
-      const Result<bool> saved = writer.SaveRevision(*profile.revision);
+    auto& targets = applied[change.profile];
+    if (!targets.emplace(change.assignment.target, &change.assignment).second) continue;
+    if (targets.size() == 1 && change.profile->revision) {
+      const Result<bool> saved = writer.SaveRevision(*change.profile->revision);
       if (!saved) return Fail(saved.error());
     }
     for (const std::int64_t id : change.replaced) {
@@ -286,11 +286,9 @@ Status Apply(StoreWriter& writer, const std::vector<Change>& changes, Timestamp 
     if (!id) return Fail(id.error());
   }
   std::vector<Happening> happenings;
-  for (const auto& [profile, count] : targets) {
-    Assignment said = changes.front().assignment;
-    said.payload_identifier = profile->assignment.payload_identifier;
-    said.payload_uuid = profile->assignment.payload_uuid;
-    happenings.push_back({0, now, {}, "desired", DescribeAssignment(said, count)});
+  for (const auto& [profile, targets] : applied) {
+    const Assignment& one = *targets.begin()->second;
+    happenings.push_back({0, now, {}, "desired", DescribeAssignment(one, targets.size())});
   }
   return writer.AddHappenings(happenings);
 }

@@ -8,15 +8,15 @@
 
 namespace director {
 
+Result<std::string> RemoveSignature(std::string bytes) {
+  if (!LooksLikeCms(bytes)) return bytes;
+  return UnwrapSignedData(bytes);
+}
+
 Result<Profile> ParseUploadedProfile(std::string_view bytes) {
-  std::string content;
-  if (LooksLikeCms(bytes)) {
-    Result<std::string> unwrapped = UnwrapSignedData(bytes);
-    if (!unwrapped) return Fail(unwrapped.error());
-    content = std::move(*unwrapped);
-    bytes = content;
-  }
-  Result<Profile> profile = ParseProfile(bytes);
+  const Result<std::string> content = RemoveSignature(std::string(bytes));
+  if (!content) return Fail(content.error());
+  Result<Profile> profile = ParseProfile(*content);
   if (!profile) return profile;
   if (profile->has_mdm_payload) {
     Error error = MakeError(

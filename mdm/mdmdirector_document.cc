@@ -15,15 +15,10 @@
 #include "base/text.h"
 #include "mdm/plist.h"
 #include "mdm/plist_date.h"
+#include "mdm/plist_xml.h"
 
 namespace director {
 namespace {
-
-constexpr std::string_view kHead =
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-    "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" "
-    "\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n"
-    "<plist version=\"1.0\">";
 
 /// The decimal exponents between which Go writes a number without one.
 constexpr int kPlainExponentMin = -4;
@@ -44,7 +39,7 @@ std::string RealText(double value) {
 
 class Writer {
  public:
-  std::string xml{kHead};
+  std::string xml{kPlistXmlHead};
   bool is_lossy = false;  ///< it has characters that XML does not know
 
   void Append(const PlistValue& value) { std::visit(*this, value.variant()); }

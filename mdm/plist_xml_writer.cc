@@ -8,21 +8,17 @@
 #include "base/text.h"
 #include "mdm/plist.h"
 #include "mdm/plist_date.h"
+#include "mdm/plist_xml.h"
 
 namespace director {
 namespace {
 
-constexpr std::string_view kHead =
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-    "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" "
-    "\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n"
-    "<plist version=\"1.0\">\n";
 constexpr std::string_view kTail = "</plist>\n";
 
 /// Writes values one a line, indented by tabs as Apple's tools do.
 class XmlWriter {
  public:
-  std::string xml{kHead};
+  std::string xml = std::string(kPlistXmlHead) + "\n";
 
   void Append(const PlistValue& value) {
     Indent();

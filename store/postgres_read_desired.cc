@@ -8,14 +8,12 @@ namespace {
 constexpr const char* kSelectRevision =
     "SELECT payload_uuid, payload_identifier, display_name, payload_scope, payload_types, "
     "certificate_authority, original_payload_uuid, source, created_at, size_bytes, "
-    "encode(mobileconfig, 'hex') "
-    "FROM revisions WHERE payload_uuid = $1";
+    "encode(mobileconfig, 'hex') FROM revisions WHERE payload_uuid = $1";
 /// The page's last row is looked up to go on behind it in the order of three columns.
 constexpr const char* kListRevisions =
     "SELECT r.payload_uuid, r.payload_identifier, r.display_name, r.payload_scope, "
     "r.payload_types, r.certificate_authority, r.original_payload_uuid, r.source, r.created_at, "
-    "r.size_bytes "
-    "FROM revisions AS r LEFT JOIN revisions AS last ON last.payload_uuid = $2 "
+    "r.size_bytes FROM revisions AS r LEFT JOIN revisions AS last ON last.payload_uuid = $2 "
     "WHERE ($1 = '' OR r.payload_identifier = $1) AND ($2 = '' "
     "OR r.payload_identifier > last.payload_identifier "
     "OR (r.payload_identifier = last.payload_identifier AND (r.created_at < last.created_at "

@@ -414,6 +414,30 @@ TEST_CASE(
   CHECK(world.Assignments()[0].assigned_at == assigned_at);
 }
 
+TEST_CASE("a device that is named twice is changed once and answered twice") {
+  Fixture world;
+  REQUIRE(world.service
+              .Post("/assignments", {{"payload_identifier", kWifi},
+                                     {"devices", {world.mac.facts().serial_number}},
+                                     {"presence", "absent"},
+                                     {"source", "mdmdirector"}})
+              .status == 200);
+  const std::string mobileconfig = MakeMobileconfig(kWifi);
+  const ApiAnswer answer =
+      world.PostProfile({{"udids", {world.udid(), ToLowerAscii(world.udid())}}}, mobileconfig);
+  CHECK(StatusOf(answer) == "saved");
+  CHECK(answer.json.size() == 2);
+  CHECK(world.Assignments().size() == 1);
+}
+
+TEST_CASE("two spellings of a key are refused") {
+  Fixture world;
+  const Json body{{"udids", {world.udid()}}, {"UDIDs", {"*"}}};
+  const ApiAnswer answer = world.Send("POST", "/profile", body);
+  CHECK(answer.status == 400);
+  CheckHas(answer.body, "udids: stands twice");
+}
+
 TEST_CASE("a removal also takes what somebody else installed, whoever asked for it before") {
   Fixture world;
   REQUIRE(world.service
