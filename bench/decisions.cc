@@ -23,7 +23,7 @@ Snapshot SettledSnapshot(Timestamp now) {
   snapshot.enrollment.channel.device_id = snapshot.enrollment.channel.enrollment_id;
   snapshot.enrollment.status = EnrollmentStatus::kEnrolled;
   snapshot.enrollment.last_seen_at = now - std::chrono::hours(1);
-  snapshot.enrollment.device_information_at = now;
+  for (const InventoryKind kind : kInventoryKinds) snapshot.enrollment.inventory_at[kind] = now;
   ProfileListReport report;
   report.epoch = 1;
   report.reported_at = now - std::chrono::hours(1);

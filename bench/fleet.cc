@@ -39,7 +39,8 @@ Enrollment MakeEnrollment(std::size_t device, Timestamp now) {
   enrollment.product_name = "Mac14,2";
   enrollment.device_name = fmt::format("Mac {}", device);
   enrollment.first_seen_at = enrollment.last_seen_at = now;
-  enrollment.enrolled_at = enrollment.device_information_at = now;
+  enrollment.enrolled_at = now;
+  for (const InventoryKind kind : kInventoryKinds) enrollment.inventory_at[kind] = now;
   return enrollment;
 }
 

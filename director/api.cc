@@ -24,6 +24,7 @@ std::vector<HttpRoute> Api::Routes() {
             &Api::DeleteAssignment),
       Route("GET", base + "/devices", 0, &Api::ListDevices),
       Route("GET", base + "/devices/{device}", 0, &Api::GetDevice),
+      Route("GET", base + "/devices/{device}/inventory", 0, &Api::GetInventory),
       Route("GET", base + "/devices/{device}/items/{payload_identifier}", 0, &Api::ExplainItem),
       Route("POST", base + "/devices/{device}/items/{payload_identifier}/retry",
             kApiBodySizeMaxBytes, &Api::RetryItem),

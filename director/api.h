@@ -51,6 +51,7 @@ class Api {
   // api_devices.cc
   HttpServerResponse ListDevices(const HttpServerRequest& request);
   HttpServerResponse GetDevice(const HttpServerRequest& request);
+  HttpServerResponse GetInventory(const HttpServerRequest& request);
   HttpServerResponse ExplainItem(const HttpServerRequest& request);
   HttpServerResponse RetryItem(const HttpServerRequest& request);
   HttpServerResponse PushDevice(const HttpServerRequest& request);

@@ -40,6 +40,14 @@ Json RowJson(const EnrollmentRow& row) {
   return json;
 }
 
+Json AnswerJson(InventoryKind kind, const InventoryRecord& record) {
+  Json answer = Json::parse(record.answer, nullptr, /*allow_exceptions=*/false);
+  return {{"kind", InventoryKindName(kind)},
+          {"epoch", record.epoch},
+          {"reported_at", TimeJson(record.reported_at)},
+          {"answer", answer.is_discarded() ? Json() : std::move(answer)}};
+}
+
 Json ReportJson(const std::optional<ProfileListReport>& report) {
   if (!report) return nullptr;
   Json profiles = Json::array();
@@ -135,6 +143,28 @@ HttpServerResponse Api::GetDevice(const HttpServerRequest& request) {
   json["profile_list"] = ReportJson(view->snapshot.profile_list);
   json["notes"] = view->plan.notes;
   return JsonResponse(200, json);
+}
+
+HttpServerResponse Api::GetInventory(const HttpServerRequest& request) {
+  if (Status known = CheckQuery(request, {"kind"}); !known) return ProblemResponse(known.error());
+  std::vector<InventoryKind> kinds(kInventoryKinds.begin(), kInventoryKinds.end());
+  if (const std::string name = QueryValue(request, "kind"); !name.empty()) {
+    const Result<InventoryKind> kind = ParseInventoryKind(name);
+    if (!kind) return ProblemResponse(InvalidField("kind", kind.error().message));
+    kinds = {*kind};
+  }
+  Json answers;
+  const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
+    answers = Json::array();
+    const Result<EnrollmentId> id = FindDevice(reader, request.path_values.at("device"));
+    if (!id) return Fail(id.error());
+    const Result<Inventory> inventory = reader.LoadInventory({*id}, kinds);
+    if (!inventory) return Fail(inventory.error());
+    for (const auto& [key, record] : *inventory) answers.push_back(AnswerJson(key.second, record));
+    return {};
+  });
+  if (!done) return ProblemResponse(done.error());
+  return JsonResponse(200, {{"inventory", std::move(answers)}});
 }
 
 HttpServerResponse Api::ExplainItem(const HttpServerRequest& request) {
@@ -238,7 +268,7 @@ HttpServerResponse Api::ReleaseDevice(const HttpServerRequest& request) {
     enrollment.status = EnrollmentStatus::kEnrolled;
     enrollment.quarantine_reason.clear();
     enrollment.serial_number.clear();
-    enrollment.device_information_at.reset();
+    enrollment.inventory_at = {};
     ++enrollment.epoch;
     enrollment.ask_first = true;
     if (Status saved = writer.SaveEnrollments(*enrollments); !saved) return saved;

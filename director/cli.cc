@@ -141,6 +141,14 @@ class CommandLine {
     });
     retry->add_option("device", device_)->required();
     retry->add_option("identifier", assign_.payload_identifier, "PayloadIdentifier")->required();
+    CLI::App* inventory =
+        AddClientVerb(app_, "inventory", "Show what a device said about itself",
+                      [this] { return ShowInventory(client_, device_, inventory_kind_, format_); });
+    inventory->add_option("device", device_, "UDID, serial number or enrollment id")->required();
+    inventory->add_option("kind", inventory_kind_,
+                          "DeviceInformation, SecurityInfo, CertificateList or "
+                          "InstalledApplicationList: show its answer");
+    AddJson(inventory);
     CLI::App* explain = AddClientVerb(
         app_, "explain", "Say why a device has an item or not",
         [this] { return ExplainItem(client_, device_, assign_.payload_identifier, format_); });
@@ -262,6 +270,7 @@ class CommandLine {
   DemoOptions demo_;
   std::vector<std::string> files_;
   std::string device_;
+  std::string inventory_kind_;
   bool watch_ = false;
 };
 

@@ -319,6 +319,24 @@ Status ShowDevice(const ClientOptions& client, const std::string& device, Output
   return {};
 }
 
+Status ShowInventory(const ClientOptions& client, const std::string& device,
+                     const std::string& kind, OutputFormat format) {
+  Result<ApiClient> api = ApiClient::Connect(client);
+  if (!api) return Fail(api.error());
+  const std::string filter = kind.empty() ? "" : "?kind=" + EncodePathSegment(kind);
+  const Result<Json> found = api->Get(DevicePath(device) + "/inventory" + filter);
+  if (!found) return Fail(found.error());
+  Json answers = found->value("inventory", Json::array());
+  // The answers themselves are too long for a table, unless somebody asks for one kind.
+  if (format == OutputFormat::kJson || !kind.empty()) {
+    PrintJson(answers);
+    return {};
+  }
+  for (Json& answer : answers) answer["keys"] = answer["answer"].size();
+  return PrintRows(answers, {{"KIND", "kind"}, {"REPORTED AT", "reported_at"}, {"KEYS", "keys"}},
+                   format);
+}
+
 Status ExplainItem(const ClientOptions& client, const std::string& device,
                    const std::string& payload_identifier, OutputFormat format) {
   Result<ApiClient> api = ApiClient::Connect(client);

@@ -66,6 +66,9 @@ Status ListAssignments(const ClientOptions& client, OutputFormat format);
 Status ListDevices(const ClientOptions& client, const DeviceListOptions& options,
                    OutputFormat format);
 Status ShowDevice(const ClientOptions& client, const std::string& device, OutputFormat format);
+/// What the device said about itself; `kind` empty for all.
+Status ShowInventory(const ClientOptions& client, const std::string& device,
+                     const std::string& kind, OutputFormat format);
 Status ExplainItem(const ClientOptions& client, const std::string& device,
                    const std::string& payload_identifier, OutputFormat format);
 /// POSTs to `/devices/DEVICE/ACTION`: push, reconcile, release.

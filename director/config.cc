@@ -46,6 +46,11 @@ class Reader {
     return value ? *value : Duration::zero();
   }
 
+  /// Zero for `never`.
+  Duration Interval(const std::string& key) {
+    return Text(key) == "never" ? Duration::zero() : Time(key);
+  }
+
   int Number(const std::string& key, int least, int most) {
     const std::string text = Text(key);
     int value = 0;
@@ -177,7 +182,14 @@ void ReadSettings(Reader& reader, Settings& settings) {
   settings.awake_window = reader.Time("awake_window");
   settings.token_update_wait = reader.Time("token_update_wait");
   settings.profile_list_interval = reader.Time("profile_list_interval");
-  settings.device_information_interval = reader.Time("device_information_interval");
+  settings.inventory_interval[InventoryKind::kDeviceInformation] =
+      reader.Interval("device_information_interval");
+  settings.inventory_interval[InventoryKind::kSecurityInfo] =
+      reader.Interval("security_info_interval");
+  settings.inventory_interval[InventoryKind::kCertificateList] =
+      reader.Interval("certificate_list_interval");
+  settings.inventory_interval[InventoryKind::kInstalledApplicationList] =
+      reader.Interval("installed_application_list_interval");
   settings.question_delay_min = reader.Time("question_delay_min");
   settings.answer_time_max = reader.Time("answer_time_max");
   settings.removal_evidence_age_max = reader.Time("removal_evidence_age_max");

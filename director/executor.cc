@@ -18,8 +18,7 @@ namespace {
 /// State-changing commands first, ProfileList last: the order of every plan.
 int Rank(const PlannedCommand& command) {
   if (command.request_type == request_type::kProfileList) return 2;
-  if (command.request_type == request_type::kDeviceInformation) return 1;
-  return 0;
+  return ParseInventoryKind(command.request_type) ? 1 : 0;
 }
 
 using BatchKey = std::tuple<int, PayloadIdentifier, std::string, PayloadUuid, UpstreamName>;
@@ -36,9 +35,7 @@ Command ToCommand(const PlannedCommand& planned, std::string payload) {
   if (planned.request_type == request_type::kRemoveProfile) {
     return RemoveProfileCommand{planned.payload_identifier};
   }
-  if (planned.request_type == request_type::kDeviceInformation) {
-    return DeviceInformationCommand{DeviceInformationQueries()};
-  }
+  if (const auto kind = ParseInventoryKind(planned.request_type)) return InventoryCommand(*kind);
   INVARIANT(planned.request_type == request_type::kProfileList);
   return ProfileListCommand{};
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/log_keys.h"
 #include "reconciler/observe.h"
+#include "store/report_json.h"
 #include "webhook/decode.h"
 
 namespace director {
@@ -75,6 +76,7 @@ class Recording {
     if (Status done = writer_.SaveEnrollments(enrollments); !done) return done;
     if (Status done = writer_.SaveIntents(intents); !done) return done;
     if (Status done = writer_.SaveReports(reports_, now_); !done) return done;
+    if (Status done = writer_.SaveInventory(inventory_); !done) return done;
     if (Status done = writer_.AddHappenings(happenings_); !done) return done;
     if (Status done = writer_.AddDeadLetters(dead_letters_); !done) return done;
     return writer_.MarkDue(due_);
@@ -92,6 +94,10 @@ class Recording {
       if (found != intents_.end()) intent = found->second;
     }
     Observation seen = Observe(known, intent, event, received_at);
+    if (seen.inventory) {
+      inventory_[{id, seen.inventory->kind}] = {seen.enrollment.epoch, event.created_at,
+                                                EncodeAnswer(seen.inventory->answer)};
+    }
     if (seen.queue_lost) {
       if (Status done = writer_.LoseOpenIntents({id}, received_at); !done) return done;
       ForgetIntents(id);
@@ -126,6 +132,7 @@ class Recording {
   std::set<EnrollmentId> changed_;
   std::set<IntentKey> answered_;
   std::vector<std::pair<EnrollmentId, ProfileListReport>> reports_;
+  Inventory inventory_;
   std::vector<Happening> happenings_;
   std::vector<DeadLetter> dead_letters_;
   std::map<EnrollmentId, Timestamp> due_;

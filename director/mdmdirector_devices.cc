@@ -1,5 +1,6 @@
 // Devices as MDMDirector shows them. Director knows less about them: what it does not know has
 // MDMDirector's zero value, for its clients expect every key.
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,11 +16,16 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kDevicesPerPart = 500;
+constexpr std::size_t kDevicesPerPart = 100;
+/// What `info=limited` and the whole device show of the inventory.
+constexpr std::array kLimitedKinds = {InventoryKind::kDeviceInformation,
+                                      InventoryKind::kSecurityInfo};
+constexpr std::array kWholeKinds = {InventoryKind::kDeviceInformation, InventoryKind::kSecurityInfo,
+                                    InventoryKind::kCertificateList};
 constexpr char kNever[] = "0001-01-01T00:00:00Z";
 
-/// Every key of a device in MDMDirector's order, with its zero value. `Profiles` and `ProfileList`
-/// are left out when they are empty.
+/// Every key of a device in MDMDirector's order, with its zero value. `Profiles`, `Certificates`
+/// and `ProfileList` are left out when they are empty.
 constexpr char kNoDevice[] = R"({
   "DeviceName": "", "BuildVersion": "", "ModelName": "", "Model": "", "OSVersion": "",
   "ProductName": "", "SerialNumber": "", "DeviceCapacity": 0, "AvailableDeviceCapacity": 0,
@@ -42,7 +48,7 @@ constexpr char kNoDevice[] = R"({
   "SIMMCC": "", "SIMMNC": "", "SubscriberCarrierNetwork": "", "SubscriberMCC": "",
   "SubscriberMNC": "", "SupplementalBuildVersion": "", "SupplementalOSVersionExtra": "",
   "VoiceRoamingEnabled": false, "WiFiMAC": "", "EthernetMAC": "", "UDID": "", "Active": false,
-  "Profiles": [],
+  "Profiles": [], "Certificates": [],
   "SecurityInfo": {"AuthenticatedRootVolumeEnabled": false,
     "BootstrapTokenAllowedForAuthentication": "",
     "BootstrapTokenRequiredForKernelExtensionApproval": false,
@@ -117,7 +123,10 @@ Json DeviceJson(const Enrollment& enrollment) {
   device["TokenUpdateRecieved"] = is_enrolled;
   device["InitialTasksRun"] = is_enrolled;
   device["LastCheckedIn"] = FormatTime(enrollment.last_seen_at);
-  device["LastDeviceInfo"] = TimeText(enrollment.device_information_at);
+  const auto& inventory_at = enrollment.inventory_at;
+  device["LastDeviceInfo"] = TimeText(inventory_at[InventoryKind::kDeviceInformation]);
+  device["LastSecurityInfo"] = TimeText(inventory_at[InventoryKind::kSecurityInfo]);
+  device["LastCertificateList"] = TimeText(inventory_at[InventoryKind::kCertificateList]);
   return device;
 }
 
@@ -127,8 +136,20 @@ void AddReport(Json& device, const std::optional<ProfileListReport>& report) {
   device["LastProfileList"] = FormatTime(report->reported_at);
 }
 
+/// Answers of an earlier epoch are about a device that may have been wiped since: they have no
+/// time in this one.
+void AddInventory(Json& device, const Enrollment& enrollment, const Inventory& inventory) {
+  for (const auto& [kind, add] :
+       {std::pair(InventoryKind::kDeviceInformation, &AddDeviceInformation),
+        std::pair(InventoryKind::kSecurityInfo, &AddSecurityInfo),
+        std::pair(InventoryKind::kCertificateList, &AddCertificates)}) {
+    const auto found = inventory.find({enrollment.channel.enrollment_id, kind});
+    if (found != inventory.end() && enrollment.inventory_at[kind]) add(device, found->second);
+  }
+}
+
 void LeaveOutEmpty(Json& device) {
-  for (const char* key : {"Profiles", "ProfileList"}) {
+  for (const char* key : {"Profiles", "Certificates", "ProfileList"}) {
     if (device[key].empty()) device.erase(key);
   }
 }
@@ -146,6 +167,13 @@ std::string Indented(const std::string& text) {
     if (c == '\n') indented += "    ";
   }
   return indented;
+}
+
+Result<Inventory> LoadShown(StoreReader& reader, const std::vector<EnrollmentId>& ids,
+                            bool is_limited) {
+  std::vector<InventoryKind> kinds(kWholeKinds.begin(), kWholeKinds.end());
+  if (is_limited) kinds.assign(kLimitedKinds.begin(), kLimitedKinds.end());
+  return reader.LoadInventory(ids, kinds);
 }
 
 /// The list as it is sent, a page of devices in each part.
@@ -178,12 +206,13 @@ class DeviceList {
   Status ReadPage(StoreReader& reader, Place& place, std::string& part) const {
     const auto rows = reader.ListEnrollments({}, {place.after, kDevicesPerPart});
     if (!rows) return Fail(rows.error());
-    auto reports = LoadReports(reader, *rows);
-    if (!reports) return Fail(reports.error());
+    auto said = LoadSaid(reader, *rows);
+    if (!said) return Fail(said.error());
     for (const EnrollmentRow& row : *rows) {
       if (IsUserChannel(row.enrollment.channel.type)) continue;
       Json device = DeviceJson(row.enrollment);
-      AddReport(device, (*reports)[row.enrollment.channel.enrollment_id]);
+      AddInventory(device, row.enrollment, said->inventory);
+      AddReport(device, said->reports[row.enrollment.channel.enrollment_id]);
       LeaveOutEmpty(device);
       part += (place.is_first ? "[\n    " : ",\n    ") + Indented(Render(device));
       place.is_first = false;
@@ -194,19 +223,26 @@ class DeviceList {
     return {};
   }
 
-  using Reports = std::map<EnrollmentId, std::optional<ProfileListReport>>;
+  /// What the devices of a page said.
+  struct Said {
+    std::map<EnrollmentId, std::optional<ProfileListReport>> reports;
+    Inventory inventory;
+  };
 
-  Result<Reports> LoadReports(StoreReader& reader, const std::vector<EnrollmentRow>& rows) const {
-    Reports reports;
-    if (is_limited_) return reports;
+  Result<Said> LoadSaid(StoreReader& reader, const std::vector<EnrollmentRow>& rows) const {
+    Said said;
     std::vector<EnrollmentId> ids;
     for (const EnrollmentRow& row : rows) ids.push_back(row.enrollment.channel.enrollment_id);
+    auto inventory = LoadShown(reader, ids, is_limited_);
+    if (!inventory) return Fail(inventory.error());
+    said.inventory = std::move(*inventory);
+    if (is_limited_) return said;
     auto snapshots = reader.LoadSnapshots(ids);
     if (!snapshots) return Fail(snapshots.error());
     for (Snapshot& snapshot : *snapshots) {
-      reports[snapshot.enrollment.channel.enrollment_id] = std::move(snapshot.profile_list);
+      said.reports[snapshot.enrollment.channel.enrollment_id] = std::move(snapshot.profile_list);
     }
-    return reports;
+    return said;
   }
 
   Store& store_;
@@ -226,6 +262,9 @@ HttpServerResponse OneDevice(Store& store, bool is_limited, const auto& find) {
     if (!found) return Fail(found.error());
     if (!*found) return {};
     device = DeviceJson(**found);
+    const auto inventory = LoadShown(reader, {(*found)->channel.enrollment_id}, is_limited);
+    if (!inventory) return Fail(inventory.error());
+    AddInventory(*device, **found, *inventory);
     if (!is_limited) {
       Result<Json> profiles = DeviceProfilesJson(reader, **found);
       if (!profiles) return Fail(profiles.error());

@@ -139,8 +139,10 @@ class Translation {
     SetLog();
     SetWebhooks();
     if (const std::string minutes = ValueOr("info-request-interval", ""); !minutes.empty()) {
-      Set("DIRECTOR_PROFILE_LIST_INTERVAL", minutes + "m");
-      Set("DIRECTOR_DEVICE_INFORMATION_INTERVAL", minutes + "m");
+      for (const char* question :
+           {"PROFILE_LIST", "DEVICE_INFORMATION", "SECURITY_INFO", "CERTIFICATE_LIST"}) {
+        Set(fmt::format("DIRECTOR_{}_INTERVAL", question), minutes + "m");
+      }
     }
     NoteRest();
     if (!problems_.empty()) return Fail(ErrorKind::kInvalid, JoinLines(problems_));

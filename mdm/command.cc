@@ -21,6 +21,9 @@ struct BodyEncoder {
     for (const auto& query : command.queries) queries.emplace_back(query);
     body.Set("Queries", PlistValue(std::move(queries)));
   }
+  void operator()(const SecurityInfoCommand&) const {}
+  void operator()(const CertificateListCommand&) const {}
+  void operator()(const InstalledApplicationListCommand&) const {}
 };
 
 struct TypeNamer {
@@ -36,6 +39,15 @@ struct TypeNamer {
   std::string_view operator()(const DeviceInformationCommand&) const {
     return request_type::kDeviceInformation;
   }
+  std::string_view operator()(const SecurityInfoCommand&) const {
+    return request_type::kSecurityInfo;
+  }
+  std::string_view operator()(const CertificateListCommand&) const {
+    return request_type::kCertificateList;
+  }
+  std::string_view operator()(const InstalledApplicationListCommand&) const {
+    return request_type::kInstalledApplicationList;
+  }
 };
 
 Result<std::string> RequiredString(const PlistDict& dict, std::string_view key) {
@@ -48,10 +60,103 @@ Result<std::string> RequiredString(const PlistDict& dict, std::string_view key) 
 }  // namespace
 
 const std::vector<std::string>& DeviceInformationQueries() {
-  static const std::vector<std::string> queries = {"SerialNumber", "OSVersion", "BuildVersion",
-                                                   "ProductName",  "ModelName", "DeviceName",
-                                                   "IsSupervised"};
+  static const std::vector<std::string> queries = {"AccessibilitySettings",
+                                                   "ActiveManagedUsers",
+                                                   "AppAnalyticsEnabled",
+                                                   "AutoSetupAdminAccounts",
+                                                   "AvailableDeviceCapacity",
+                                                   "AwaitingConfiguration",
+                                                   "BatteryLevel",
+                                                   "BluetoothMAC",
+                                                   "BuildVersion",
+                                                   "CarrierSettingsVersion",
+                                                   "CellularTechnology",
+                                                   "CurrentCarrierNetwork",
+                                                   "CurrentMCC",
+                                                   "CurrentMNC",
+                                                   "DataRoamingEnabled",
+                                                   "DeviceCapacity",
+                                                   "DeviceID",
+                                                   "DeviceName",
+                                                   "DiagnosticSubmissionEnabled",
+                                                   "EASDeviceIdentifier",
+                                                   "EstimatedResidentUsers",
+                                                   "EthernetMAC",
+                                                   "HasBattery",
+                                                   "HostName",
+                                                   "ICCID",
+                                                   "IMEI",
+                                                   "IsActivationLockEnabled",
+                                                   "IsActivationLockSupported",
+                                                   "IsAppleSilicon",
+                                                   "IsCloudBackupEnabled",
+                                                   "IsDeviceLocatorServiceEnabled",
+                                                   "IsDoNotDisturbInEffect",
+                                                   "IsMDMLostModeEnabled",
+                                                   "IsMultiUser",
+                                                   "IsNetworkTethered",
+                                                   "IsRoaming",
+                                                   "IsSupervised",
+                                                   "iTunesStoreAccountHash",
+                                                   "iTunesStoreAccountIsActive",
+                                                   "LastCloudBackupDate",
+                                                   "LocalHostName",
+                                                   "ManagedAppleIDDefaultDomains",
+                                                   "MaximumResidentUsers",
+                                                   "MDMOptions",
+                                                   "MEID",
+                                                   "Model",
+                                                   "ModelName",
+                                                   "ModelNumber",
+                                                   "ModemFirmwareVersion",
+                                                   "OnlineAuthenticationGracePeriod",
+                                                   "OrganizationInfo",
+                                                   "OSUpdateSettings",
+                                                   "OSVersion",
+                                                   "PersonalHotspotEnabled",
+                                                   "PhoneNumber",
+                                                   "PINRequiredForDeviceLock",
+                                                   "PINRequiredForEraseDevice",
+                                                   "ProductName",
+                                                   "ProvisioningUDID",
+                                                   "QuotaSize",
+                                                   "ResidentUsers",
+                                                   "SerialNumber",
+                                                   "ServiceSubscriptions",
+                                                   "SIMCarrierNetwork",
+                                                   "SkipLanguageAndLocaleSetupForNewUsers",
+                                                   "SoftwareUpdateDeviceID",
+                                                   "SoftwareUpdateSettings",
+                                                   "SubscriberCarrierNetwork",
+                                                   "SubscriberMCC",
+                                                   "SubscriberMNC",
+                                                   "SupplementalBuildVersion",
+                                                   "SupplementalOSVersionExtra",
+                                                   "SupportsiOSAppInstalls",
+                                                   "SupportsLOMDevice",
+                                                   "SystemIntegrityProtectionEnabled",
+                                                   "TemporarySessionOnly",
+                                                   "TemporarySessionTimeout",
+                                                   "TimeZone",
+                                                   "UDID",
+                                                   "UserSessionTimeout",
+                                                   "VoiceRoamingEnabled",
+                                                   "WiFiMAC"};
   return queries;
+}
+
+Command InventoryCommand(InventoryKind kind) {
+  switch (kind) {
+    case InventoryKind::kDeviceInformation:
+      return DeviceInformationCommand{DeviceInformationQueries()};
+    case InventoryKind::kSecurityInfo:
+      return SecurityInfoCommand{};
+    case InventoryKind::kCertificateList:
+      return CertificateListCommand{};
+    case InventoryKind::kInstalledApplicationList:
+      return InstalledApplicationListCommand{};
+  }
+  return ProfileListCommand{};
 }
 
 std::string_view RequestType(const Command& command) { return std::visit(TypeNamer{}, command); }

@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "mdm/inventory.h"
 #include "mdm/plist.h"
 
 namespace director {
@@ -31,9 +32,18 @@ struct DeviceInformationCommand {
   std::vector<std::string> queries;
 };
 
+struct SecurityInfoCommand {};
+
+/// Asks for all certificates. ManagedOnly is left out as with ProfileList.
+struct CertificateListCommand {};
+
+/// Asks for all apps, with every key.
+struct InstalledApplicationListCommand {};
+
 /// Every command that Director can send.
 using Command = std::variant<InstallProfileCommand, RemoveProfileCommand, ProfileListCommand,
-                             DeviceInformationCommand>;
+                             DeviceInformationCommand, SecurityInfoCommand, CertificateListCommand,
+                             InstalledApplicationListCommand>;
 
 /// The wire names, in one table.
 namespace request_type {
@@ -41,10 +51,18 @@ inline constexpr std::string_view kInstallProfile = "InstallProfile";
 inline constexpr std::string_view kRemoveProfile = "RemoveProfile";
 inline constexpr std::string_view kProfileList = "ProfileList";
 inline constexpr std::string_view kDeviceInformation = "DeviceInformation";
+inline constexpr std::string_view kSecurityInfo = "SecurityInfo";
+inline constexpr std::string_view kCertificateList = "CertificateList";
+inline constexpr std::string_view kInstalledApplicationList = "InstalledApplicationList";
 }  // namespace request_type
 
-/// The queries that Director asks in DeviceInformation; all exist on macOS and iOS.
+/// The queries that Director asks in DeviceInformation: all that Apple's schema knows but PushToken
+/// (tokens are the MDM server's), DevicePropertiesAttestation (devices limit its rate) and
+/// EACSPreflight (it makes the device check itself). Devices leave out what they do not support.
 const std::vector<std::string>& DeviceInformationQueries();
+
+/// The command that asks for this kind.
+Command InventoryCommand(InventoryKind kind);
 
 std::string_view RequestType(const Command& command);
 

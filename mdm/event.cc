@@ -25,6 +25,13 @@ constexpr std::array<std::pair<ChannelType, std::string_view>, 5> kChannelTypes 
      {ChannelType::kUserEnrollmentDevice, "User Enrollment (Device)"},
      {ChannelType::kUserEnrollment, "User Enrollment"}}};
 
+/// The key that holds the answer to each kind of question.
+constexpr std::array<std::pair<InventoryKind, std::string_view>, 4> kAnswerKeys = {
+    {{InventoryKind::kDeviceInformation, "QueryResponses"},
+     {InventoryKind::kSecurityInfo, "SecurityInfo"},
+     {InventoryKind::kCertificateList, "CertificateList"},
+     {InventoryKind::kInstalledApplicationList, "InstalledApplicationList"}}};
+
 constexpr std::array<std::pair<CommandStatus, std::string_view>, 4> kStatuses = {
     {{CommandStatus::kAcknowledged, "Acknowledged"},
      {CommandStatus::kError, "Error"},
@@ -241,6 +248,30 @@ Result<DeviceInformationReport> DecodeDeviceInformation(const PlistDict& dict) {
   return reader.Finish(std::move(report));
 }
 
+/// True for what the schema promises: a dictionary, or an array of dictionaries, so that whoever
+/// reads the answer need not look.
+bool IsAnswerTo(InventoryKind kind, const PlistValue& answer) {
+  const bool is_list =
+      kind == InventoryKind::kCertificateList || kind == InventoryKind::kInstalledApplicationList;
+  if (!is_list) return answer.AsDict() != nullptr;
+  const PlistArray* list = answer.AsArray();
+  return list != nullptr && std::all_of(list->begin(), list->end(), [](const PlistValue& entry) {
+           return entry.AsDict() != nullptr;
+         });
+}
+
+/// The answer to a question about the device as it is; nothing when it has another shape: that is
+/// an answer all the same, without news.
+std::optional<InventoryReport> DecodeInventory(const PlistDict& message) {
+  for (const auto& [kind, key] : kAnswerKeys) {
+    const PlistValue* answer = message.Find(key);
+    if (answer == nullptr) continue;
+    if (!IsAnswerTo(kind, *answer)) return std::nullopt;
+    return InventoryReport{kind, *answer};
+  }
+  return std::nullopt;
+}
+
 /// Decodes the parts of a result that have a structure of their own.
 Status DecodeAnswers(KeyReader& reader, ResultEvent& event) {
   if (const PlistArray* chain = reader.Array("ErrorChain")) {
@@ -344,6 +375,9 @@ Result<EventBody> DecodeResult(const PlistDict& message) {
   if (!status) return Fail(status.error());
   event.status = *status;
   if (auto answers = DecodeAnswers(reader, event); !answers) return Fail(answers.error());
+  if (event.status == CommandStatus::kAcknowledged) {
+    event.inventory = DecodeInventory(message);
+  }
   return reader.Finish(EventBody(std::move(event)));
 }
 

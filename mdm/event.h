@@ -10,6 +10,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "mdm/inventory.h"
 #include "mdm/plist.h"
 
 namespace director {
@@ -115,7 +116,10 @@ struct ResultEvent {
   std::vector<ErrorChainEntry> error_chain;
   /// Present when the answer carried the key, even with an empty array.
   std::optional<std::vector<ReportedProfile>> profile_list;
+  /// What Director itself reads of the answer to DeviceInformation.
   std::optional<DeviceInformationReport> device_information;
+  /// The whole answer to a question about the device, when it was acknowledged with one.
+  std::optional<InventoryReport> inventory;
 };
 
 using EventBody = std::variant<AuthenticateEvent, TokenUpdateEvent, CheckOutEvent, IdleEvent,

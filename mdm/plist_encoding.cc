@@ -19,14 +19,14 @@ constexpr std::size_t kEncodingNameMaxBytes = 40;
 constexpr std::size_t kDeclarationMaxBytes = 512;
 
 /// Closes an iconv descriptor at the end of its scope.
-class Converter {
+class CharsetConverter {
  public:
-  explicit Converter(const std::string& from) : handle_(iconv_open("UTF-8", from.c_str())) {}
-  ~Converter() {
+  explicit CharsetConverter(const std::string& from) : handle_(iconv_open("UTF-8", from.c_str())) {}
+  ~CharsetConverter() {
     if (IsOpen()) iconv_close(handle_);
   }
-  Converter(const Converter&) = delete;
-  Converter& operator=(const Converter&) = delete;
+  CharsetConverter(const CharsetConverter&) = delete;
+  CharsetConverter& operator=(const CharsetConverter&) = delete;
 
   // iconv_open reports failure as (iconv_t)-1; iconv_t is a pointer with glibc.
   bool IsOpen() const { return reinterpret_cast<std::intptr_t>(handle_) != -1; }
@@ -38,7 +38,7 @@ class Converter {
 
 Result<std::string> ConvertToUtf8(std::string_view bytes, const std::string& encoding,
                                   std::size_t size_max_bytes) {
-  const Converter converter(encoding);
+  const CharsetConverter converter(encoding);
   if (!converter.IsOpen()) return Fail(ErrorKind::kInvalid, "unknown encoding " + encoding);
   std::string input(bytes);  // iconv wants a mutable pointer, although it does not write
   char* in = input.data();

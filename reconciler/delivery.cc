@@ -132,15 +132,26 @@ PlannedCommand Question(std::string_view request_type, std::string reason) {
   return command;
 }
 
-/// DeviceInformation only rides along while the device is awake; it wakes nobody.
-bool WantsDeviceInformation(const Delivery& delivery) {
-  const Enrollment& enrollment = delivery.enrollment();
-  if (IsUserChannel(enrollment.channel.type) || !delivery.awake()) return false;
-  if (delivery.Find(request_type::kDeviceInformation) != nullptr) return false;
-  return !enrollment.device_information_at ||
-         *enrollment.device_information_at +
-                 Jittered(delivery.settings.device_information_interval, delivery.key()) <=
-             delivery.now;
+/// Questions about the device only ride along while it is awake; they wake nobody. Each kind has a
+/// rhythm of its own on each device, so that a fleet's answers spread.
+bool WantsInventory(const Delivery& delivery, InventoryKind kind) {
+  const Duration interval = delivery.settings.inventory_interval[kind];
+  if (interval == Duration::zero() || !delivery.awake()) return false;
+  const std::string_view name = InventoryKindName(kind);
+  if (delivery.Find(name) != nullptr) return false;
+  const std::optional<Timestamp>& answered_at = delivery.enrollment().inventory_at[kind];
+  if (!answered_at || IsOfAnotherTime(*answered_at, delivery.now)) return true;
+  const Duration spread = Jittered(interval, delivery.key() + std::string(name));
+  return *answered_at + spread <= delivery.now;
+}
+
+void AskInventory(const Delivery& delivery, Plan& plan) {
+  if (IsUserChannel(delivery.enrollment().channel.type)) return;
+  for (const InventoryKind kind : kInventoryKinds) {
+    if (!WantsInventory(delivery, kind)) continue;
+    plan.commands.push_back(Question(InventoryKindName(kind),
+                                     "What the device says about itself is missing or too old."));
+  }
 }
 
 /// Until when a question that follows no change is not asked again: whatever the clocks and answers
@@ -162,10 +173,7 @@ std::string DescribeHeldBack(const Intent& question) {
 }
 
 void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
-  if (WantsDeviceInformation(delivery)) {
-    plan.commands.push_back(Question(request_type::kDeviceInformation,
-                                     "The facts about the device are missing or a day old."));
-  }
+  AskInventory(delivery, plan);
   if (!WantsReport(delivery, items, plan)) return;
   const Intent* outstanding = delivery.FindReportQuestion();
   if (outstanding == nullptr && !HasChanges(plan) && AskAgainAt(delivery) > delivery.now) {

@@ -159,8 +159,8 @@ bool IsShown(const Intent& intent, const std::optional<ProfileListReport>& repor
 /// True when an acknowledged question has left what it asked for.
 bool BroughtAnswer(const Intent& intent, const Snapshot& snapshot) {
   const Timestamp at = intent.answered_at.value_or(intent.journaled_at);
-  if (intent.request_type == request_type::kDeviceInformation) {
-    const auto& known_at = snapshot.enrollment.device_information_at;
+  if (const auto kind = ParseInventoryKind(intent.request_type)) {
+    const auto& known_at = snapshot.enrollment.inventory_at[*kind];
     return known_at && *known_at >= at;
   }
   return snapshot.profile_list && snapshot.profile_list->reported_at >= at;
@@ -227,8 +227,13 @@ Timestamp OverdueAt(const Intent& intent, const Settings& settings) {
 }
 
 Timestamp HeldBackUntil(const Intent& intent, const Settings& settings) {
-  const Duration pause = intent.state == IntentState::kNotSent ? settings.retry_delay_min
-                                                               : settings.server_retry_delay_min;
+  if (intent.state == IntentState::kNotSent) return PauseBegins(intent) + settings.retry_delay_min;
+  Duration pause = settings.server_retry_delay_min;
+  // A device that refuses a question about itself, for want of a right perhaps, refuses the next
+  // one, too.
+  if (const auto kind = ParseInventoryKind(intent.request_type)) {
+    pause = std::max(pause, settings.inventory_interval[*kind] / 4);
+  }
   return PauseBegins(intent) + pause;
 }
 

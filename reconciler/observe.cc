@@ -64,7 +64,7 @@ bool IsOlder(const Step& step, const std::optional<Timestamp>& than) {
 /// From here on nothing that was known about the device is evidence.
 void BeginEpoch(Step& step) {
   ++step.out.enrollment.epoch;
-  step.out.enrollment.device_information_at.reset();
+  step.out.enrollment.inventory_at = {};
   step.out.queue_lost = true;
 }
 
@@ -207,9 +207,6 @@ void Answer(Step& step, const ResultEvent& result) {
 
 void TakeFacts(Step& step, const DeviceInformationReport& report) {
   Enrollment& enrollment = step.out.enrollment;
-  CheckSerial(step, report.serial_number);
-  if (enrollment.status == EnrollmentStatus::kQuarantined) return;
-  if (IsOlder(step, enrollment.device_information_at)) return;
   Adopt(enrollment.serial_number, report.serial_number);
   Adopt(enrollment.os_version, report.os_version);
   Adopt(enrollment.build_version, report.build_version);
@@ -217,15 +214,28 @@ void TakeFacts(Step& step, const DeviceInformationReport& report) {
   Adopt(enrollment.model_name, report.model_name);
   Adopt(enrollment.device_name, report.device_name);
   Adopt(enrollment.is_supervised, report.is_supervised);
-  enrollment.device_information_at = step.event.created_at;
+}
+
+/// Keeps the answer to a question about the device unless a newer one is kept.
+void TakeInventory(Step& step, const ResultEvent& result) {
+  if (!result.inventory) return;
+  Enrollment& enrollment = step.out.enrollment;
+  if (result.device_information) CheckSerial(step, result.device_information->serial_number);
+  // Which device speaks for a quarantined enrollment is not known.
+  if (enrollment.status == EnrollmentStatus::kQuarantined) return;
+  std::optional<Timestamp>& answered_at = enrollment.inventory_at[result.inventory->kind];
+  const bool is_kept = answered_at && !IsOfAnotherTime(*answered_at, step.received_at);
+  if (is_kept && step.event.created_at < *answered_at) return;
+  answered_at = step.event.created_at;
+  step.out.inventory = result.inventory;
   step.out.due = true;
+  if (result.device_information) TakeFacts(step, *result.device_information);
 }
 
 void Apply(Step& step, const ResultEvent& result) {
   ProveEnrolled(step);
   Answer(step, result);
-  if (result.device_information) TakeFacts(step, *result.device_information);
-  // Which device speaks for a quarantined enrollment is not known.
+  TakeInventory(step, result);
   if (step.out.enrollment.status == EnrollmentStatus::kQuarantined) return;
   if (result.profile_list && result.status == CommandStatus::kAcknowledged) {
     ProfileListReport report;

@@ -19,10 +19,11 @@ struct Observation {
   Enrollment enrollment;
   std::optional<Intent> intent;  ///< the answered intent as it is now, when it changed
   std::optional<ProfileListReport>
-      report;                       ///< a ProfileList to keep, if it is not older than the kept one
-  bool enrollment_changed = false;  ///< `enrollment` has to be written
-  bool queue_lost = false;          ///< the MDM dropped its queue: every open intent is lost
-  bool due = false;                 ///< something changed that a decision rests on
+      report;  ///< a ProfileList to keep, if it is not older than the kept one
+  std::optional<InventoryReport> inventory;  ///< an answer to keep in place of the one before
+  bool enrollment_changed = false;           ///< `enrollment` has to be written
+  bool queue_lost = false;              ///< the MDM dropped its queue: every open intent is lost
+  bool due = false;                     ///< something changed that a decision rests on
   std::vector<std::string> happenings;  ///< sentences for the event list; most events have none
 };
 

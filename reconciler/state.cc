@@ -123,4 +123,11 @@ bool IsOpen(IntentState state) {
   return false;
 }
 
+PerInventoryKind<Duration> DefaultInventoryIntervals() {
+  PerInventoryKind<Duration> intervals;
+  for (const InventoryKind kind : kInventoryKinds) intervals[kind] = kDay;
+  intervals[InventoryKind::kInstalledApplicationList] = 7 * kDay;
+  return intervals;
+}
+
 }  // namespace director

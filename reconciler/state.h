@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "mdm/error_class.h"
 #include "mdm/event.h"
+#include "mdm/inventory.h"
 
 namespace director {
 
@@ -55,7 +56,8 @@ struct Enrollment {
   /// counts.
   std::optional<Timestamp> authenticated_at;
   std::optional<Timestamp> enrolled_at;  ///< last TokenUpdate, by the upstream's clock
-  std::optional<Timestamp> device_information_at;
+  /// When the device last answered each question, in this epoch, by the upstream's clock.
+  PerInventoryKind<std::optional<Timestamp>> inventory_at;
 
   std::optional<Timestamp> report_wanted_at;  ///< an operator wants a ProfileList newer than this
 
@@ -196,8 +198,11 @@ struct ProfileListReport {
 Timestamp SeenAt(const ProfileListReport& report);
 /// True when the report's time is so far ahead that our clock must have been set back since. The
 /// MDM server's clock may be five minutes ahead; more is cut when its webhook is read.
+inline bool IsOfAnotherTime(Timestamp reported_at, Timestamp now) {
+  return reported_at > now + std::chrono::minutes(10);
+}
 inline bool IsOfAnotherTime(const ProfileListReport& report, Timestamp now) {
-  return SeenAt(report) > now + std::chrono::minutes(10);
+  return IsOfAnotherTime(SeenAt(report), now);
 }
 /// An event that took longer than this through the webhook does not prove that the device is awake.
 inline constexpr Duration kLateEventAfter = std::chrono::minutes(1);
@@ -222,6 +227,9 @@ struct Snapshot {
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 
+/// A day; a week for the list of apps, which is long and which a busy Mac puts off.
+PerInventoryKind<Duration> DefaultInventoryIntervals();
+
 /// The knobs of the decision and its loop. Defaults are for production.
 struct Settings {
   /// What a worker took is left alone for so long when its director died; longer than its slowest
@@ -232,7 +240,8 @@ struct Settings {
   Duration token_update_wait =
       std::chrono::minutes(10);  ///< after Authenticate, before the device is asked anyway
   Duration profile_list_interval = std::chrono::hours(6);
-  Duration device_information_interval = std::chrono::hours(24);
+  /// How old each answer may get; zero: never asked.
+  PerInventoryKind<Duration> inventory_interval = DefaultInventoryIntervals();
   Duration removal_evidence_age_max = std::chrono::minutes(15);
   int commands_per_session_max = 20;  ///< state-changing commands under way per enrollment
 

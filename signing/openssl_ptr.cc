@@ -3,8 +3,10 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include <chrono>
 #include <climits>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "base/invariant.h"
@@ -124,6 +126,17 @@ Result<std::string> SignCms(const CmsIdentity& identity, std::string_view conten
                     i2d_CMS_bio(output.get(), cms.get()) == 1;
   if (!made) return FailOpenssl(ErrorKind::kUnavailable, "the CMS signature could not be made");
   return BioText(output);
+}
+
+Result<Timestamp> FromAsn1Time(const ASN1_TIME* time) {
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) return Fail(ErrorKind::kInvalid, "not a time");
+  using std::chrono::day, std::chrono::month, std::chrono::year;
+  const std::chrono::sys_days date = year(parts.tm_year + 1900) /
+                                     month(static_cast<unsigned>(parts.tm_mon + 1)) /
+                                     day(static_cast<unsigned>(parts.tm_mday));
+  return Timestamp(date + std::chrono::hours(parts.tm_hour) + std::chrono::minutes(parts.tm_min) +
+                   std::chrono::seconds(parts.tm_sec));
 }
 
 }  // namespace director

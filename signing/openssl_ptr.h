@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/time.h"
 
 /// Internal to `signing`: owners of OpenSSL's objects and the few steps that its .cc files share.
 /// No other module includes this.
@@ -72,6 +73,9 @@ BioPtr ReadingBio(std::string_view bytes);
 /// Makes a BIO that collects what is written; `BioText` returns it.
 BioPtr WritingBio();
 std::string BioText(const BioPtr& bio);
+
+/// Whole seconds. kInvalid when it is no time.
+Result<Timestamp> FromAsn1Time(const ASN1_TIME* time);
 
 /// The first private key of a PEM text, or why there is none.
 struct PemKey {

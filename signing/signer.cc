@@ -322,17 +322,6 @@ Status CheckKey(const LoadedIdentity& identity) {
   return {};
 }
 
-Result<Timestamp> FromAsn1Time(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return Fail(ErrorKind::kInvalid, "not a time");
-  using std::chrono::day, std::chrono::month, std::chrono::year;
-  const std::chrono::sys_days date = year(parts.tm_year + 1900) /
-                                     month(static_cast<unsigned>(parts.tm_mon + 1)) /
-                                     day(static_cast<unsigned>(parts.tm_mday));
-  return Timestamp(date + std::chrono::hours(parts.tm_hour) + std::chrono::minutes(parts.tm_min) +
-                   std::chrono::seconds(parts.tm_sec));
-}
-
 /// Returns until when the certificate is valid. RFC 5280 counts both ends as valid.
 Result<Timestamp> CheckValidity(const LoadedIdentity& identity, Timestamp now) {
   const std::string& file = identity.certificate_file;

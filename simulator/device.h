@@ -151,6 +151,8 @@ class VirtualDevice {
   Outcome RunProfileList() const;
   Outcome RunDeviceInformation(const PlistDict& body) const;
   Outcome RunSecurityInfo() const;
+  Outcome RunCertificateList() const;
+  Outcome RunInstalledApplicationList() const;
   Outcome RunDeviceConfigured();
   /// Replaces or adds; false when the device is full.
   bool Put(InstalledProfile profile, Timestamp now);

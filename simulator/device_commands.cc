@@ -11,7 +11,6 @@
 namespace director {
 namespace {
 
-constexpr std::string_view kSecurityInfo = "SecurityInfo";
 constexpr std::string_view kDeviceConfigured = "DeviceConfigured";
 
 std::vector<ErrorChainEntry> OneError(std::string domain, std::int64_t code, std::string text) {
@@ -102,7 +101,9 @@ VirtualDevice::Outcome VirtualDevice::Run(const ReceivedCommand& command, Timest
   if (type == request_type::kRemoveProfile) return RunRemoveProfile(command.body, now);
   if (type == request_type::kProfileList) return RunProfileList();
   if (type == request_type::kDeviceInformation) return RunDeviceInformation(command.body);
-  if (type == kSecurityInfo) return RunSecurityInfo();
+  if (type == request_type::kSecurityInfo) return RunSecurityInfo();
+  if (type == request_type::kCertificateList) return RunCertificateList();
+  if (type == request_type::kInstalledApplicationList) return RunInstalledApplicationList();
   if (type == kDeviceConfigured) return RunDeviceConfigured();
   return Failed(
       OneError("MCMDMErrorDomain", 12021, fmt::format("“{}” is not a valid request type.", type)));
@@ -255,6 +256,32 @@ VirtualDevice::Outcome VirtualDevice::RunSecurityInfo() const {
   info.Set("ManagementStatus", std::move(management));
   Outcome outcome;
   outcome.extra.Set("SecurityInfo", std::move(info));
+  return outcome;
+}
+
+VirtualDevice::Outcome VirtualDevice::RunCertificateList() const {
+  PlistArray list;
+  if (!facts_.identity_certificate.empty()) {
+    PlistDict identity;
+    identity.Set("CommonName", facts_.udid);
+    identity.Set("IsIdentity", true);
+    identity.Set("Data", PlistData{facts_.identity_certificate});
+    list.emplace_back(std::move(identity));
+  }
+  Outcome outcome;
+  outcome.extra.Set("CertificateList", std::move(list));
+  return outcome;
+}
+
+VirtualDevice::Outcome VirtualDevice::RunInstalledApplicationList() const {
+  PlistDict browser;
+  browser.Set("Identifier", "com.apple.Safari");
+  browser.Set("Name", "Safari");
+  browser.Set("Version", facts_.build_version);
+  browser.Set("ShortVersion", facts_.os_version);
+  browser.Set("BundleSize", PlistInteger::FromSigned(12'345'678));
+  Outcome outcome;
+  outcome.extra.Set("InstalledApplicationList", PlistArray{std::move(browser)});
   return outcome;
 }
 

@@ -24,7 +24,8 @@ struct DeviceFacts {
   std::string build_version;
   std::string product_name;
   std::string model_name;
-  std::string user_id;  ///< empty on device channels
+  std::string identity_certificate;  ///< DER; empty: it reports no certificates
+  std::string user_id;               ///< empty on device channels
   std::string user_short_name;
   std::string user_long_name;
 

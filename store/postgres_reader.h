@@ -24,6 +24,8 @@ Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
     PostgresTransaction& db, const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys);
 Result<std::vector<Snapshot>> LoadSnapshots(PostgresTransaction& db,
                                             const std::vector<EnrollmentId>& ids);
+Result<Inventory> LoadInventory(PostgresTransaction& db, const std::vector<EnrollmentId>& ids,
+                                const std::vector<InventoryKind>& kinds);
 
 Result<std::optional<Timestamp>> NextDueAt(PostgresTransaction& db);
 Result<FleetCounts> CountFleet(PostgresTransaction& db, Timestamp now);
@@ -56,6 +58,10 @@ class PostgresReaderOf : public Port {
   }
   Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) final {
     return postgres::LoadSnapshots(db_, ids);
+  }
+  Result<Inventory> LoadInventory(const std::vector<EnrollmentId>& ids,
+                                  const std::vector<InventoryKind>& kinds) final {
+    return postgres::LoadInventory(db_, ids, kinds);
   }
   Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) final {
     return postgres::FindEnrollments(db_, name);

@@ -38,6 +38,9 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status AddHappenings(const std::vector<Happening>& happenings) override;
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
 
+  // postgres_inventory.cc
+  Status SaveInventory(const Inventory& inventory) override;
+
   // postgres_write_loop.cc
   Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) override;
   Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,

@@ -5,6 +5,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <variant>
+
+#include "base/text.h"
+#include "base/time.h"
 
 namespace director {
 namespace {
@@ -88,6 +92,34 @@ bool FromJson(const simdjson::dom::element& json, ReportedProfile& profile) {
   return read && !identifier.empty();
 }
 
+Json AnswerJson(const PlistValue& value);
+
+struct AnswerEncoder {
+  Json operator()(bool flag) const { return flag; }
+  Json operator()(const PlistInteger& integer) const {
+    if (!integer.negative) return integer.magnitude;
+    return integer.ToSigned(0);
+  }
+  Json operator()(double real) const { return real; }
+  Json operator()(const std::string& text) const { return text; }
+  Json operator()(const PlistData& data) const { return EncodeBase64(data.bytes); }
+  Json operator()(const PlistDate& date) const {
+    return FormatTime(FromUnixMs(date.unix_seconds * 1000));
+  }
+  Json operator()(const PlistArray& array) const {
+    Json json = Json::array();
+    for (const PlistValue& entry : array) json.push_back(AnswerJson(entry));
+    return json;
+  }
+  Json operator()(const PlistDict& dict) const {
+    Json json = Json::object();
+    for (const auto& [key, value] : dict.entries()) json[key] = AnswerJson(value);
+    return json;
+  }
+};
+
+Json AnswerJson(const PlistValue& value) { return std::visit(AnswerEncoder{}, value.variant()); }
+
 Result<Json> ParseArray(std::string_view text) {
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_array()) return Fail(ErrorKind::kCorrupt, "stored JSON is not an array");
@@ -121,6 +153,8 @@ Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view tex
   if (parser.capacity() > kParserRoomMaxBytes) parser = simdjson::dom::parser();
   return profiles;
 }
+
+std::string EncodeAnswer(const PlistValue& answer) { return Dump(AnswerJson(answer)); }
 
 std::string EncodeStrings(const std::vector<std::string>& strings) { return Dump(Json(strings)); }
 

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "mdm/event.h"
+#include "mdm/plist.h"
 #include "reconciler/state.h"
 
 namespace director {
@@ -16,6 +17,11 @@ std::string EncodeReportedProfiles(const std::vector<ReportedProfile>& profiles)
 
 /// Reads what `EncodeReportedProfiles` wrote. kCorrupt for anything else.
 Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view json);
+
+/// Encodes a device's answer as compact JSON, every key as it came, in the order of the alphabet:
+/// data as base64, dates as text in UTC, what is not UTF-8 as U+FFFD, reals that are no numbers as
+/// null.
+std::string EncodeAnswer(const PlistValue& answer);
 
 /// True when `kept` stays and `report` is of no use: it is of an earlier epoch or older. What was
 /// kept before our clock was set back looks newer than it is.

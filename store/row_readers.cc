@@ -40,7 +40,7 @@ Enrollment ReadEnrollment(Row& row) {
   e.last_seen_at = row.Time();
   e.authenticated_at = row.OptionalTime();
   e.enrolled_at = row.OptionalTime();
-  e.device_information_at = row.OptionalTime();
+  for (const InventoryKind kind : kInventoryKinds) e.inventory_at[kind] = row.OptionalTime();
   e.push_count = row.SmallInt();
   e.pushed_at = row.OptionalTime();
   e.push_unregistered = row.Flag();
@@ -97,6 +97,14 @@ ProfileListReport ReadReport(Row& row) {
   report.asked_at = row.OptionalTime();
   report.profiles = row.TextBy(DecodeReportedProfiles);
   return report;
+}
+
+InventoryRecord ReadInventoryRecord(Row& row) {
+  InventoryRecord record;
+  record.epoch = row.Int();
+  record.reported_at = row.Time();
+  record.answer = row.Text();
+  return record;
 }
 
 DesiredAssignment ReadDesiredAssignment(Row& row) {

@@ -11,8 +11,9 @@ namespace director {
 /// enrollment_id, device_id, channel_type, udid, user_id, upstream, status, quarantine_reason,
 /// epoch, ask_first, awaiting_configuration, serial_number, os_version, build_version,
 /// product_name, model_name, device_name, user_short_name, is_supervised, first_seen_at,
-/// last_seen_at, authenticated_at, enrolled_at, device_information_at, push_count, pushed_at,
-/// push_unregistered, wants_wake, report_wanted_at
+/// last_seen_at, authenticated_at, enrolled_at, device_information_at, security_info_at,
+/// certificate_list_at, installed_application_list_at, push_count, pushed_at, push_unregistered,
+/// wants_wake, report_wanted_at
 Enrollment ReadEnrollment(Row& row);
 
 /// command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, journaled_at,
@@ -26,6 +27,9 @@ ItemRecord ReadItem(Row& row);
 
 /// epoch, reported_at, asked_at, body
 ProfileListReport ReadReport(Row& row);
+
+/// epoch, reported_at, body
+InventoryRecord ReadInventoryRecord(Row& row);
 
 /// assignment_id, payload_identifier, presence, payload_uuid (empty for NULL),
 /// certificate_authority (of the revision; empty without one), target_kind, target, adopt, source,

@@ -25,7 +25,8 @@ void BindIdentity(Binder& row, const Enrollment& e) {
 
 /// quarantine_reason, epoch, ask_first, awaiting_configuration, os_version, build_version,
 /// product_name, model_name, device_name, user_short_name, is_supervised, first_seen_at,
-/// authenticated_at, enrolled_at, device_information_at, push_unregistered, report_wanted_at
+/// authenticated_at, enrolled_at, push_unregistered, report_wanted_at, device_information_at,
+/// security_info_at, certificate_list_at, installed_application_list_at
 template <typename Binder>
 void BindFacts(Binder& row, const Enrollment& e) {
   row.Bind(e.quarantine_reason)
@@ -42,9 +43,9 @@ void BindFacts(Binder& row, const Enrollment& e) {
       .Bind(e.first_seen_at)
       .Bind(e.authenticated_at)
       .Bind(e.enrolled_at)
-      .Bind(e.device_information_at)
       .BindFlag(e.push_unregistered)
       .Bind(e.report_wanted_at);
+  for (const InventoryKind kind : kInventoryKinds) row.Bind(e.inventory_at[kind]);
 }
 
 /// What moves with nearly every event: last_seen_at, push_count, pushed_at, wants_wake

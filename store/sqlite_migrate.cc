@@ -5,7 +5,7 @@
 namespace director {
 namespace {
 
-constexpr std::chrono::milliseconds kWaitMax = std::chrono::seconds(10);
+constexpr std::chrono::milliseconds kMigrateWaitMax = std::chrono::seconds(10);
 
 constexpr const char* kSelectTables =
     "SELECT COUNT(*), COALESCE(SUM(name = 'schema_migrations'), 0) FROM sqlite_master "
@@ -38,7 +38,7 @@ Status RefuseNewer(std::int64_t applied, std::int64_t known) {
 }
 
 Status Apply(SqliteDb& db, const Migration& step, std::int64_t known, Timestamp now) {
-  if (Status begun = db.Begin(SqliteLock::kImmediate, kWaitMax); !begun) return begun;
+  if (Status begun = db.Begin(SqliteLock::kImmediate, kMigrateWaitMax); !begun) return begun;
   const SqliteRollbackGuard guard(db);
   // Another process may have done it while this one waited for the lock.
   const Result<std::int64_t> applied = AppliedNumber(db);

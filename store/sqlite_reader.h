@@ -27,6 +27,8 @@ Result<std::vector<Intent>> LoadLiveIntents(SqliteDb& db, const EnrollmentId& id
 /// By identifier.
 Result<std::vector<ItemRecord>> LoadItems(SqliteDb& db, const EnrollmentId& id);
 Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<EnrollmentId>& ids);
+Result<Inventory> LoadInventory(SqliteDb& db, const std::vector<EnrollmentId>& ids,
+                                const std::vector<InventoryKind>& kinds);
 
 Result<std::optional<Timestamp>> NextDueAt(SqliteDb& db);
 Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now);
@@ -56,6 +58,10 @@ class SqliteReaderOf : public Port {
   }
   Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) final {
     return sqlite::LoadSnapshots(db_, ids);
+  }
+  Result<Inventory> LoadInventory(const std::vector<EnrollmentId>& ids,
+                                  const std::vector<InventoryKind>& kinds) final {
+    return sqlite::LoadInventory(db_, ids, kinds);
   }
   Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) final {
     return sqlite::FindEnrollments(db_, name);

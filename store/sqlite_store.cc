@@ -27,7 +27,7 @@ namespace {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-constexpr std::chrono::milliseconds kWaitMax = std::chrono::seconds(10);
+constexpr std::chrono::milliseconds kWriterWaitMax = std::chrono::seconds(10);
 constexpr int kReaders = 4;
 constexpr const char* kInMemory = ":memory:";
 
@@ -88,7 +88,7 @@ class SqliteStore final : public Store {
   }
 
   Status Write(const std::function<Status(StoreWriter&)>& body) override {
-    const SteadyTime deadline = std::chrono::steady_clock::now() + kWaitMax;
+    const SteadyTime deadline = std::chrono::steady_clock::now() + kWriterWaitMax;
     const SqlitePool::Loan loan = writer_.Borrow(deadline);
     if (loan.db() == nullptr) return TooBusy();
     SqliteDb& db = *loan.db();
@@ -100,7 +100,7 @@ class SqliteStore final : public Store {
   }
 
   Status Read(const std::function<Status(StoreReader&)>& body) override {
-    const SteadyTime deadline = std::chrono::steady_clock::now() + kWaitMax;
+    const SteadyTime deadline = std::chrono::steady_clock::now() + kWriterWaitMax;
     const SqlitePool::Loan loan = (reads_by_writer_ ? writer_ : readers_).Borrow(deadline);
     if (loan.db() == nullptr) return TooBusy();
     SqliteDb& db = *loan.db();

@@ -26,6 +26,9 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status AddHappenings(const std::vector<Happening>& happenings) override;
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
 
+  // sqlite_inventory.cc
+  Status SaveInventory(const Inventory& inventory) override;
+
   // sqlite_write_loop.cc
   Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) override;
   Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,

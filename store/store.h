@@ -57,6 +57,15 @@ struct Assignment {
   friend bool operator==(const Assignment&, const Assignment&) = default;
 };
 
+/// What is kept of a device's answer to a question about itself.
+struct InventoryRecord {
+  std::int64_t epoch = 0;
+  Timestamp reported_at;  ///< the upstream's time
+  std::string answer;     ///< JSON, see `EncodeAnswer` in store/report_json.h
+  friend bool operator==(const InventoryRecord&, const InventoryRecord&) = default;
+};
+using Inventory = std::map<std::pair<EnrollmentId, InventoryKind>, InventoryRecord>;
+
 /// A line of the list of recent events.
 struct Happening {
   std::int64_t happening_id = 0;
@@ -181,6 +190,9 @@ class StoreReader {
   virtual Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) = 0;
   /// kNotFound for an unknown id.
   Result<Snapshot> LoadSnapshot(const EnrollmentId& id);
+  /// The latest answers of these kinds that are kept, whatever their epoch.
+  virtual Result<Inventory> LoadInventory(const std::vector<EnrollmentId>& ids,
+                                          const std::vector<InventoryKind>& kinds) = 0;
   /// When `ClaimDue` finds something, if nothing happens before: the earliest due time of those
   /// that nobody holds or the earliest end of a lease. Empty when there is no enrollment.
   virtual Result<std::optional<Timestamp>> NextDueAt() = 0;
@@ -228,6 +240,8 @@ class StoreWriter : public StoreReader {
   /// rewrite of the body.
   virtual Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
                              Timestamp now) = 0;
+  /// Keeps each answer in place of the one before. Equal content costs no rewrite of the answer.
+  virtual Status SaveInventory(const Inventory& inventory) = 0;
   /// Makes each enrollment due at its time at the latest.
   virtual Status MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) = 0;
   virtual Status AddHappenings(const std::vector<Happening>& happenings) = 0;

@@ -26,7 +26,10 @@ CREATE TABLE enrollments (
   first_seen_at bigint NOT NULL,
   authenticated_at bigint,
   enrolled_at bigint,
-  device_information_at bigint,
+  device_information_at bigint,  -- when the device last answered each question, in this epoch
+  security_info_at bigint,
+  certificate_list_at bigint,
+  installed_application_list_at bigint,
   push_unregistered boolean NOT NULL,
   report_wanted_at bigint  -- an operator wants a ProfileList newer than this
 ) WITH (fillfactor = 80);
@@ -54,7 +57,9 @@ CREATE INDEX schedule_leased ON schedule (lease_until) WHERE lease_until IS NOT 
 
 CREATE TABLE reports (
   enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
-  kind text COLLATE "C" NOT NULL CHECK (kind IN ('ProfileList')),
+  kind text COLLATE "C" NOT NULL
+    CHECK (kind IN ('ProfileList', 'DeviceInformation', 'SecurityInfo', 'CertificateList',
+      'InstalledApplicationList')),
   epoch bigint NOT NULL,
   digest text NOT NULL CHECK (length(digest) = 64),  -- SHA-256 of the body
   reported_at bigint NOT NULL,

@@ -38,7 +38,10 @@ CREATE TABLE enrollments (
   last_seen_at INTEGER NOT NULL,
   authenticated_at INTEGER,
   enrolled_at INTEGER,
-  device_information_at INTEGER,
+  device_information_at INTEGER,  -- when the device last answered each question, in this epoch
+  security_info_at INTEGER,
+  certificate_list_at INTEGER,
+  installed_application_list_at INTEGER,
   push_count INTEGER NOT NULL CHECK (push_count >= 0),
   pushed_at INTEGER,
   push_unregistered INTEGER NOT NULL CHECK (push_unregistered IN (0, 1)),
@@ -58,7 +61,9 @@ CREATE INDEX enrollments_udid ON enrollments (udid COLLATE NOCASE);
 
 CREATE TABLE reports (
   enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
-  kind TEXT NOT NULL CHECK (kind IN ('ProfileList')),
+  kind TEXT NOT NULL
+    CHECK (kind = 'ProfileList' OR kind = 'DeviceInformation' OR kind = 'SecurityInfo' OR
+      kind = 'CertificateList' OR kind = 'InstalledApplicationList'),
   epoch INTEGER NOT NULL,
   digest TEXT NOT NULL CHECK (length(digest) = 64),  -- SHA-256 of the body
   reported_at INTEGER NOT NULL,

@@ -23,7 +23,9 @@ Enrollment MakeFullEnrollment() {
   e.is_supervised = true;
   e.authenticated_at = At(-50);
   e.enrolled_at = At(-40);
-  e.device_information_at = At(-30);
+  for (const InventoryKind kind : kInventoryKinds) {
+    e.inventory_at[kind] = At(-30 - static_cast<int>(kind));
+  }
   e.push_count = 3;
   e.pushed_at = At(-20);
   e.push_unregistered = true;

@@ -171,6 +171,35 @@ TEST_CASE("a report gives way to a newer one only") {
   }
 }
 
+TEST_CASE("answers about devices come back as they were saved, each kind for itself") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  const std::vector<InventoryKind> all(kInventoryKinds.begin(), kInventoryKinds.end());
+  const auto load = [&](const std::vector<InventoryKind>& kinds) {
+    return store.Get<Inventory>([&](StoreReader& reader) {
+      return reader.LoadInventory({EnrollmentId("A"), EnrollmentId("B"), EnrollmentId("C")}, kinds);
+    });
+  };
+  CHECK(load(all).empty());
+  Inventory said;
+  said[{EnrollmentId("A"), InventoryKind::kSecurityInfo}] = {1, At(1), R"({"FDE_Enabled":true})"};
+  said[{EnrollmentId("A"), InventoryKind::kCertificateList}] = {1, At(2), "[]"};
+  said[{EnrollmentId("B"), InventoryKind::kSecurityInfo}] = {3, At(3), "{}"};
+  store.Write([&](StoreWriter& writer) { return writer.SaveInventory(said); });
+  CHECK(load(all) == said);
+  CHECK(load({InventoryKind::kCertificateList}).size() == 1);
+  CHECK(load({}).empty());
+  // The same content at another time, and another content.
+  said[{EnrollmentId("A"), InventoryKind::kSecurityInfo}].reported_at = At(9);
+  said[{EnrollmentId("B"), InventoryKind::kSecurityInfo}] = {4, At(9), R"({"a":"\u0000"})"};
+  store.Write([&](StoreWriter& writer) { return writer.SaveInventory(said); });
+  CHECK(load(all) == said);
+  // Beside the device's ProfileList, which is kept in the same place.
+  store.Save("A", MakeReport(At(10), "com.example.wifi"));
+  CHECK(load(all) == said);
+}
+
 TEST_CASE("happenings are listed newest first, in pages, for all or for one") {
   TestStore store(FOR_EVERY_STORE());
   store.Write([](StoreWriter& writer) {
@@ -276,7 +305,7 @@ TEST_CASE("a write that goes on after a refused value is not committed in part")
   CHECK_FALSE(store.NextDueAt());
 }
 
-TEST_CASE("intents and reports of an unknown enrollment are refused") {
+TEST_CASE("intents, reports and answers of an unknown enrollment are refused") {
   TestStore store(FOR_EVERY_STORE());
   const Status intent = store.store().Write([](StoreWriter& writer) {
     return writer.SaveIntents({{EnrollmentId("nobody"), MakeIntent("CMD-1")}});
@@ -289,6 +318,12 @@ TEST_CASE("intents and reports of an unknown enrollment are refused") {
   });
   REQUIRE_FALSE(report);
   CHECK(report.error().kind == ErrorKind::kInvalid);
+  const Status inventory = store.store().Write([](StoreWriter& writer) {
+    return writer.SaveInventory(
+        {{{EnrollmentId("nobody"), InventoryKind::kSecurityInfo}, {1, At(1), "{}"}}});
+  });
+  REQUIRE_FALSE(inventory);
+  CHECK(inventory.error().kind == ErrorKind::kInvalid);
 }
 
 }  // namespace director::store_events_test

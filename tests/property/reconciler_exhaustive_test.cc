@@ -85,7 +85,7 @@ Snapshot MakeWorld(Condition condition) {
   enrollment.epoch = 1;
   enrollment.build_version = "25A1";
   enrollment.last_seen_at = kNow - (condition == Condition::kAsleep ? hours(2) : hours(0));
-  enrollment.device_information_at = kNow - hours(1);
+  for (const InventoryKind kind : kInventoryKinds) enrollment.inventory_at[kind] = kNow - hours(1);
   if (condition == Condition::kEnrolling) enrollment.status = EnrollmentStatus::kAuthenticated;
   if (condition == Condition::kGone) enrollment.status = EnrollmentStatus::kCheckedOut;
   if (condition == Condition::kQuarantined) {

@@ -44,7 +44,9 @@ Enrollment AnyEnrollment() {
   e.ask_first = *rc::gen::arbitrary<bool>();
   e.build_version = *rc::gen::element<std::string>("", "22A", "22B");
   e.last_seen_at = *AnyTime();
-  if (*rc::gen::arbitrary<bool>()) e.device_information_at = *AnyTime();
+  for (const InventoryKind kind : kInventoryKinds) {
+    if (*rc::gen::arbitrary<bool>()) e.inventory_at[kind] = *AnyTime();
+  }
   if (*rc::gen::inRange(0, 4) == 0) e.report_wanted_at = *AnyTime();
   e.push_count = *rc::gen::inRange(0, 5);
   if (*rc::gen::arbitrary<bool>()) e.pushed_at = *AnyTime();
@@ -95,9 +97,9 @@ ErrorClass AnyErrorClass() {
 Intent AnyIntent(int number) {
   Intent intent;
   intent.command_uuid = CommandUuid(fmt::format("c{}", number));
-  intent.request_type =
-      std::string(*rc::gen::element(request_type::kInstallProfile, request_type::kRemoveProfile,
-                                    request_type::kProfileList, request_type::kDeviceInformation));
+  intent.request_type = std::string(*rc::gen::element(
+      request_type::kInstallProfile, request_type::kRemoveProfile, request_type::kProfileList,
+      request_type::kDeviceInformation, request_type::kSecurityInfo));
   if (intent.request_type == request_type::kInstallProfile) {
     intent.payload_uuid = PayloadUuid(*rc::gen::elementOf(kRevisions));
   }
@@ -215,7 +217,7 @@ class ModelDevice {
     world_.enrollment.channel.device_id = EnrollmentId("UD1");
     world_.enrollment.status = EnrollmentStatus::kEnrolled;
     world_.enrollment.last_seen_at = kNow - hours(1);
-    world_.enrollment.device_information_at = kNow + hours(1000);
+    settings_.inventory_interval = {};
     world_.enrollment.ask_first = true;
   }
 

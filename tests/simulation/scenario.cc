@@ -135,7 +135,9 @@ Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   scenario.user_channels = 0.1;
   scenario.sleepers = 0.7;
   scenario.settings.profile_list_interval = hours(24);
-  scenario.settings.device_information_interval = hours(24 * 7);
+  for (const InventoryKind kind : kInventoryKinds) {
+    scenario.settings.inventory_interval[kind] = hours(24 * 7);
+  }
   Faults& faults = scenario.faults;
   faults.webhook_lost = faults.webhook_doubled = faults.webhook_late = 0.01;
   faults.webhook_garbage = 0.0001;

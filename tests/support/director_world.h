@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -209,6 +210,15 @@ class World {
       if (command && command->request_type == request_type) found.push_back(call);
     }
     return found;
+  }
+
+  /// To how many devices it went in all.
+  std::size_t CountEnqueued(std::string_view request_type) const {
+    std::size_t count = 0;
+    for (const EnqueueCall& call : Enqueued(request_type)) {
+      count += 1 + static_cast<std::size_t>(std::count(call.ids.begin(), call.ids.end(), ','));
+    }
+    return count;
   }
 
   ManualClock clock{At(0)};

@@ -157,6 +157,8 @@ class OpenapiDocument {
     for (const auto& [key, member] : value.items()) {
       if (properties.contains(key)) {
         Check(properties[key], member, place + "." + key, problems);
+      } else if (schema.value("additionalProperties", Json()) == true) {
+        continue;
       } else if (schema.contains("additionalProperties")) {
         Check(schema["propertyNames"], Json(key), place, problems);
         Check(schema["additionalProperties"], member, place + "." + key, problems);

@@ -125,9 +125,8 @@ class PlanChecker {
   void CheckOrder() {
     int rank = 0;
     for (const PlannedCommand& command : plan_.commands) {
-      const int own = IsChange(command)                                          ? 0
-                      : command.request_type == request_type::kDeviceInformation ? 1
-                                                                                 : 2;
+      const bool is_inventory = ParseInventoryKind(command.request_type).has_value();
+      const int own = IsChange(command) ? 0 : is_inventory ? 1 : 2;
       Must(own >= rank, DescribeCommand(command) + " is out of order");
       rank = own;
     }

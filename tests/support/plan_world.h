@@ -14,8 +14,8 @@
 //   upstream down=+5m away=-1h problem=connection_refused turn=+9s
 //   turn ca.example.com +20s
 // clang-format on
-// Intents are named c1, c2, ... in their order. DeviceInformation is an hour old unless `info` says
-// otherwise.
+// Intents are named c1, c2, ... in their order. What the device says about itself is an hour old;
+// `info` says otherwise of DeviceInformation, `security` of SecurityInfo.
 
 #include <fmt/core.h>
 
@@ -72,7 +72,9 @@ class WorldReader {
     enrollment.first_seen_at = now - std::chrono::hours(240);
     enrollment.last_seen_at = now - std::chrono::seconds(10);
     enrollment.status = EnrollmentStatus::kEnrolled;
-    enrollment.device_information_at = now - std::chrono::hours(1);
+    for (const InventoryKind kind : kInventoryKinds) {
+      enrollment.inventory_at[kind] = now - std::chrono::hours(1);
+    }
   }
 
   Snapshot Read(const std::string& world) {
@@ -126,6 +128,12 @@ class WorldReader {
     return {std::stoi(parts[0]), At(parts[1])};
   }
 
+  void SetInventoryAt(InventoryKind kind, const std::string& value) {
+    std::optional<Timestamp>& at = snapshot_.enrollment.inventory_at[kind];
+    at.reset();
+    if (value != "none") at = At(value);
+  }
+
   void ReadEnrollment(const std::vector<std::string>& words) {
     Enrollment& e = snapshot_.enrollment;
     for (const auto& [key, value] : ReadFields(words, 0)) {
@@ -142,8 +150,9 @@ class WorldReader {
       } else if (key == "product") {
         e.product_name = value;
       } else if (key == "info") {
-        e.device_information_at.reset();
-        if (value != "none") e.device_information_at = At(value);
+        SetInventoryAt(InventoryKind::kDeviceInformation, value);
+      } else if (key == "security") {
+        SetInventoryAt(InventoryKind::kSecurityInfo, value);
       } else if (key == "pushed") {
         e.pushed_at = At(value);
       } else if (key == "pushes") {

@@ -62,8 +62,22 @@ TEST_CASE("every default is a value that the program takes") {
   CHECK(bare->listen_port == 7080);
   CHECK(bare->workers == spelt->workers);
   CHECK(bare->settings.profile_list_interval == spelt->settings.profile_list_interval);
+  CHECK(bare->settings.inventory_interval == Settings().inventory_interval);
   CHECK(bare->upstreams.size() == 1);
   CHECK(bare->upstreams[0].name.value() == "nanomdm");
+}
+
+TEST_CASE("a question about devices can be switched off, the ProfileList cannot") {
+  RawOptions flags = Enough();
+  flags["installed_application_list_interval"] = "never";
+  flags["security_info_interval"] = "2h";
+  const Result<Config> config = Make(flags);
+  REQUIRE(config);
+  const auto& intervals = config->settings.inventory_interval;
+  CHECK(intervals[InventoryKind::kInstalledApplicationList] == Duration::zero());
+  CHECK(intervals[InventoryKind::kSecurityInfo] == std::chrono::hours(2));
+  flags["profile_list_interval"] = "never";
+  CHECK_FALSE(Make(flags));
 }
 
 TEST_CASE("flags win over the environment and the environment over the file") {

@@ -72,6 +72,10 @@ TEST_CASE("MDMDirector's flags become Director's settings") {
   CHECK(config.log_level == LogLevel::kError);
   CHECK(config.log_format == LogFormat::kJson);
   CHECK(config.settings.profile_list_interval == std::chrono::minutes(30));
+  for (const InventoryKind kind : {InventoryKind::kDeviceInformation, InventoryKind::kSecurityInfo,
+                                   InventoryKind::kCertificateList}) {
+    CHECK(config.settings.inventory_interval[kind] == std::chrono::minutes(30));
+  }
 }
 
 TEST_CASE("MDMDirector's environment counts, its flags count more, and Director's settings most") {

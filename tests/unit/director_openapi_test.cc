@@ -223,6 +223,11 @@ void Service::Fill() {
     report.epoch = 1;
     report.reported_at = kNow;
     report.profiles = {{PayloadIdentifier("com.example.mdm"), "UUID", "MDM", true, false}};
+    const Inventory inventory = {
+        {{EnrollmentId("UDID-1"), InventoryKind::kSecurityInfo},
+         {1, kNow, R"({"FDE_Enabled":true})"}},
+        {{EnrollmentId("UDID-1"), InventoryKind::kCertificateList}, {1, kNow, "[]"}}};
+    if (Status done = writer.SaveInventory(inventory); !done) return done;
     return writer.SaveReports({{EnrollmentId("UDID-1"), report}}, report.reported_at);
   });
   REQUIRE(reported);
@@ -291,12 +296,22 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   CHECK(devices[0]["item_counts"] == Json{{"in_flight", 1}});
   const Json detail = service.CallJson("GET /api/v1/devices/{device}", 200, device);
   CHECK(detail["items"].size() == 2);
-  CHECK(detail["commands"].size() == 3);
+  CHECK(detail["commands"].size() == 2 + kInventoryKinds.size());
   CHECK(detail["profile_list"]["profiles"].size() == 1);
   CHECK(service
             .CallJson("GET /api/v1/devices/{device}/items/{payload_identifier}", 200,
                       item)["commands"]
             .size() == 1);
+  const std::string inventory = "GET /api/v1/devices/{device}/inventory";
+  CHECK(service.CallJson(inventory, 200, device)["inventory"].size() == 2);
+  auto of_one_kind = device;
+  of_one_kind.query = {{"kind", "SecurityInfo"}};
+  const Json security = service.CallJson(inventory, 200, of_one_kind)["inventory"];
+  REQUIRE(security.size() == 1);
+  CHECK(security[0]["answer"] == Json{{"FDE_Enabled", true}});
+  of_one_kind.query = {{"kind", "Weather"}};
+  service.Call(inventory, 400, of_one_kind);
+  service.Call(inventory, 404, WithPath({{"device", "nobody"}}));
   service.Call("POST /api/v1/devices/{device}/items/{payload_identifier}/retry", 204, item);
   service.Call("POST /api/v1/devices/{device}/push", 200, device);
   service.Call("POST /api/v1/devices/{device}/reconcile", 202, device);
@@ -404,6 +419,7 @@ TEST_CASE("openapi: enumerations are the program's words") {
   CHECK(EnumOf("EnrollmentStatus") == KnownNames(ParseEnrollmentStatus("?")));
   CHECK(EnumOf("ItemState") == KnownNames(ParseItemState("?")));
   CHECK(EnumOf("CommandState") == KnownNames(ParseIntentState("?")));
+  CHECK(EnumOf("InventoryKind") == KnownNames(ParseInventoryKind("?")));
   CHECK(EnumOf("Presence") == KnownNames(ParsePresence("?")));
   CHECK(EnumOf("TargetKind") == KnownNames(ParseTargetKind("?")));
   CHECK(EnumOf("AssignmentChannel") == KnownNames(ParseAssignmentChannel("?")));

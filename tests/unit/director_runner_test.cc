@@ -114,7 +114,9 @@ TEST_CASE("changes come in the order of their identifiers and ProfileList comes 
     order.push_back(command->request_type);
   }
   CHECK(order == std::vector<std::string>{"InstallProfile", "InstallProfile", "InstallProfile",
-                                          "DeviceInformation", "ProfileList"});
+                                          "CertificateList", "DeviceInformation",
+                                          "InstalledApplicationList", "SecurityInfo",
+                                          "ProfileList"});
   CHECK(world.wire->enqueued[0].body != world.wire->enqueued[1].body);
   CHECK(world.wire->pushed.size() == 1);
   world.Run(minutes(1));
@@ -359,7 +361,7 @@ TEST_CASE("a queue longer than a device stays awake reaches sleeping devices all
   for (std::size_t i = 0; i < 150; ++i) reached += world.IsVerified(i, kWifi) ? 1 : 0;
   CHECK(reached == 150);
   // For each: a question, the change, the question after it; none is woken in vain.
-  CHECK(world.Enqueued("InstallProfile").size() == 150);
+  CHECK(world.CountEnqueued("InstallProfile") == 150);
   CHECK(world.wire->pushed.size() < 3 * 150 * 2);
 }
 

@@ -289,5 +289,30 @@ TEST_CASE("device information decodes what is there") {
   CheckTypes(ResultWith("Status", "Acknowledged"), "QueryResponses", {7}, DecodeResult);
 }
 
+TEST_CASE("the answer to a question about the device is kept as it came") {
+  const PlistDict security = Dict({{"FDE_Enabled", true}, {"NewInTheNextSystem", "x"}});
+  const auto event = MustDecodeResult(ResultWith("SecurityInfo", security));
+  REQUIRE(event.inventory);
+  CHECK(event.inventory->kind == InventoryKind::kSecurityInfo);
+  CHECK(event.inventory->answer == PlistValue(security));
+  CHECK(MustDecodeResult(ResultWith("QueryResponses", PlistDict{})).inventory->kind ==
+        InventoryKind::kDeviceInformation);
+  const PlistArray apps = {Dict({{"Identifier", "com.example.app"}})};
+  CHECK(MustDecodeResult(ResultWith("InstalledApplicationList", apps)).inventory->answer ==
+        PlistValue(apps));
+  CHECK(MustDecodeResult(ResultWith("CertificateList", PlistArray{})).inventory);
+}
+
+TEST_CASE("an answer of another shape is an answer without news") {
+  CHECK_FALSE(MustDecodeResult(ResultWith("SecurityInfo", PlistArray{})).inventory);
+  CHECK_FALSE(MustDecodeResult(ResultWith("CertificateList", PlistDict{})).inventory);
+  CHECK_FALSE(MustDecodeResult(ResultWith("InstalledApplicationList",
+                                          PlistArray{Dict({{"Name", "A"}}), PlistValue("B")}))
+                  .inventory);
+  PlistDict refused = ResultWith("SecurityInfo", PlistDict{});
+  refused.Set("Status", "Error");
+  CHECK_FALSE(MustDecodeResult(refused).inventory);
+}
+
 }  // namespace
 }  // namespace director::mdm_event_test

@@ -21,10 +21,14 @@ struct SchemaCase {
 };
 
 std::vector<SchemaCase> AllCommands() {
-  return {{"profile.install", InstallProfileCommand{"<?xml version=\"1.0\"?>"}},
-          {"profile.remove", RemoveProfileCommand{PayloadIdentifier("com.example.a")}},
-          {"profile.list", ProfileListCommand{}},
-          {"information.device", DeviceInformationCommand{DeviceInformationQueries()}}};
+  return {
+      {"profile.install", InstallProfileCommand{"<?xml version=\"1.0\"?>"}},
+      {"profile.remove", RemoveProfileCommand{PayloadIdentifier("com.example.a")}},
+      {"profile.list", ProfileListCommand{}},
+      {"information.device", InventoryCommand(InventoryKind::kDeviceInformation)},
+      {"information.security", InventoryCommand(InventoryKind::kSecurityInfo)},
+      {"certificate.list", InventoryCommand(InventoryKind::kCertificateList)},
+      {"application.installed.list", InventoryCommand(InventoryKind::kInstalledApplicationList)}};
 }
 
 /// The schema's word for the type of a value.

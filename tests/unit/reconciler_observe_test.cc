@@ -92,6 +92,7 @@ ResultEvent FactsOf(const std::string& serial, const std::string& build) {
   result.device_information->serial_number = serial;
   result.device_information->build_version = build;
   result.device_information->is_supervised = true;
+  result.inventory.emplace();
   return result;
 }
 
@@ -163,13 +164,13 @@ TEST_CASE(
     "an Authenticate of a known enrollment begins an epoch and asks first: it may be a renewal") {
   Enrollment known = Known();
   known.awaiting_configuration = true;
-  known.device_information_at = kNow - hours(2);
+  known.inventory_at[InventoryKind::kDeviceInformation] = kNow - hours(2);
   const Observation again = See(known, Authenticate());
   CHECK(again.enrollment.epoch == 2);
   CHECK(again.enrollment.ask_first);
   CHECK(again.enrollment.status == EnrollmentStatus::kAuthenticated);
   CHECK_FALSE(again.enrollment.awaiting_configuration);
-  CHECK_FALSE(again.enrollment.device_information_at);
+  CHECK_FALSE(again.enrollment.inventory_at[InventoryKind::kDeviceInformation]);
   CHECK(again.enrollment.build_version == "24B1");
   CHECK(again.queue_lost);
   CHECK(again.due);
@@ -478,16 +479,41 @@ TEST_CASE("answers from before the last Authenticate prove nothing") {
 
 TEST_CASE("facts are taken from the newest answer only") {
   Enrollment known = Recent();
-  known.device_information_at = kNow - minutes(1);
+  known.inventory_at[InventoryKind::kDeviceInformation] = kNow - minutes(1);
   const Observation older = See(known, FactsOf("C02A", "23Z9"), kNow - minutes(2));
   CHECK(older.enrollment.build_version == "24A1");
-  CHECK(older.enrollment.device_information_at == kNow - minutes(1));
+  CHECK(older.enrollment.inventory_at[InventoryKind::kDeviceInformation] == kNow - minutes(1));
   const Observation newer = See(known, FactsOf("", "24C1"), kNow);
   CHECK(newer.enrollment.build_version == "24C1");
   CHECK(newer.enrollment.serial_number == "C02A");
   CHECK(newer.enrollment.is_supervised == true);
-  CHECK(newer.enrollment.device_information_at == kNow);
+  CHECK(newer.enrollment.inventory_at[InventoryKind::kDeviceInformation] == kNow);
   CHECK(newer.due);
+}
+
+TEST_CASE("an answer about the device is kept until a newer one comes") {
+  Enrollment known = Recent();
+  ResultEvent result = Answer(CommandStatus::kAcknowledged);
+  result.inventory = InventoryReport{InventoryKind::kSecurityInfo, PlistDict{}};
+  const Observation first = See(known, result, kNow - minutes(2));
+  REQUIRE(first.inventory);
+  CHECK(first.inventory->kind == InventoryKind::kSecurityInfo);
+  CHECK(first.enrollment.inventory_at[InventoryKind::kSecurityInfo] == kNow - minutes(2));
+  CHECK(first.due);
+  CHECK_FALSE(See(first.enrollment, result, kNow - minutes(3)).inventory);
+  CHECK(See(first.enrollment, result, kNow - minutes(1)).inventory);
+  // Kept before our clock was set back: it looks newer than it is.
+  known.inventory_at[InventoryKind::kSecurityInfo] = kNow + hours(5);
+  CHECK(See(known, result, kNow).inventory);
+  known.status = EnrollmentStatus::kQuarantined;
+  CHECK_FALSE(See(known, result, kNow).inventory);
+}
+
+TEST_CASE("a new epoch knows nothing of what the device said before") {
+  Enrollment known = Recent();
+  for (const InventoryKind kind : kInventoryKinds) known.inventory_at[kind] = kNow - hours(1);
+  const Observation again = See(known, Authenticate());
+  for (const InventoryKind kind : kInventoryKinds) CHECK_FALSE(again.enrollment.inventory_at[kind]);
 }
 
 }  // namespace

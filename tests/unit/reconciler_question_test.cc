@@ -1,3 +1,8 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
 #include "reconciler/plan.h"
 #include "tests/support/check_plan.h"
 
@@ -160,6 +165,10 @@ TEST_CASE("facts ride along while the device is awake; user channels have none")
   CheckPlan(
       "enrollment info=none\nreport -1s\nintent DeviceInformation sent -5s\nenrollment pushed=-5s",
       kNoon, "nothing");
+  CheckPlan("enrollment info=none security=none\nreport -1s", kNoon,
+            "DeviceInformation; SecurityInfo; push");
+  CheckPlan("enrollment info=none security=none\nreport -7h", kNoon,
+            "DeviceInformation; SecurityInfo; ProfileList; push");
   CheckPlan("enrollment info=none user\nwant wifi A all\nreport -1s", kNoon,
             "InstallProfile wifi A; ProfileList; push\nwifi in_flight");
 }
@@ -209,6 +218,58 @@ TEST_CASE("a change that waits for its turn asks the device nothing") {
     report -1h
     turn ca.example.com +20s)",
             kNoon, "nothing\nscep pending");
+}
+
+TEST_CASE("a question about the device that it refuses waits for a quarter of its interval") {
+  CheckPlan(
+      "enrollment security=none\nreport -1s\n"
+      "intent SecurityInfo failed -5h answered=-5h error=Not_allowed.",
+      kNoon, "nothing");
+  CheckPlan(
+      "enrollment security=none\nreport -1s\n"
+      "intent SecurityInfo failed -7h answered=-7h error=Not_allowed.",
+      kNoon, "SecurityInfo; push\nclosed c1 failed");
+  // What never reached the device is no refusal.
+  CheckPlan(
+      "enrollment security=none\nreport -1s\n"
+      "intent SecurityInfo not_sent -2m answered=-2m error=Down.",
+      kNoon, "SecurityInfo; push\nclosed c1 not_sent");
+}
+
+TEST_CASE("an answer from another time is no reason to wait") {
+  CheckPlan("enrollment security=+9m\nreport -1s", kNoon, "nothing");
+  CheckPlan("enrollment security=+3h\nreport -1s", kNoon, "SecurityInfo; push");
+}
+
+TEST_CASE("a question that shall never be asked is not asked") {
+  Snapshot snapshot = test::ReadWorld("enrollment security=none info=none\nreport -1s", kNow);
+  Settings settings;
+  settings.inventory_interval[InventoryKind::kSecurityInfo] = Duration::zero();
+  const Plan plan = Reconcile(snapshot, settings, kNow);
+  REQUIRE(plan.commands.size() == 1);
+  CHECK(plan.commands[0].request_type == "DeviceInformation");
+}
+
+TEST_CASE("the same question is asked at other times on each device") {
+  Settings settings;
+  std::set<Timestamp> asked_at;
+  for (int device = 0; device < 50; ++device) {
+    Snapshot snapshot = test::ReadWorld("report -1s", kNow);
+    snapshot.enrollment.channel.enrollment_id = EnrollmentId(fmt::format("UD{}", device));
+    for (Timestamp now = kNow; now < kNow + 2 * kDay; now += std::chrono::minutes(10)) {
+      snapshot.enrollment.last_seen_at = now;
+      snapshot.profile_list->reported_at = now;
+      const Plan plan = Reconcile(snapshot, settings, now);
+      const bool asks = std::any_of(
+          plan.commands.begin(), plan.commands.end(),
+          [](const PlannedCommand& command) { return command.request_type == "SecurityInfo"; });
+      if (!asks) continue;
+      asked_at.insert(now);
+      break;
+    }
+  }
+  CHECK(asked_at.size() >= 25);
+  CHECK(*asked_at.rbegin() - *asked_at.begin() >= std::chrono::hours(8));
 }
 
 }  // namespace

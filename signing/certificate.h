@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace director {
+
+/// What a certificate says about itself. Names have the form of RFC 2253, the most specific part
+/// first: `OU=MDM,O=Example,C=US`.
+struct CertificateFacts {
+  std::string subject;
+  std::string issuer;
+  Timestamp not_before;
+  Timestamp not_after;
+};
+
+/// kInvalid when `der` is no X.509 certificate (DER). Nothing is verified. Thread-safe.
+Result<CertificateFacts> ReadCertificate(std::string_view der);
+
+}  // namespace director
