@@ -97,6 +97,7 @@ Json EnrollmentJson(const Enrollment& enrollment) {
       {"quarantine_reason", enrollment.quarantine_reason},
       {"epoch", enrollment.epoch},
       {"awaiting_configuration", OptionalJson(enrollment.awaiting_configuration)},
+      {"awaiting_since", TimeJson(enrollment.awaiting_since)},
       {"serial_number", enrollment.serial_number},
       {"os_version", enrollment.os_version},
       {"build_version", enrollment.build_version},

@@ -192,6 +192,8 @@ void ReadSettings(Reader& reader, Settings& settings) {
       reader.Interval("installed_application_list_interval");
   settings.question_delay_min = reader.Time("question_delay_min");
   settings.answer_time_max = reader.Time("answer_time_max");
+  settings.device_configured = reader.Flag("device_configured");
+  settings.setup_time_max = reader.Time("setup_time_max");
   settings.removal_evidence_age_max = reader.Time("removal_evidence_age_max");
   settings.commands_per_session_max = reader.Number("commands_per_session_max", 1, 200);
   settings.retry_delay_min = reader.Time("retry_delay_min");

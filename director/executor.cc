@@ -15,8 +15,10 @@
 namespace director {
 namespace {
 
-/// State-changing commands first, ProfileList last: the order of every plan.
+/// State-changing commands first, ProfileList behind everything that it may show, then the end of
+/// Setup Assistant: the order of every plan.
 int Rank(const PlannedCommand& command) {
+  if (command.request_type == request_type::kDeviceConfigured) return 3;
   if (command.request_type == request_type::kProfileList) return 2;
   return ParseInventoryKind(command.request_type) ? 1 : 0;
 }
@@ -36,6 +38,7 @@ Command ToCommand(const PlannedCommand& planned, std::string payload) {
     return RemoveProfileCommand{planned.payload_identifier};
   }
   if (const auto kind = ParseInventoryKind(planned.request_type)) return InventoryCommand(*kind);
+  if (planned.request_type == request_type::kDeviceConfigured) return DeviceConfiguredCommand{};
   INVARIANT(planned.request_type == request_type::kProfileList);
   return ProfileListCommand{};
 }

@@ -7,18 +7,12 @@
 #include <optional>
 #include <string>
 
+#include "reconciler/setup.h"
+
 namespace director {
 namespace {
 
 constexpr Duration kUnknownUpstreamPause = std::chrono::hours(1);
-constexpr Duration kSetupMax = std::chrono::hours(1);
-
-/// Somebody waits before it in Setup Assistant.
-bool IsInSetup(const Enrollment& enrollment, Timestamp now) {
-  return enrollment.awaiting_configuration.value_or(false) && enrollment.enrolled_at &&
-         now < *enrollment.enrolled_at + kSetupMax;
-}
-
 /// It was pushed at its turn. What it wants now must not queue anew: it would be asleep when that
 /// turn comes.
 bool AnswersPush(const Enrollment& enrollment, const Settings& settings, Timestamp now) {

@@ -22,6 +22,7 @@ struct BodyEncoder {
     body.Set("Queries", PlistValue(std::move(queries)));
   }
   void operator()(const SecurityInfoCommand&) const {}
+  void operator()(const DeviceConfiguredCommand&) const {}
   void operator()(const CertificateListCommand&) const {}
   void operator()(const InstalledApplicationListCommand&) const {}
 };
@@ -38,6 +39,9 @@ struct TypeNamer {
   }
   std::string_view operator()(const DeviceInformationCommand&) const {
     return request_type::kDeviceInformation;
+  }
+  std::string_view operator()(const DeviceConfiguredCommand&) const {
+    return request_type::kDeviceConfigured;
   }
   std::string_view operator()(const SecurityInfoCommand&) const {
     return request_type::kSecurityInfo;

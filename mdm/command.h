@@ -34,6 +34,9 @@ struct DeviceInformationCommand {
 
 struct SecurityInfoCommand {};
 
+/// Lets a device go that is held in Setup Assistant.
+struct DeviceConfiguredCommand {};
+
 /// Asks for all certificates. ManagedOnly is left out as with ProfileList.
 struct CertificateListCommand {};
 
@@ -43,7 +46,7 @@ struct InstalledApplicationListCommand {};
 /// Every command that Director can send.
 using Command = std::variant<InstallProfileCommand, RemoveProfileCommand, ProfileListCommand,
                              DeviceInformationCommand, SecurityInfoCommand, CertificateListCommand,
-                             InstalledApplicationListCommand>;
+                             InstalledApplicationListCommand, DeviceConfiguredCommand>;
 
 /// The wire names, in one table.
 namespace request_type {
@@ -51,6 +54,7 @@ inline constexpr std::string_view kInstallProfile = "InstallProfile";
 inline constexpr std::string_view kRemoveProfile = "RemoveProfile";
 inline constexpr std::string_view kProfileList = "ProfileList";
 inline constexpr std::string_view kDeviceInformation = "DeviceInformation";
+inline constexpr std::string_view kDeviceConfigured = "DeviceConfigured";
 inline constexpr std::string_view kSecurityInfo = "SecurityInfo";
 inline constexpr std::string_view kCertificateList = "CertificateList";
 inline constexpr std::string_view kInstalledApplicationList = "InstalledApplicationList";

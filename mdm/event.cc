@@ -245,6 +245,7 @@ Result<DeviceInformationReport> DecodeDeviceInformation(const PlistDict& dict) {
   report.model_name = reader.String("ModelName");
   report.device_name = reader.String("DeviceName");
   report.is_supervised = reader.Bool("IsSupervised");
+  report.awaiting_configuration = reader.Bool("AwaitingConfiguration");
   return reader.Finish(std::move(report));
 }
 

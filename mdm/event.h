@@ -107,6 +107,7 @@ struct DeviceInformationReport {
   std::string model_name;
   std::string device_name;
   std::optional<bool> is_supervised;
+  std::optional<bool> awaiting_configuration;
 };
 
 /// A device's answer to one command.

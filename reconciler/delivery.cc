@@ -8,6 +8,7 @@
 #include "mdm/command.h"
 #include "reconciler/backoff.h"
 #include "reconciler/history.h"
+#include "reconciler/setup.h"
 
 namespace director {
 namespace {
@@ -102,6 +103,13 @@ void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& p
   }
 }
 
+/// How long to wait after the `count`-th push to a silent device. One in Setup Assistant is pushed
+/// at an even pace.
+Duration PauseAfterPush(const Delivery& delivery, int count) {
+  const bool is_even = IsInSetup(delivery.enrollment(), delivery.now);
+  return Jittered(PushDelay(is_even ? 1 : count, delivery.settings), delivery.key());
+}
+
 Timestamp ReportDueAt(const Delivery& delivery) {
   const auto& report = delivery.snapshot.profile_list;
   if (!report || report->epoch != delivery.enrollment().epoch) return delivery.now;
@@ -163,6 +171,18 @@ Timestamp AskAgainAt(const Delivery& delivery) {
   return *report->asked_at + delivery.settings.question_delay_min;
 }
 
+/// DeviceConfigured harms no device that does not await it, so that it may wait for a sleeping one.
+void LetGo(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
+  const Setup setup = DecideSetup(delivery.enrollment(), delivery.settings, delivery.now, items);
+  if (!setup.is_held) return;
+  plan.notes.push_back(setup.explanation);
+  if (!setup.is_ready) {
+    plan.due_at = std::min(plan.due_at, setup.until);
+  } else if (delivery.Find(request_type::kDeviceConfigured) == nullptr) {
+    plan.commands.push_back(Question(request_type::kDeviceConfigured, setup.explanation));
+  }
+}
+
 std::string DescribeHeldBack(const Intent& question) {
   const std::string at = FormatTime(question.answered_at.value_or(question.journaled_at));
   if (question.state == IntentState::kAcknowledged) {
@@ -195,7 +215,7 @@ Timestamp NextPushAt(const Delivery& delivery, const Plan& plan) {
   const Enrollment& enrollment = delivery.enrollment();
   Timestamp at = enrollment.pushed_at ? *enrollment.pushed_at : delivery.now;
   if (enrollment.pushed_at && enrollment.push_count > 0) {
-    at += Jittered(PushDelay(enrollment.push_count, delivery.settings), delivery.key());
+    at += PauseAfterPush(delivery, enrollment.push_count);
   } else if (enrollment.pushed_at) {
     at += Jittered(delivery.settings.push_delay_min, delivery.key());
   }
@@ -234,8 +254,7 @@ void DecidePush(const Delivery& delivery, Plan& plan) {
   const bool reacts = delivery.awake() || delivery.enrollment().push_count == 0;
   plan.push = (reacts && !plan.commands.empty()) || next_push_at <= delivery.now;
   const Timestamp after_this_one =
-      delivery.now +
-      Jittered(PushDelay(delivery.enrollment().push_count + 1, delivery.settings), delivery.key());
+      delivery.now + PauseAfterPush(delivery, delivery.enrollment().push_count + 1);
   plan.due_at = std::min(plan.due_at, plan.push ? after_this_one : next_push_at);
 }
 
@@ -353,6 +372,7 @@ void Deliver(const Snapshot& snapshot, const Settings& settings, Timestamp now,
   } else {
     if (delivery.awake()) SendChanges(delivery, items, plan);
     AskQuestions(delivery, items, plan);
+    LetGo(delivery, items, plan);
     DecidePush(delivery, plan);
     if (!delivery.awake()) ExplainSleep(delivery, items, plan);
   }

@@ -159,6 +159,9 @@ bool IsShown(const Intent& intent, const std::optional<ProfileListReport>& repor
 /// True when an acknowledged question has left what it asked for.
 bool BroughtAnswer(const Intent& intent, const Snapshot& snapshot) {
   const Timestamp at = intent.answered_at.value_or(intent.journaled_at);
+  if (intent.request_type == request_type::kDeviceConfigured) {
+    return !snapshot.enrollment.awaiting_since;
+  }
   if (const auto kind = ParseInventoryKind(intent.request_type)) {
     const auto& known_at = snapshot.enrollment.inventory_at[*kind];
     return known_at && *known_at >= at;

@@ -61,6 +61,19 @@ bool IsOlder(const Step& step, const std::optional<Timestamp>& than) {
   return than.has_value() && step.event.created_at < *than;
 }
 
+/// Absent is not false: a device keeps awaiting until it says otherwise or was let go.
+void TakeAwaiting(Step& step, const std::optional<bool>& awaiting) {
+  if (!awaiting) return;
+  Enrollment& enrollment = step.out.enrollment;
+  enrollment.awaiting_configuration = awaiting;
+  if (!*awaiting) {
+    enrollment.awaiting_since.reset();
+  } else if (!enrollment.awaiting_since) {
+    enrollment.awaiting_since = step.received_at;
+    Happened(step, "Held in Setup Assistant: it awaits DeviceConfigured.");
+  }
+}
+
 /// From here on nothing that was known about the device is evidence.
 void BeginEpoch(Step& step) {
   ++step.out.enrollment.epoch;
@@ -95,7 +108,10 @@ void Apply(Step& step, const AuthenticateEvent& event) {
   const bool seen_just_now = step.received_at - enrollment.first_seen_at <= kLateEventAfter;
   const bool overtaken = token_came_first && seen_just_now && !enrollment.authenticated_at;
   const bool known_before = !step.is_new && !overtaken;
-  if (!token_came_first) enrollment.awaiting_configuration.reset();
+  if (!token_came_first) {
+    enrollment.awaiting_configuration.reset();
+    enrollment.awaiting_since.reset();
+  }
   if (known_before) BeginEpoch(step);
   enrollment.ask_first = known_before && enrollment.status != EnrollmentStatus::kCheckedOut &&
                          !enrollment.awaiting_configuration.value_or(false);
@@ -124,7 +140,7 @@ void Apply(Step& step, const TokenUpdateEvent& event) {
     enrollment.ask_first = true;
   }
   if (event.awaiting_configuration) {
-    enrollment.awaiting_configuration = event.awaiting_configuration;
+    TakeAwaiting(step, event.awaiting_configuration);
     // A device in Setup Assistant has been wiped: there is nothing on it to ask about.
     if (*event.awaiting_configuration) enrollment.ask_first = false;
   }
@@ -169,6 +185,17 @@ std::string DescribeError(const ClassifiedError& error) {
   return text;
 }
 
+/// A device that refuses DeviceConfigured is asked whether it awaits it at all.
+void TakeLetGo(Step& step, CommandStatus status) {
+  Enrollment& enrollment = step.out.enrollment;
+  if (status == CommandStatus::kAcknowledged) {
+    TakeAwaiting(step, false);
+    Happened(step, "Let go from Setup Assistant.");
+  } else if (status != CommandStatus::kNotNow) {
+    enrollment.inventory_at[InventoryKind::kDeviceInformation].reset();
+  }
+}
+
 /// Takes the answer into the journaled intent. A second answer to the same command changes nothing.
 void Answer(Step& step, const ResultEvent& result) {
   if (!step.intent || !IsOpen(step.intent->state)) return;
@@ -197,6 +224,9 @@ void Answer(Step& step, const ResultEvent& result) {
       break;
   }
   if (result.status != CommandStatus::kNotNow) intent.answered_at = step.event.created_at;
+  if (intent.request_type == request_type::kDeviceConfigured) {
+    TakeLetGo(step, result.status);
+  }
   if (intent.state == IntentState::kFailed) {
     Happened(step, fmt::format("{} {} failed: {}", intent.request_type,
                                intent.payload_identifier.value(), intent.error));
@@ -214,6 +244,7 @@ void TakeFacts(Step& step, const DeviceInformationReport& report) {
   Adopt(enrollment.model_name, report.model_name);
   Adopt(enrollment.device_name, report.device_name);
   Adopt(enrollment.is_supervised, report.is_supervised);
+  TakeAwaiting(step, report.awaiting_configuration);
 }
 
 /// Keeps the answer to a question about the device unless a newer one is kept.

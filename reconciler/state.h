@@ -40,6 +40,8 @@ struct Enrollment {
   /// anything is installed.
   bool ask_first = false;
   std::optional<bool> awaiting_configuration;
+  /// Since when the device awaits DeviceConfigured in Setup Assistant, by our clock.
+  std::optional<Timestamp> awaiting_since;
 
   std::string serial_number;
   std::string os_version;
@@ -242,6 +244,10 @@ struct Settings {
   Duration profile_list_interval = std::chrono::hours(6);
   /// How old each answer may get; zero: never asked.
   PerInventoryKind<Duration> inventory_interval = DefaultInventoryIntervals();
+  /// Whether devices in Setup Assistant are let go by us, and how long they wait for their
+  /// profiles.
+  bool device_configured = true;
+  Duration setup_time_max = std::chrono::minutes(15);
   Duration removal_evidence_age_max = std::chrono::minutes(15);
   int commands_per_session_max = 20;  ///< state-changing commands under way per enrollment
 

@@ -21,6 +21,12 @@ VirtualDevice::VirtualDevice(DeviceFacts facts, DeviceBehaviour behaviour, std::
       behaviour_(std::move(behaviour)),
       random_(seed ^ StableHash(facts_.udid + ":" + facts_.user_id)) {
   StartEpoch();
+  StartSetup();
+}
+
+/// A device that is new or was erased begins in Setup Assistant.
+void VirtualDevice::StartSetup() {
+  awaiting_configuration_ = behaviour_.awaits_configuration && !IsUserChannel();
 }
 
 void VirtualDevice::StartEpoch() {
@@ -30,7 +36,6 @@ void VirtualDevice::StartEpoch() {
   token_.assign(digest.begin(), digest.end());
   SeededRandom random(StableHash("push magic " + name));
   push_magic_ = MakeUuid(random);
-  awaiting_configuration_ = behaviour_.awaits_configuration && !IsUserChannel();
   state_ = IsUserChannel() ? EnrollmentState::kAuthenticated : EnrollmentState::kNotEnrolled;
   leaves_ = false;
   sent_ = Sent::kNothing;
@@ -50,6 +55,7 @@ void VirtualDevice::Reenroll(ReenrollmentKind kind, Timestamp now) {
       Note(now, "was erased, enrolls again");
       profiles_.clear();
       is_dark_ = false;
+      StartSetup();
       break;
   }
   StartEpoch();

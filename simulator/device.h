@@ -116,6 +116,8 @@ class VirtualDevice {
   EnrollmentId enrollment_id() const { return EnrollmentIdOf(facts_); }
   EnrollmentState state() const { return state_; }
   bool is_dark() const { return is_dark_; }
+  /// Held in Setup Assistant until DeviceConfigured.
+  bool awaits_configuration() const { return awaiting_configuration_; }
   /// Counts Authenticate (user channels: TokenUpdate) starts; 1 during the first enrollment.
   int epoch() const { return epoch_; }
   const std::vector<InstalledProfile>& profiles() const { return profiles_; }
@@ -137,6 +139,7 @@ class VirtualDevice {
 
   bool IsUserChannel() const { return !facts_.user_id.empty(); }
   void StartEpoch();
+  void StartSetup();
   PlistDict IdentityKeys() const;
   DeviceMessage Send(Sent sent, DeviceMessage message);
   std::optional<DeviceMessage> HandleAccepted(const std::string& body, Timestamp now);

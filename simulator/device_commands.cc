@@ -11,8 +11,6 @@
 namespace director {
 namespace {
 
-constexpr std::string_view kDeviceConfigured = "DeviceConfigured";
-
 std::vector<ErrorChainEntry> OneError(std::string domain, std::int64_t code, std::string text) {
   ErrorChainEntry entry{code, std::move(domain), text, text};
   return {std::move(entry)};
@@ -104,7 +102,7 @@ VirtualDevice::Outcome VirtualDevice::Run(const ReceivedCommand& command, Timest
   if (type == request_type::kSecurityInfo) return RunSecurityInfo();
   if (type == request_type::kCertificateList) return RunCertificateList();
   if (type == request_type::kInstalledApplicationList) return RunInstalledApplicationList();
-  if (type == kDeviceConfigured) return RunDeviceConfigured();
+  if (type == request_type::kDeviceConfigured) return RunDeviceConfigured();
   return Failed(
       OneError("MCMDMErrorDomain", 12021, fmt::format("“{}” is not a valid request type.", type)));
 }

@@ -9,7 +9,8 @@ namespace {
 
 constexpr const char* kSelectEnrollments =
     "SELECT enrollment_id, device_id, channel_type, udid, user_id, upstream, status, "
-    "quarantine_reason, epoch, ask_first, awaiting_configuration, serial_number, os_version, "
+    "quarantine_reason, epoch, ask_first, awaiting_configuration, awaiting_since, serial_number, "
+    "os_version, "
     "build_version, product_name, model_name, device_name, user_short_name, is_supervised, "
     "first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at, "
     "security_info_at, certificate_list_at, installed_application_list_at, "

@@ -24,19 +24,20 @@ constexpr const char* kLockNew =
 constexpr const char* kUpsertFacts =
     "INSERT INTO enrollments (enrollment_id, device_id, channel_type, udid, user_id, upstream, "
     "status, serial_number, quarantine_reason, epoch, ask_first, awaiting_configuration, "
-    "os_version, build_version, product_name, model_name, device_name, user_short_name, "
-    "is_supervised, first_seen_at, authenticated_at, enrolled_at, push_unregistered, "
-    "report_wanted_at, device_information_at, security_info_at, certificate_list_at, "
-    "installed_application_list_at) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], "
-    "$4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], "
-    "$11::boolean[], $12::boolean[], $13::text[], $14::text[], $15::text[], $16::text[], "
-    "$17::text[], $18::text[], $19::boolean[], $20::bigint[], $21::bigint[], $22::bigint[], "
-    "$23::boolean[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[]) "
-    "ON CONFLICT (enrollment_id) DO UPDATE SET device_id = excluded.device_id, channel_type = "
-    "excluded.channel_type, udid = excluded.udid, user_id = excluded.user_id, upstream = "
-    "excluded.upstream, status = excluded.status, serial_number = excluded.serial_number, "
-    "quarantine_reason = excluded.quarantine_reason, epoch = excluded.epoch, ask_first = "
-    "excluded.ask_first, awaiting_configuration = excluded.awaiting_configuration, os_version = "
+    "awaiting_since, os_version, build_version, product_name, model_name, device_name, "
+    "user_short_name, is_supervised, first_seen_at, authenticated_at, enrolled_at, "
+    "push_unregistered, report_wanted_at, device_information_at, security_info_at, "
+    "certificate_list_at, installed_application_list_at) SELECT * FROM unnest($1::text[], "
+    "$2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], "
+    "$9::text[], $10::bigint[], $11::boolean[], $12::boolean[], $13::bigint[], $14::text[], "
+    "$15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::boolean[], "
+    "$21::bigint[], $22::bigint[], $23::bigint[], $24::boolean[], $25::bigint[], $26::bigint[], "
+    "$27::bigint[], $28::bigint[], $29::bigint[]) ON CONFLICT (enrollment_id) DO UPDATE SET "
+    "device_id = excluded.device_id, channel_type = excluded.channel_type, udid = excluded.udid, "
+    "user_id = excluded.user_id, upstream = excluded.upstream, status = excluded.status, "
+    "serial_number = excluded.serial_number, quarantine_reason = excluded.quarantine_reason, "
+    "epoch = excluded.epoch, ask_first = excluded.ask_first, awaiting_configuration = "
+    "excluded.awaiting_configuration, awaiting_since = excluded.awaiting_since, os_version = "
     "excluded.os_version, build_version = excluded.build_version, product_name = "
     "excluded.product_name, model_name = excluded.model_name, device_name = "
     "excluded.device_name, user_short_name = excluded.user_short_name, is_supervised = "
@@ -203,7 +204,7 @@ Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
 }
 
 Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {
-  PostgresBatch facts(28);
+  PostgresBatch facts(29);
   PostgresBatch contacts(5);
   std::vector<EnrollmentId> ids;
   for (const Enrollment& e : enrollments) {

@@ -28,6 +28,7 @@ Enrollment ReadEnrollment(Row& row) {
   e.epoch = row.Int();
   e.ask_first = row.Flag();
   e.awaiting_configuration = row.OptionalFlag();
+  e.awaiting_since = row.OptionalTime();
   e.serial_number = row.Text();
   e.os_version = row.Text();
   e.build_version = row.Text();

@@ -9,11 +9,11 @@ namespace director {
 /// that is named; `Row::Check` tells afterwards whether they could be read.
 
 /// enrollment_id, device_id, channel_type, udid, user_id, upstream, status, quarantine_reason,
-/// epoch, ask_first, awaiting_configuration, serial_number, os_version, build_version,
-/// product_name, model_name, device_name, user_short_name, is_supervised, first_seen_at,
-/// last_seen_at, authenticated_at, enrolled_at, device_information_at, security_info_at,
-/// certificate_list_at, installed_application_list_at, push_count, pushed_at, push_unregistered,
-/// wants_wake, report_wanted_at
+/// epoch, ask_first, awaiting_configuration, awaiting_since, serial_number, os_version,
+/// build_version, product_name, model_name, device_name, user_short_name, is_supervised,
+/// first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at,
+/// security_info_at, certificate_list_at, installed_application_list_at, push_count, pushed_at,
+/// push_unregistered, wants_wake, report_wanted_at
 Enrollment ReadEnrollment(Row& row);
 
 /// command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, journaled_at,

@@ -23,16 +23,17 @@ void BindIdentity(Binder& row, const Enrollment& e) {
       .Bind(e.serial_number);
 }
 
-/// quarantine_reason, epoch, ask_first, awaiting_configuration, os_version, build_version,
-/// product_name, model_name, device_name, user_short_name, is_supervised, first_seen_at,
-/// authenticated_at, enrolled_at, push_unregistered, report_wanted_at, device_information_at,
-/// security_info_at, certificate_list_at, installed_application_list_at
+/// quarantine_reason, epoch, ask_first, awaiting_configuration, awaiting_since, os_version,
+/// build_version, product_name, model_name, device_name, user_short_name, is_supervised,
+/// first_seen_at, authenticated_at, enrolled_at, push_unregistered, report_wanted_at,
+/// device_information_at, security_info_at, certificate_list_at, installed_application_list_at
 template <typename Binder>
 void BindFacts(Binder& row, const Enrollment& e) {
   row.Bind(e.quarantine_reason)
       .Bind(e.epoch)
       .BindFlag(e.ask_first)
       .Bind(e.awaiting_configuration)
+      .Bind(e.awaiting_since)
       .Bind(e.os_version)
       .Bind(e.build_version)
       .Bind(e.product_name)

@@ -12,12 +12,13 @@ constexpr std::string_view kProfileListKind = "ProfileList";
 /// index.
 constexpr const char* kUpdateEnrollment =
     "UPDATE enrollments SET quarantine_reason = ?2, epoch = ?3, ask_first = ?4, "
-    "awaiting_configuration = ?5, os_version = ?6, build_version = ?7, product_name = ?8, "
-    "model_name = ?9, device_name = ?10, user_short_name = ?11, is_supervised = ?12, "
-    "first_seen_at = ?13, authenticated_at = ?14, enrolled_at = ?15, push_unregistered = ?16, "
-    "report_wanted_at = ?17, device_information_at = ?18, security_info_at = ?19, "
-    "certificate_list_at = ?20, installed_application_list_at = ?21, last_seen_at = ?22, "
-    "push_count = ?23, pushed_at = ?24, wants_wake = ?25 WHERE enrollment_id = ?1";
+    "awaiting_configuration = ?5, awaiting_since = ?6, os_version = ?7, build_version = ?8, "
+    "product_name = ?9, model_name = ?10, device_name = ?11, user_short_name = ?12, "
+    "is_supervised = ?13, first_seen_at = ?14, authenticated_at = ?15, enrolled_at = ?16, "
+    "push_unregistered = ?17, report_wanted_at = ?18, device_information_at = ?19, "
+    "security_info_at = ?20, certificate_list_at = ?21, installed_application_list_at = ?22, "
+    "last_seen_at = ?23, push_count = ?24, pushed_at = ?25, wants_wake = ?26 WHERE enrollment_id "
+    "= ?1";
 constexpr const char* kUpdateIdentity =
     "UPDATE enrollments SET device_id = ?2, channel_type = ?3, udid = ?4, user_id = ?5, "
     "upstream = ?6, status = ?7, serial_number = ?8 WHERE enrollment_id = ?1 "
@@ -26,12 +27,13 @@ constexpr const char* kUpdateIdentity =
 constexpr const char* kInsertEnrollment =
     "INSERT INTO enrollments (enrollment_id, device_id, channel_type, udid, user_id, upstream, "
     "status, serial_number, quarantine_reason, epoch, ask_first, awaiting_configuration, "
-    "os_version, build_version, product_name, model_name, device_name, user_short_name, "
-    "is_supervised, first_seen_at, authenticated_at, enrolled_at, push_unregistered, "
-    "report_wanted_at, device_information_at, security_info_at, certificate_list_at, "
-    "installed_application_list_at, last_seen_at, push_count, pushed_at, wants_wake, due_at) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, "
-    "?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?29)";
+    "awaiting_since, os_version, build_version, product_name, model_name, device_name, "
+    "user_short_name, is_supervised, first_seen_at, authenticated_at, enrolled_at, "
+    "push_unregistered, report_wanted_at, device_information_at, security_info_at, "
+    "certificate_list_at, installed_application_list_at, last_seen_at, push_count, pushed_at, "
+    "wants_wake, due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+    "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, "
+    "?33, ?30)";
 
 constexpr const char* kUpsertIntent =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "

@@ -15,6 +15,7 @@ CREATE TABLE enrollments (
   epoch bigint NOT NULL,
   ask_first boolean NOT NULL,
   awaiting_configuration boolean,
+  awaiting_since bigint,
   serial_number text COLLATE "C" NOT NULL,
   os_version text NOT NULL,
   build_version text NOT NULL,

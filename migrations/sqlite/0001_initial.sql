@@ -26,6 +26,7 @@ CREATE TABLE enrollments (
   epoch INTEGER NOT NULL,
   ask_first INTEGER NOT NULL CHECK (ask_first IN (0, 1)),
   awaiting_configuration INTEGER CHECK (awaiting_configuration IN (0, 1)),
+  awaiting_since INTEGER,
   serial_number TEXT NOT NULL,
   os_version TEXT NOT NULL,
   build_version TEXT NOT NULL,

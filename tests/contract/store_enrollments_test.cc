@@ -13,6 +13,7 @@ Enrollment MakeFullEnrollment() {
   e.epoch = 7;
   e.ask_first = true;
   e.awaiting_configuration = false;
+  e.awaiting_since = At(-40);
   e.serial_number = "C02XX";
   e.os_version = "17.1";
   e.build_version = "21B80";

@@ -44,6 +44,7 @@ Enrollment AnyEnrollment() {
   e.ask_first = *rc::gen::arbitrary<bool>();
   e.build_version = *rc::gen::element<std::string>("", "22A", "22B");
   e.last_seen_at = *AnyTime();
+  if (*rc::gen::arbitrary<bool>()) e.awaiting_since = *AnyTime();
   for (const InventoryKind kind : kInventoryKinds) {
     if (*rc::gen::arbitrary<bool>()) e.inventory_at[kind] = *AnyTime();
   }
@@ -97,9 +98,10 @@ ErrorClass AnyErrorClass() {
 Intent AnyIntent(int number) {
   Intent intent;
   intent.command_uuid = CommandUuid(fmt::format("c{}", number));
-  intent.request_type = std::string(*rc::gen::element(
-      request_type::kInstallProfile, request_type::kRemoveProfile, request_type::kProfileList,
-      request_type::kDeviceInformation, request_type::kSecurityInfo));
+  intent.request_type =
+      std::string(*rc::gen::element(request_type::kInstallProfile, request_type::kRemoveProfile,
+                                    request_type::kProfileList, request_type::kDeviceInformation,
+                                    request_type::kSecurityInfo, request_type::kDeviceConfigured));
   if (intent.request_type == request_type::kInstallProfile) {
     intent.payload_uuid = PayloadUuid(*rc::gen::elementOf(kRevisions));
   }

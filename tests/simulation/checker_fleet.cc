@@ -103,6 +103,7 @@ std::string Checker::WhyUnconverged(const EnrollmentId& id, const Known& known) 
   const VirtualDevice& device = *known.device;
   if (IsDark(device)) return {};
   if (device.state() == EnrollmentState::kGone) return "has left management and is to come back";
+  if (device.awaits_configuration()) return "is held in Setup Assistant";
   const std::optional<Snapshot> snapshot = Load(id);
   for (const PayloadIdentifier& item : ledger_.items()) {
     const std::string why = WhyUnconverged(device, item, snapshot);

@@ -94,6 +94,7 @@ DeviceBehaviour MakeBehaviour(const Scenario& scenario, Timestamp begin, RandomS
   if (random.Fraction() < faults.goes_dark)
     behaviour.dark_after = PayloadIdentifier("com.example.item0");
   behaviour.install_delay = Duration(random.Below(5000));
+  behaviour.awaits_configuration = random.Fraction() < 0.3;
   return behaviour;
 }
 

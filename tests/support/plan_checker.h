@@ -126,7 +126,9 @@ class PlanChecker {
     int rank = 0;
     for (const PlannedCommand& command : plan_.commands) {
       const bool is_inventory = ParseInventoryKind(command.request_type).has_value();
-      const int own = IsChange(command) ? 0 : is_inventory ? 1 : 2;
+      const bool lets_go = command.request_type == request_type::kDeviceConfigured;
+      Must(!lets_go || snapshot_.enrollment.awaiting_since, "nobody awaits DeviceConfigured");
+      const int own = IsChange(command) ? 0 : is_inventory ? 1 : lets_go ? 3 : 2;
       Must(own >= rank, DescribeCommand(command) + " is out of order");
       rank = own;
     }

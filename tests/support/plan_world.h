@@ -153,6 +153,9 @@ class WorldReader {
         SetInventoryAt(InventoryKind::kDeviceInformation, value);
       } else if (key == "security") {
         SetInventoryAt(InventoryKind::kSecurityInfo, value);
+      } else if (key == "setup") {
+        e.awaiting_configuration = true;
+        e.awaiting_since = At(value);
       } else if (key == "pushed") {
         e.pushed_at = At(value);
       } else if (key == "pushes") {

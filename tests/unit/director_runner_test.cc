@@ -387,7 +387,7 @@ TEST_CASE("a Mac in Setup Assistant does not wait for a roll-out") {
     auto enrollments = writer.LoadEnrollments({world.id(60)});
     if (!enrollments) return Fail(enrollments.error());
     enrollments->front().awaiting_configuration = true;
-    enrollments->front().enrolled_at = world.clock.Now();
+    enrollments->front().awaiting_since = world.clock.Now();
     enrollments->front().pushed_at.reset();
     if (Status saved = writer.SaveEnrollments(*enrollments); !saved) return saved;
     return writer.MarkDue({{world.id(60), world.clock.Now()}});

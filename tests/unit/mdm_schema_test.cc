@@ -26,6 +26,7 @@ std::vector<SchemaCase> AllCommands() {
       {"profile.remove", RemoveProfileCommand{PayloadIdentifier("com.example.a")}},
       {"profile.list", ProfileListCommand{}},
       {"information.device", InventoryCommand(InventoryKind::kDeviceInformation)},
+      {"device.configured", DeviceConfiguredCommand{}},
       {"information.security", InventoryCommand(InventoryKind::kSecurityInfo)},
       {"certificate.list", InventoryCommand(InventoryKind::kCertificateList)},
       {"application.installed.list", InventoryCommand(InventoryKind::kInstalledApplicationList)}};

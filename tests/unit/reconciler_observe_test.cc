@@ -119,7 +119,9 @@ TEST_CASE("a first enrollment begins with Authenticate and is complete with Toke
   CHECK(done.enrollment.user_short_name == "ann");
   CHECK(done.enrollment.enrolled_at == kNow + seconds(1));
   CHECK(done.due);
-  CHECK(done.happenings == std::vector<std::string>{"Enrolled."});
+  CHECK(done.happenings ==
+        std::vector<std::string>{"Held in Setup Assistant: it awaits DeviceConfigured.",
+                                 "Enrolled."});
 }
 
 TEST_CASE("an enrollment that is met in the middle of its life is asked before anything is sent") {
@@ -507,6 +509,40 @@ TEST_CASE("an answer about the device is kept until a newer one comes") {
   CHECK(See(known, result, kNow).inventory);
   known.status = EnrollmentStatus::kQuarantined;
   CHECK_FALSE(See(known, result, kNow).inventory);
+}
+
+TEST_CASE("Setup Assistant lasts from the first word about it until the device was let go") {
+  Enrollment known = Recent();
+  const Observation began = See(known, TokenUpdateEvent{true, {}});
+  CHECK(began.enrollment.awaiting_since == kNow);
+  known = began.enrollment;
+  // A second TokenUpdate does not begin it anew.
+  CHECK(See(known, TokenUpdateEvent{true, {}}, kNow + seconds(9)).enrollment.awaiting_since ==
+        kNow);
+  CHECK(See(known, TokenUpdateEvent{}, kNow + seconds(9)).enrollment.awaiting_since == kNow);
+  CHECK_FALSE(See(known, TokenUpdateEvent{false, {}}, kNow + seconds(9)).enrollment.awaiting_since);
+  const auto configured = Sent(request_type::kDeviceConfigured);
+  const Observation put_off = See(known, Answer(CommandStatus::kNotNow), kNow, configured);
+  CHECK(put_off.enrollment.awaiting_since == kNow);
+  const Observation done = See(known, Answer(CommandStatus::kAcknowledged), kNow, configured);
+  CHECK_FALSE(done.enrollment.awaiting_since);
+  CHECK(done.enrollment.awaiting_configuration == false);
+}
+
+TEST_CASE("a device that refuses to be let go is asked whether it waits at all") {
+  Enrollment known = Recent();
+  known.awaiting_since = kNow - minutes(5);
+  known.inventory_at[InventoryKind::kDeviceInformation] = kNow - minutes(4);
+  const Observation refused =
+      See(known, Answer(CommandStatus::kError), kNow, Sent(request_type::kDeviceConfigured));
+  CHECK(refused.enrollment.awaiting_since == known.awaiting_since);
+  CHECK_FALSE(refused.enrollment.inventory_at[InventoryKind::kDeviceInformation]);
+  ResultEvent facts = FactsOf("C02A", "24A1");
+  facts.device_information->awaiting_configuration = false;
+  CHECK_FALSE(See(refused.enrollment, facts, kNow + seconds(1)).enrollment.awaiting_since);
+  // The TokenUpdate that said so may have got lost.
+  facts.device_information->awaiting_configuration = true;
+  CHECK(See(Recent(), facts).enrollment.awaiting_since == kNow);
 }
 
 TEST_CASE("a new epoch knows nothing of what the device said before") {

@@ -1,0 +1,123 @@
+#include "reconciler/plan.h"
+#include "reconciler/setup.h"
+#include "tests/support/check_plan.h"
+
+namespace director::reconciler_setup_test {
+namespace {
+
+using test::CheckPlan;
+
+const std::string kNoon = "2026-11-22T12:00:00Z";
+const Timestamp kNow = *ParseTime("2026-11-22T12:00:00Z");
+
+TEST_CASE(
+    "a device in Setup Assistant gets its profiles first and is let go when they are answered") {
+  const Plan first = CheckPlan("enrollment setup=-5s\nwant wifi A all\nreport -1s", kNoon,
+                               "InstallProfile wifi A; ProfileList; push\nwifi in_flight");
+  CHECK(first.due_at <= kNow + std::chrono::minutes(15) - std::chrono::seconds(5));
+  CheckPlan(R"(
+    enrollment setup=-9s pushed=-5s
+    want wifi A all
+    report -8s
+    intent InstallProfile wifi A sent -5s
+    intent ProfileList sent -5s)",
+            kNoon, "nothing\nwifi in_flight");
+  CheckPlan(R"(
+    enrollment setup=-9s
+    want wifi A all
+    report -8s
+    intent InstallProfile wifi A acknowledged -5s answered=-1s
+    intent ProfileList sent -5s)",
+            kNoon, "DeviceConfigured; push\nwifi acknowledged\nclosed c1 acknowledged");
+}
+
+TEST_CASE("a device for which nothing is wanted is let go at once") {
+  CheckPlan("enrollment setup=-1s\nreport -1s", kNoon, "DeviceConfigured; push");
+  CheckPlan("enrollment setup=-1s", kNoon, "ProfileList; DeviceConfigured; push");
+}
+
+TEST_CASE("a profile that failed does not hold the device") {
+  CheckPlan(R"(
+    enrollment setup=-1m
+    want wifi A all
+    report -30s
+    intent InstallProfile wifi A failed -20s answered=-10s class=transient error=No.)",
+            kNoon, "DeviceConfigured; push\nwifi backing_off\nclosed c1 failed");
+  CheckPlan(R"(
+    enrollment setup=-1m
+    want wifi A all
+    report -30s
+    intent InstallProfile wifi A failed -20s answered=-10s class=permanent error=No.)",
+            kNoon, "DeviceConfigured; push\nwifi parked\nclosed c1 failed");
+}
+
+TEST_CASE("what stays unanswered holds the device for setup_time_max and no longer") {
+  const std::string waiting = R"(
+    want wifi A all
+    report -20m
+    intent InstallProfile wifi A not_now -14m not_now=1@-14m
+    enrollment pushed=-1s setup=)";
+  CheckPlan(waiting + "-14m", kNoon, "nothing\nwifi not_now");
+  CheckPlan(waiting + "-15m", kNoon, "DeviceConfigured; push\nwifi not_now");
+}
+
+TEST_CASE("a device that fell asleep in Setup Assistant finds the way out in its queue") {
+  CheckPlan("enrollment setup=-20m seen=-10m\nwant wifi A all\nreport -11m", kNoon,
+            "ProfileList; DeviceConfigured; push\nwifi pending");
+}
+
+TEST_CASE("one DeviceConfigured is under way, lost ones go again") {
+  CheckPlan("enrollment setup=-1m pushed=-5s\nreport -1s\nintent DeviceConfigured sent -5s", kNoon,
+            "nothing");
+  CheckPlan(
+      "enrollment setup=-1h pushed=-20m seen=-31s\nreport -1s\nintent DeviceConfigured sent -20m",
+      kNoon, "DeviceConfigured; push\nclosed c1 lost");
+  CheckPlan(
+      "enrollment setup=-1h\nreport -1s\n"
+      "intent DeviceConfigured failed -5m answered=-5m error=Busy.",
+      kNoon, "nothing");
+  CheckPlan(
+      "enrollment setup=-1h\nreport -1s\n"
+      "intent DeviceConfigured failed -16m answered=-16m error=Busy.",
+      kNoon, "DeviceConfigured; push\nclosed c1 failed");
+}
+
+TEST_CASE("a clock that was set back does not hold a device") {
+  CheckPlan(
+      "enrollment setup=+3h\nwant wifi A all\nreport -1s\nintent InstallProfile wifi A sent -5s",
+      kNoon, "DeviceConfigured; push\nwifi in_flight");
+}
+
+TEST_CASE("a device in Setup Assistant is pushed at an even pace for a day") {
+  const Settings settings;
+  const auto next_push = [&](const std::string& since) {
+    const Plan plan = CheckPlan(
+        "enrollment seen=-20h pushed=-1s pushes=4 setup=" + since +
+            "\nreport -21h\nintent DeviceConfigured sent -1h\nintent ProfileList sent -1h",
+        kNoon, "nothing");
+    return plan.due_at - kNow;
+  };
+  CHECK(next_push("-20h") <= std::chrono::minutes(12));
+  CHECK(next_push("-25h") >= std::chrono::hours(18));
+}
+
+TEST_CASE("another hand may let devices go") {
+  const Snapshot snapshot = test::ReadWorld("enrollment setup=-1h\nreport -1s", kNow);
+  Settings settings;
+  settings.device_configured = false;
+  CHECK(Reconcile(snapshot, settings, kNow).commands.empty());
+}
+
+TEST_CASE("the notes say since when, for what and until when it waits") {
+  const Plan plan = CheckPlan(
+      "enrollment pushed=-1s setup=-5s\nwant wifi A all\nreport -1s\nintent InstallProfile wifi A "
+      "sent -1s",
+      kNoon, "nothing\nwifi in_flight");
+  REQUIRE_FALSE(plan.notes.empty());
+  CHECK(plan.notes.back() ==
+        "Held in Setup Assistant since 2026-11-22T11:59:55Z; it waits for 1 of its profiles, until "
+        "2026-11-22T12:14:55Z at the latest.");
+}
+
+}  // namespace
+}  // namespace director::reconciler_setup_test
