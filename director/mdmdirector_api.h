@@ -50,6 +50,12 @@ class Api {
   HttpServerResponse GetDeviceBySerial(const HttpServerRequest& request);
   HttpServerResponse PushDevice(const HttpServerRequest& request);
 
+  // mdmdirector_queue.cc
+  HttpServerResponse ListQueue(const HttpServerRequest& request);
+  HttpServerResponse PostDeviceCommand(const HttpServerRequest& request);
+  HttpServerResponse ClearQueues(const HttpServerRequest& request);
+  HttpServerResponse ClearEach(const std::vector<Enrollment>& devices);
+
   HttpServerResponse GetHealth(const HttpServerRequest& request);
   HttpServerResponse NotBuilt(const HttpServerRequest& request);
 

@@ -27,11 +27,12 @@ class WillingUpstream final : public Upstream {
   Result<std::vector<QueuedCommand>> ReadQueue(const EnrollmentId&) override {
     return std::vector<QueuedCommand>();
   }
-  Status ClearQueue(const EnrollmentId&) override { return {}; }
+  Status ClearQueue(const EnrollmentId&) override { return clearing; }
   Result<std::string> Probe() override { return std::string("1"); }
 
   PushOutcome push_outcome = PushOutcome::kSent;
   std::string push_detail;
+  Status clearing;
 
  private:
   const UpstreamName name_{"nanomdm"};
