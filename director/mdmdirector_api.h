@@ -56,6 +56,12 @@ class Api {
   HttpServerResponse ClearQueues(const HttpServerRequest& request);
   HttpServerResponse ClearEach(const std::vector<Enrollment>& devices);
 
+  // mdmdirector_commands.cc
+  HttpServerResponse ListCommands(const HttpServerRequest& request);
+  HttpServerResponse ListPendingCommands(const HttpServerRequest& request);
+  HttpServerResponse ListFailedCommands(const HttpServerRequest& request);
+  HttpServerResponse RefuseDeletion(const HttpServerRequest& request);
+
   HttpServerResponse GetHealth(const HttpServerRequest& request);
   HttpServerResponse NotBuilt(const HttpServerRequest& request);
 

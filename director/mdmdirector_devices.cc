@@ -138,16 +138,6 @@ bool IsLimited(const HttpServerRequest& request) {
   return info != request.query.end() && info->second == "limited";
 }
 
-std::string Indented(const std::string& text) {
-  std::string indented;
-  indented.reserve(text.size() + text.size() / 4);
-  for (const char c : text) {
-    indented.push_back(c);
-    if (c == '\n') indented += "    ";
-  }
-  return indented;
-}
-
 /// The list as it is sent, a page of devices in each part.
 class DeviceList {
  public:

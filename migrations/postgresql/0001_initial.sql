@@ -28,7 +28,7 @@ CREATE TABLE enrollments (
   enrolled_at bigint,
   device_information_at bigint,
   push_unregistered boolean NOT NULL,
-  report_wanted_at bigint  -- an operator wants a ProfileList newer than this
+  report_wanted_at bigint  -- a ProfileList newer than this is wanted
 ) WITH (fillfactor = 80);
 
 CREATE INDEX enrollments_status ON enrollments (status);
@@ -122,6 +122,8 @@ CREATE TABLE intents (
 ) WITH (fillfactor = 80);
 
 CREATE INDEX intents_open ON intents (enrollment_id) WHERE closed_at IS NULL;
+-- By the words, not the state: the many commands that go well never touch it.
+CREATE INDEX intents_failed ON intents (enrollment_id, command_uuid) WHERE error <> '';
 CREATE INDEX intents_closed ON intents (closed_at) WHERE closed_at IS NOT NULL;
 
 CREATE TABLE revisions (

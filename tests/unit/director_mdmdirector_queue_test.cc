@@ -179,8 +179,13 @@ TEST_CASE("a change that was cleared before the device got it goes again") {
 }
 
 TEST_CASE("a change that the device had got before the clear is not sent twice") {
+  // NanoMDM's key-value stores lose what was queued since when such an answer comes.
+  const auto foreign_result = GENERATE(ForeignResult::kIgnored, ForeignResult::kLosesQueue);
   Fleet fleet;
   World& world = fleet.world;
+  CoreFaults faults;
+  faults.foreign_result = foreign_result;
+  world.core.SetFaults(faults);
   world.Session(0);
   world.Settle();
   VirtualDevice& device = world.devices[0];
@@ -196,7 +201,7 @@ TEST_CASE("a change that the device had got before the clear is not sent twice")
   REQUIRE(fleet.ClearFirst().status == 200);
   world.Settle();
   while (message) message = exchange(*message);
-  world.Run(minutes(30));
+  world.Run(hours(2));
   CHECK(world.IsVerified(0, kWifi));
   CHECK(fleet.Installs() == 1);
 }
