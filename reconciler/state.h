@@ -57,9 +57,11 @@ struct Enrollment {
   std::optional<Timestamp> enrolled_at;  ///< last TokenUpdate, by the upstream's clock
   std::optional<Timestamp> device_information_at;
 
-  std::optional<Timestamp> report_wanted_at;  ///< an operator wants a ProfileList newer than this
+  std::optional<Timestamp> report_wanted_at;  ///< a ProfileList newer than this is wanted
 
-  int push_count = 0;  ///< pushes since the device was last heard from
+  /// Pushes since the device was last heard from; a hint that it is on the network sets them back
+  /// to one.
+  int push_count = 0;
   std::optional<Timestamp> pushed_at;
   bool push_unregistered = false;  ///< Apple said that the token is dead
 
