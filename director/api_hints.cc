@@ -26,7 +26,7 @@ void ReadSeenProfile(JsonBody& body, const nlohmann::json& entry, std::size_t in
   if (!entry.is_object()) return body.Problem(place, "must be an object");
   for (const auto& [key, value] : entry.items()) {
     const bool is_known = key == "payload_identifier" || key == "payload_uuid";
-    if (!is_known) body.Problem(place + "." + key, "unknown key");
+    if (!is_known) body.Problem(fmt::format("{}.{}", place, key), "unknown key");
   }
   SeenProfile seen{PayloadIdentifier(NameAt(entry, "payload_identifier")),
                    NameAt(entry, "payload_uuid")};
