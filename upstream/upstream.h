@@ -66,7 +66,8 @@ struct UpstreamLimits {
 /// enqueue 30 s, push 60 s, queue 10 s by default).
 ///
 /// One writer per enrollment: callers never have two Enqueue calls under way that name the same
-/// enrollment (NanoMDM's key-value stores lose commands otherwise).
+/// enrollment (NanoMDM's key-value stores lose commands otherwise). A command that is enqueued
+/// while the same queue is cleared may be cleared with it.
 class Upstream {
  public:
   virtual ~Upstream() = default;
