@@ -31,6 +31,7 @@ std::vector<HttpRoute> Api::Routes() {
       Route("POST", base + "/devices/{device}/push", kApiBodySizeMaxBytes, &Api::PushDevice),
       Route("POST", base + "/devices/{device}/reconcile", kApiBodySizeMaxBytes,
             &Api::ReconcileDevice),
+      Route("POST", base + "/devices/{device}/seen", kApiBodySizeMaxBytes, &Api::SeeDevice),
       Route("POST", base + "/devices/{device}/release", kApiBodySizeMaxBytes, &Api::ReleaseDevice),
       Route("GET", base + "/status", 0, &Api::GetStatus),
       Route("GET", base + "/events", 0, &Api::ListEvents),

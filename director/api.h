@@ -58,6 +58,9 @@ class Api {
   HttpServerResponse ReconcileDevice(const HttpServerRequest& request);
   HttpServerResponse ReleaseDevice(const HttpServerRequest& request);
 
+  // api_hints.cc
+  HttpServerResponse SeeDevice(const HttpServerRequest& request);
+
   // api_status.cc
   HttpServerResponse GetStatus(const HttpServerRequest& request);
   HttpServerResponse ListEvents(const HttpServerRequest& request);

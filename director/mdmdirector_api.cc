@@ -67,6 +67,16 @@ std::string Render(const Json& json) {
   return escaped;
 }
 
+std::string Indented(const std::string& text) {
+  std::string indented;
+  indented.reserve(text.size() + text.size() / 4);
+  for (const char c : text) {
+    indented.push_back(c);
+    if (c == '\n') indented += "    ";
+  }
+  return indented;
+}
+
 HttpServerResponse Answer(const Json& json) { return {200, kText, Render(json), {}}; }
 
 HttpServerResponse Problem(const Error& error) {
@@ -108,14 +118,14 @@ std::vector<HttpRoute> Api::Routes() {
       Route("GET", "/device/{udid}", &Api::GetDevice),
       Route("GET", "/device/serial/{serial}", &Api::GetDeviceBySerial),
       Route("GET", "/device/push/{udid}", &Api::PushDevice),
-      Route("GET", "/device/{udid}/commands", &Api::NotBuilt),
-      Route("POST", "/device/command/{command}", &Api::NotBuilt, kApiBodySizeMaxBytes),
+      Route("GET", "/device/{udid}/commands", &Api::ListQueue),
+      Route("POST", "/device/command/{command}", &Api::PostDeviceCommand, kApiBodySizeMaxBytes),
       Route("POST", "/installapplication", &Api::NotBuilt, kApiBodySizeMaxBytes),
       Route("GET", "/installapplication", &Api::NotBuilt),
-      Route("GET", "/command", &Api::NotBuilt),
-      Route("GET", "/command/pending", &Api::NotBuilt),
-      Route("GET", "/command/pending/delete", &Api::NotBuilt),
-      Route("GET", "/command/error", &Api::NotBuilt),
+      Route("GET", "/command", &Api::ListCommands),
+      Route("GET", "/command/pending", &Api::ListPendingCommands),
+      Route("GET", "/command/pending/delete", &Api::RefuseDeletion),
+      Route("GET", "/command/error", &Api::ListFailedCommands),
       {"GET", "/health", 0,
        [this](const HttpServerRequest& request) { return GetHealth(request); }},
   };

@@ -50,6 +50,18 @@ class Api {
   HttpServerResponse GetDeviceBySerial(const HttpServerRequest& request);
   HttpServerResponse PushDevice(const HttpServerRequest& request);
 
+  // mdmdirector_queue.cc
+  HttpServerResponse ListQueue(const HttpServerRequest& request);
+  HttpServerResponse PostDeviceCommand(const HttpServerRequest& request);
+  HttpServerResponse ClearQueues(const HttpServerRequest& request);
+  HttpServerResponse ClearEach(const std::vector<Enrollment>& devices);
+
+  // mdmdirector_commands.cc
+  HttpServerResponse ListCommands(const HttpServerRequest& request);
+  HttpServerResponse ListPendingCommands(const HttpServerRequest& request);
+  HttpServerResponse ListFailedCommands(const HttpServerRequest& request);
+  HttpServerResponse RefuseDeletion(const HttpServerRequest& request);
+
   HttpServerResponse GetHealth(const HttpServerRequest& request);
   HttpServerResponse NotBuilt(const HttpServerRequest& request);
 

@@ -159,16 +159,6 @@ bool IsLimited(const HttpServerRequest& request) {
   return info != request.query.end() && info->second == "limited";
 }
 
-std::string Indented(const std::string& text) {
-  std::string indented;
-  indented.reserve(text.size() + text.size() / 4);
-  for (const char c : text) {
-    indented.push_back(c);
-    if (c == '\n') indented += "    ";
-  }
-  return indented;
-}
-
 Result<Inventory> LoadShown(StoreReader& reader, const std::vector<EnrollmentId>& ids,
                             bool is_limited) {
   std::vector<InventoryKind> kinds(kWholeKinds.begin(), kWholeKinds.end());

@@ -22,6 +22,8 @@ HttpServerResponse Done();
 /// JSON as Go's library writes it: indented by four spaces, `<`, `>`, `&`, U+2028
 /// and U+2029 escaped, no line end.
 std::string Render(const nlohmann::ordered_json& json);
+/// The same one level deeper: an element of an array.
+std::string Indented(const std::string& text);
 /// 200 with such JSON.
 HttpServerResponse Answer(const nlohmann::ordered_json& json);
 /// The status of the error's kind and one line of text.

@@ -61,9 +61,11 @@ struct Enrollment {
   /// When the device last answered each question, in this epoch, by the upstream's clock.
   PerInventoryKind<std::optional<Timestamp>> inventory_at;
 
-  std::optional<Timestamp> report_wanted_at;  ///< an operator wants a ProfileList newer than this
+  std::optional<Timestamp> report_wanted_at;  ///< a ProfileList newer than this is wanted
 
-  int push_count = 0;  ///< pushes since the device was last heard from
+  /// Pushes since the device was last heard from; a hint that it is on the network sets them back
+  /// to one.
+  int push_count = 0;
   std::optional<Timestamp> pushed_at;
   bool push_unregistered = false;  ///< Apple said that the token is dead
 

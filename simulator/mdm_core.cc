@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -19,6 +20,7 @@ using nlohmann::json;
 constexpr std::string_view kJsonType = "application/json";
 constexpr std::string_view kEnqueuePath = "/v1/enqueue/";
 constexpr std::string_view kPushPath = "/v1/push/";
+constexpr std::string_view kQueuePath = "/v1/queue/";
 constexpr std::string_view kNotNow = "NotNow";
 constexpr std::size_t kSqlIdMaxBytes = 255;
 constexpr std::size_t kEchoMaxBytes = 64 * 1024;
@@ -89,6 +91,11 @@ CoreAnswer MdmCore::HandleApi(const ApiRequest& request, Timestamp) {
   if (!target) return TextAnswer(400, "Bad Request");
   if (target->path == "/version") return Version();
   if (target->path.starts_with(kPushPath)) return Push(target->path.substr(kPushPath.size()));
+  if (target->path.starts_with(kQueuePath)) {
+    const auto cursor = target->query.find("cursor");
+    return HandleQueue(request.method, target->path.substr(kQueuePath.size()),
+                       cursor == target->query.end() ? "" : cursor->second);
+  }
   if (!target->path.starts_with(kEnqueuePath)) return TextAnswer(404, "404 page not found");
   const auto nopush = target->query.find("nopush");
   return Enqueue({target->path.substr(kEnqueuePath.size()),
@@ -242,6 +249,35 @@ void MdmCore::PushInto(const std::vector<std::string>& ids, ApiReport& report) {
       if (sinks_.push) sinks_.push(EnrollmentId(id));
     }
   }
+}
+
+CoreAnswer MdmCore::HandleQueue(const std::string& method, const std::string& ids,
+                                const std::string& cursor) {
+  if (faults_.queue_api == CoreQueueApi::kAbsent) return TextAnswer(404, "404 page not found");
+  if (method == "GET") return ViewQueue(ids, cursor);
+  if (method != "DELETE") return TextAnswer(405, "Method Not Allowed");
+  for (const std::string& id : SplitIds(ids)) {
+    const auto found = enrollments_.find(id);
+    if (found != enrollments_.end()) found->second.queue.clear();
+  }
+  return EmptyAnswer(204);
+}
+
+CoreAnswer MdmCore::ViewQueue(const std::string& id, const std::string& cursor) const {
+  json answer = {{"commands", json::array()}};
+  const auto found = enrollments_.find(id);
+  const std::size_t size = found == enrollments_.end() ? 0 : found->second.queue.size();
+  std::size_t at = 0;
+  std::from_chars(cursor.data(), cursor.data() + cursor.size(), at);
+  for (const std::size_t end = std::min(at + kCoreQueuePageMax, size); at < end; ++at) {
+    const Queued& queued = found->second.queue[at];
+    const Result<ReceivedCommand> command = DecodeCommand(*queued.body);
+    answer["commands"].push_back({{"command_uuid", queued.command_uuid.value()},
+                                  {"request_type", command ? command->request_type : ""},
+                                  {"command", EncodeBase64(*queued.body)}});
+  }
+  if (at < size) answer["next_cursor"] = std::to_string(at);
+  return {200, std::string(kJsonType), Dump(answer)};
 }
 
 CoreAnswer MdmCore::Version() const {

@@ -33,11 +33,18 @@ enum class ForeignResult {
   kLosesQueue,  ///< everything queued for the enrollment vanishes, as on NanoMDM's key-value stores
 };
 
+/// Whether queues can be looked at and cleared.
+enum class CoreQueueApi {
+  kAbsent,    ///< NanoMDM up to v0.9, NanoHUB: 404
+  kProposed,  ///< `GET` and `DELETE /v1/queue/{id}` as NanoMDM's pull requests 214, 215 and 269
+};
+
 /// What goes wrong. Probabilities are 0 .. 1.
 struct CoreFaults {
   CoreStore store = CoreStore::kKeyValue;
   CorePush push = CorePush::kOk;
   ForeignResult foreign_result = ForeignResult::kIgnored;
+  CoreQueueApi queue_api = CoreQueueApi::kProposed;
   double drop_webhook = 0;
   double duplicate_webhook = 0;  ///< the same body twice
 };
@@ -51,6 +58,7 @@ struct EnqueueCall {
 };
 
 inline constexpr std::size_t kCoreTargetsMax = 10'000;  ///< ids in one request
+inline constexpr std::size_t kCoreQueuePageMax = 100;   ///< commands in one answer about a queue
 inline constexpr std::size_t kCoreCommandsMax =
     1'000'000;  ///< remembered CommandUUIDs, oldest forgotten first
 
@@ -73,7 +81,10 @@ class MdmCore final : public MdmStandIn {
   CoreAnswer Push(std::string_view ids);
   /// `GET /version`.
   CoreAnswer Version() const;
-  /// These three by their paths; like the real server it does not look at the method.
+  /// `GET /v1/queue/{id}`, in pages, and `DELETE /v1/queue/{ids}`; other methods are 405.
+  CoreAnswer HandleQueue(const std::string& method, const std::string& ids,
+                         const std::string& cursor);
+  /// All these by their paths; like the real server it looks at the method for queues only.
   CoreAnswer HandleApi(const ApiRequest& request, Timestamp now) override;
   /// `PUT /mdm`. Statuses: 200; 400 bad or unknown message; 410 UserAuthenticate; 413; 500.
   CoreAnswer HandleDevice(const DeviceRequest& request, Timestamp now) override;
@@ -127,6 +138,7 @@ class MdmCore final : public MdmStandIn {
   void Remember(const std::string& command_uuid);
   void Append(const std::string& id, const CommandUuid& command_uuid,
               const std::shared_ptr<const std::string>& body, ApiReport& report);
+  CoreAnswer ViewQueue(const std::string& id, const std::string& cursor) const;
   void PushInto(const std::vector<std::string>& ids, ApiReport& report);
 
   CoreAnswer HandleCheckin(const DeviceRequest& request, Timestamp now);

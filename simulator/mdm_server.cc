@@ -164,8 +164,9 @@ void MdmServer::Impl::Route() {
                                     const ContentReader& reader) {
     if (auto body = ReadBody(reader, response)) ServeApi(request, std::move(*body), response);
   };
-  const std::string paths = "/v1/(enqueue|push)/.*";
+  const std::string paths = "/v1/(enqueue|push|queue)/.*";
   http_.Get(paths, api);
+  http_.Delete(paths, api);
   http_.Put(paths, api_with_body);
   http_.Post(paths, api_with_body);
   http_.Get("/version", [this](const Request& request, Response& response) {

@@ -38,8 +38,8 @@ struct WebhookCounters {
   std::uint64_t dropped = 0;    ///< the queue was full, or the server stopped
 };
 
-/// A NanoMDM stand-in over HTTP: `/v1/enqueue/{ids}`, `/v1/push/{ids}`, `/version`, PUT `/mdm` and
-/// the webhook.
+/// A NanoMDM stand-in over HTTP: `/v1/enqueue/{ids}`, `/v1/push/{ids}`, `/v1/queue/{ids}`,
+/// `/version`, PUT `/mdm` and the webhook.
 ///
 /// For loopback only: device requests are answered without looking at any certificate or signature,
 /// so whoever reaches the port can speak for every device. Webhooks are fire and forget, posted by

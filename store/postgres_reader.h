@@ -22,6 +22,8 @@ Result<std::vector<EnrollmentRow>> ListEnrollments(PostgresTransaction& db,
 
 Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
     PostgresTransaction& db, const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys);
+Result<std::vector<IntentRow>> ListIntents(PostgresTransaction& db, IntentFilter filter,
+                                           const IntentKey& after, std::size_t limit);
 Result<std::vector<Snapshot>> LoadSnapshots(PostgresTransaction& db,
                                             const std::vector<EnrollmentId>& ids);
 Result<Inventory> LoadInventory(PostgresTransaction& db, const std::vector<EnrollmentId>& ids,
@@ -55,6 +57,10 @@ class PostgresReaderOf : public Port {
   Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
       const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) final {
     return postgres::LoadIntents(db_, keys);
+  }
+  Result<std::vector<IntentRow>> ListIntents(IntentFilter filter, const IntentKey& after,
+                                             std::size_t limit) final {
+    return postgres::ListIntents(db_, filter, after, limit);
   }
   Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) final {
     return postgres::LoadSnapshots(db_, ids);

@@ -67,6 +67,16 @@ Intent ReadIntent(Row& row) {
   return intent;
 }
 
+IntentRow ReadIntentRow(Row& row) {
+  IntentRow listed;
+  listed.intent = ReadIntent(row);
+  listed.closed_at = row.OptionalTime();
+  listed.closed_reason = row.Text();
+  listed.enrollment_id = row.TextAs<EnrollmentId>();
+  listed.udid = row.Text();
+  return listed;
+}
+
 ItemRecord ReadItem(Row& row) {
   ItemRecord item;
   item.payload_identifier = row.TextAs<PayloadIdentifier>();

@@ -20,6 +20,9 @@ Enrollment ReadEnrollment(Row& row);
 /// answered_at, not_now_count, not_now_at, error_class, error
 Intent ReadIntent(Row& row);
 
+/// The columns of an intent, then closed_at, closed_reason, enrollment_id, udid
+IntentRow ReadIntentRow(Row& row);
+
 /// payload_identifier, presence, payload_uuid, epoch, state, reason, state_since, due_at, attempts,
 /// next_attempt_at, acknowledged_at, settled_at, verified_at, parked, parked_build, last_error,
 /// last_error_at, sends_since, sends

@@ -26,6 +26,8 @@ Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
 Result<std::vector<Intent>> LoadLiveIntents(SqliteDb& db, const EnrollmentId& id);
 /// By identifier.
 Result<std::vector<ItemRecord>> LoadItems(SqliteDb& db, const EnrollmentId& id);
+Result<std::vector<IntentRow>> ListIntents(SqliteDb& db, IntentFilter filter,
+                                           const IntentKey& after, std::size_t limit);
 Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<EnrollmentId>& ids);
 Result<Inventory> LoadInventory(SqliteDb& db, const std::vector<EnrollmentId>& ids,
                                 const std::vector<InventoryKind>& kinds);
@@ -55,6 +57,10 @@ class SqliteReaderOf : public Port {
   Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
       const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) final {
     return sqlite::LoadIntents(db_, keys);
+  }
+  Result<std::vector<IntentRow>> ListIntents(IntentFilter filter, const IntentKey& after,
+                                             std::size_t limit) final {
+    return sqlite::ListIntents(db_, filter, after, limit);
   }
   Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) final {
     return sqlite::LoadSnapshots(db_, ids);

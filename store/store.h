@@ -129,6 +129,26 @@ struct AssignmentFilter {
   std::string target = {};  ///< as the owner wrote it, letter case aside
 };
 
+/// Which commands of the journal a list shows.
+enum class IntentFilter {
+  kAll,
+  kOpen,    ///< an answer may still come
+  kFailed,  ///< kFailed and kRefused, which always have words in `error`
+};
+
+/// Names a command of one enrollment.
+using IntentKey = std::pair<EnrollmentId, CommandUuid>;
+
+/// A command of the journal, open or kept after it was closed.
+struct IntentRow {
+  EnrollmentId enrollment_id;
+  std::string udid;  ///< of the enrollment; empty when it has told none
+  Intent intent;
+  std::optional<Timestamp> closed_at;  ///< when a plan had digested it
+  std::string closed_reason;           ///< may be empty
+  friend bool operator==(const IntentRow&, const IntentRow&) = default;
+};
+
 /// A page of a list: rows after `after` in the order of the key.
 struct PageRequest {
   std::string after;        ///< key of the last row of the page before; empty for the first page
@@ -182,6 +202,11 @@ class StoreReader {
   /// Returns the known ones among `keys` with their enrollment, final ones included.
   virtual Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
       const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) = 0;
+  /// Up to `limit` commands after `after`, by enrollment and CommandUUID; an empty `after` begins.
+  /// Closed ones are there until they are pruned. One whose CommandUUID changes meanwhile may be
+  /// missed or come twice.
+  virtual Result<std::vector<IntentRow>> ListIntents(IntentFilter filter, const IntentKey& after,
+                                                     std::size_t limit) = 0;
   /// Everything that `Reconcile` needs but the upstream's health, of the known ones among `ids`, in
   /// any order. kCorrupt when one of them cannot be read.
   /// An assignment matches when its channel fits and it is for all or its target is the UDID,

@@ -37,15 +37,16 @@ Result<std::unique_ptr<Upstream>> MakeUpstream(const UpstreamSettings& settings)
   switch (settings.kind) {
     case UpstreamKind::kNanoMdm:
       return MakeNanoMdm({settings.name, "/v1", settings.targets_max, settings.enqueue_timeout,
-                          settings.push_timeout},
+                          settings.push_timeout, settings.queue_timeout},
                          std::move(*http));
     case UpstreamKind::kNanoHub:
       return MakeNanoMdm({settings.name, "/api/v1/nanomdm", settings.targets_max,
-                          settings.enqueue_timeout, settings.push_timeout},
+                          settings.enqueue_timeout, settings.push_timeout, settings.queue_timeout},
                          std::move(*http));
     case UpstreamKind::kMicroMdm:
-      return MakeMicroMdm({settings.name, settings.enqueue_timeout, settings.push_timeout},
-                          std::move(*http));
+      return MakeMicroMdm(
+          {settings.name, settings.enqueue_timeout, settings.push_timeout, settings.queue_timeout},
+          std::move(*http));
   }
   return Fail(ErrorKind::kInvalid, "unknown kind of upstream");
 }

@@ -26,6 +26,7 @@ struct UpstreamSettings {
   std::size_t targets_max = 50;  ///< NanoMDM and NanoHUB; 1 to 50, other values are clamped
   Duration enqueue_timeout = std::chrono::seconds(30);
   Duration push_timeout = std::chrono::seconds(60);  ///< the answer waits for Apple
+  Duration queue_timeout = std::chrono::seconds(10);
 };
 
 /// Makes the client for a server. kInvalid when the endpoint is not usable. Contacts nobody.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "upstream/answer.h"
+#include "upstream/queue.h"
 
 namespace director {
 namespace {
@@ -19,7 +20,8 @@ using Json = nlohmann::json;
 
 constexpr std::string_view kCommandsPath = "/v1/commands/";
 constexpr std::string_view kPushPath = "/v1/push/";
-constexpr std::string_view kNotAddressable = "MicroMDM has no queue for this enrollment id";
+constexpr QueueKeys kMicroQueueKeys{"uuid", "", "payload"};
+constexpr std::string_view kNoQueue = "MicroMDM has no queue for this enrollment id";
 
 // The UserID of every Shared iPad user.
 constexpr std::string_view kSharedIpadUserId = "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF";
@@ -161,17 +163,37 @@ class MicroMdm final : public Upstream {
     return results;
   }
 
+  Result<std::vector<QueuedCommand>> ReadQueue(const EnrollmentId& id) override {
+    const std::optional<std::string> path = CommandsPath(id);
+    if (!path) return Fail(ErrorKind::kInvalid, std::string(kNoQueue));
+    Result<QueuePage> page = ReadQueueAt(*http_, *path, settings_.queue_timeout, kMicroQueueKeys);
+    if (!page) return Fail(page.error());
+    if (Status fits = CheckQueueSize(page->commands); !fits) return Fail(fits.error());
+    return std::move(page->commands);
+  }
+
+  Status ClearQueue(const EnrollmentId& id) override {
+    const std::optional<std::string> path = CommandsPath(id);
+    if (!path) return Fail(ErrorKind::kInvalid, std::string(kNoQueue));
+    return ClearQueueAt(*http_, *path, settings_.queue_timeout, id.value());
+  }
+
   Result<std::string> Probe() override { return ProbeVersion(*http_); }
 
  private:
+  /// The path of an enrollment's queue; nothing when it has none.
+  static std::optional<std::string> CommandsPath(const EnrollmentId& id) {
+    const std::optional<std::string> queue_id = QueueId(id);
+    if (!queue_id) return std::nullopt;
+    return fmt::format("{}{}", kCommandsPath, EncodePathSegment(*queue_id));
+  }
+
   Verdict EnqueueOne(const EnqueueRequest& request, const EnrollmentId& target) {
-    const std::optional<std::string> queue_id = QueueId(target);
-    if (!queue_id) {
-      return {EnqueueOutcome::kRejected, std::string(kNotAddressable), Next::kDone};
-    }
+    const std::optional<std::string> path = CommandsPath(target);
+    if (!path) return {EnqueueOutcome::kRejected, std::string(kNoQueue), Next::kDone};
     HttpRequest http_request;
     http_request.method = "POST";
-    http_request.path = fmt::format("{}{}", kCommandsPath, EncodePathSegment(*queue_id));
+    http_request.path = *path;
     http_request.body = request.command;
     http_request.content_type = "application/xml";
     http_request.timeout = settings_.enqueue_timeout;
@@ -198,7 +220,7 @@ class MicroMdm final : public Upstream {
 
   PushTargetResult PushOne(const EnrollmentId& target) {
     const std::optional<std::string> queue_id = QueueId(target);
-    if (!queue_id) return {target, PushOutcome::kFailed, std::string(kNotAddressable)};
+    if (!queue_id) return {target, PushOutcome::kFailed, std::string(kNoQueue)};
     HttpRequest request;
     request.method = "POST";
     request.path = fmt::format("{}{}", kPushPath, EncodePathSegment(*queue_id));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include "base/ids.h"
@@ -13,6 +14,7 @@ struct MicroMdmSettings {
   UpstreamName name;
   Duration enqueue_timeout{};
   Duration push_timeout{};
+  Duration queue_timeout = std::chrono::seconds(10);
 };
 
 /// The client for MicroMDM (1.12 or later: raw commands and the queue view).
@@ -32,6 +34,8 @@ struct MicroMdmSettings {
 /// later) | | connection refused | kUnavailable | | `error` about the command itself; 3xx, 4xx |
 /// kRejected | | any other `error`; 408, 425, 429 | kUnavailable | | lost, 5xx, not MicroMDM's
 /// JSON: in the queue | kQueued | | the same: not in the queue, or no queue view | kUnknown |
+///
+/// The queue is `GET` and `DELETE /v1/commands/{id}`; before 1.12 there is no view (kNotFound).
 ///
 /// Push is `POST /v1/push/{id}`, one request per target. MicroMDM without a push certificate closes
 /// the connection instead of answering; that is kFailed with a detail that says so.

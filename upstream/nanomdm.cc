@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "upstream/answer.h"
+#include "upstream/queue.h"
 
 namespace director {
 namespace {
@@ -18,6 +20,9 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kTargetsMax = 50;
+constexpr std::size_t kQueuePagesMax = 10;
+constexpr QueueKeys kQueueKeys{"command_uuid", "request_type", "command"};
+constexpr std::string_view kNotAddressable = "this enrollment id cannot be part of a URL";
 
 // Keys of an answer.
 constexpr const char* kStatus = "status";
@@ -202,7 +207,7 @@ std::vector<EnrollmentId> Sendable(const std::vector<EnrollmentId>& targets) {
 
 EnqueueTargetResult ResultFor(const EnrollmentId& target, const Verdict& verdict) {
   if (!IsAddressable(target)) {
-    return {target, EnqueueOutcome::kRejected, "this enrollment id cannot be part of a URL"};
+    return {target, EnqueueOutcome::kRejected, std::string(kNotAddressable)};
   }
   const auto failed = verdict.failed.find(target.value());
   if (failed != verdict.failed.end()) {
@@ -257,12 +262,30 @@ class NanoMdm final : public Upstream {
     std::vector<PushTargetResult> results;
     for (const EnrollmentId& target : targets) {
       const auto found = by_target.find(target);
-      results.push_back(found != by_target.end()
-                            ? found->second
-                            : PushTargetResult{target, PushOutcome::kFailed,
-                                               "this enrollment id cannot be part of a URL"});
+      results.push_back(found != by_target.end() ? found->second
+                                                 : PushTargetResult{target, PushOutcome::kFailed,
+                                                                    std::string(kNotAddressable)});
     }
     return results;
+  }
+
+  Result<std::vector<QueuedCommand>> ReadQueue(const EnrollmentId& id) override {
+    if (!IsAddressable(id)) return Fail(ErrorKind::kInvalid, std::string(kNotAddressable));
+    std::vector<QueuedCommand> queue;
+    std::string query;
+    for (std::size_t page = 0; page < kQueuePagesMax; ++page) {
+      const Result<std::string> cursor = ReadPage(QueuePath(id) + query, queue);
+      if (!cursor) return Fail(cursor.error());
+      if (cursor->empty()) return queue;
+      query = "?cursor=" + EncodePathSegment(*cursor);
+    }
+    return Fail(ErrorKind::kRejected,
+                fmt::format("more than {} commands wait: the queue is not read", queue.size()));
+  }
+
+  Status ClearQueue(const EnrollmentId& id) override {
+    if (!IsAddressable(id)) return Fail(ErrorKind::kInvalid, std::string(kNotAddressable));
+    return ClearQueueAt(*http_, QueuePath(id), settings_.queue_timeout, id.value());
   }
 
   Result<std::string> Probe() override { return ProbeVersion(*http_); }
@@ -318,6 +341,19 @@ class NanoMdm final : public Upstream {
       results[target] = answer ? PushResultFor(target, *response, *answer)
                                : PushTargetResult{target, PushOutcome::kFailed, failure};
     }
+  }
+
+  std::string QueuePath(const EnrollmentId& id) const {
+    return fmt::format("{}/queue/{}", settings_.api_path, EncodePathSegment(id.value()));
+  }
+
+  /// Appends a page; returns the cursor of the next one, empty at the end.
+  Result<std::string> ReadPage(const std::string& path, std::vector<QueuedCommand>& queue) {
+    Result<QueuePage> page = ReadQueueAt(*http_, path, settings_.queue_timeout, kQueueKeys);
+    if (!page) return Fail(page.error());
+    std::move(page->commands.begin(), page->commands.end(), std::back_inserter(queue));
+    if (Status fits = CheckQueueSize(queue); !fits) return Fail(fits.error());
+    return std::move(page->next_cursor);
   }
 
   const NanoMdmSettings settings_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -13,10 +14,12 @@ namespace director {
 
 struct NanoMdmSettings {
   UpstreamName name;
-  std::string api_path;  ///< before `/enqueue/` and `/push/`: `/v1`, on NanoHUB `/api/v1/nanomdm`
+  std::string api_path;          ///< before `/enqueue/`, `/push/` and `/queue/`: `/v1`, on NanoHUB
+                                 ///< `/api/v1/nanomdm`
   std::size_t targets_max = 50;  ///< clamped to 1 .. 50
   Duration enqueue_timeout{};
   Duration push_timeout{};
+  Duration queue_timeout = std::chrono::seconds(10);
 };
 
 /// Longest path with percent-encoded ids that is sent: reverse proxies commonly stop at 4 kB.
@@ -46,6 +49,10 @@ inline constexpr std::size_t kNanoMdmPathSizeMaxBytes = 4096;
 /// alone; ids named twice are sent once.
 ///
 /// Push splits long lists by itself. An id without an entry in an answer without errors is kSent.
+///
+/// The queue is `GET` and `DELETE {api_path}/queue/{id}`, which NanoMDM proposes (its pull requests
+/// 214, 215 and 269) and some deployments have; v0.9 and NanoHUB answer 404, which is kNotFound.
+/// The answer comes in pages with `next_cursor`, of which ten are read.
 std::unique_ptr<Upstream> MakeNanoMdm(NanoMdmSettings settings, std::unique_ptr<HttpClient> http);
 
 }  // namespace director

@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "upstream/http_client.h"
 
 namespace director {
 
@@ -44,6 +45,17 @@ struct PushTargetResult {
   std::string detail;
 };
 
+/// A command that waits in the queue of one enrollment.
+struct QueuedCommand {
+  CommandUuid command_uuid;
+  std::string request_type;  ///< empty when neither the server nor the command says it
+  std::string command;       ///< the property list, byte by byte as the device will get it
+};
+
+/// A longer queue, or one of more bytes, is not read.
+inline constexpr std::size_t kQueuedCommandsMax = 10'000;
+inline constexpr std::size_t kQueuedCommandsSizeMaxBytes = kHttpResponseSizeMaxBytes;
+
 struct UpstreamLimits {
   std::size_t targets_max = 1;  ///< distinct ids in one enqueue or push
   bool pushes_on_enqueue =
@@ -51,10 +63,11 @@ struct UpstreamLimits {
 };
 
 /// An MDM server's API. Thread-safe. Calls block at most the configured time-outs (connect 5 s,
-/// enqueue 30 s, push 60 s by default).
+/// enqueue 30 s, push 60 s, queue 10 s by default).
 ///
 /// One writer per enrollment: callers never have two Enqueue calls under way that name the same
-/// enrollment (NanoMDM's key-value stores lose commands otherwise).
+/// enrollment (NanoMDM's key-value stores lose commands otherwise). A command that is enqueued
+/// while the same queue is cleared may be cleared with it.
 class Upstream {
  public:
   virtual ~Upstream() = default;
@@ -71,6 +84,23 @@ class Upstream {
 
   /// Sends one push to each. Returns one result per target, in order. Idempotent.
   virtual std::vector<PushTargetResult> Push(const std::vector<EnrollmentId>& targets) = 0;
+
+  /// Returns what waits for one enrollment, in the server's order. Commands that a device has been
+  /// given and has not answered are among them; those that it put off with NotNow need not be
+  /// (MicroMDM's `builtin` store hides them). Blocks for at most ten time-outs.
+  ///
+  /// kNotFound: this server has no API for queues. kUnavailable: no answer, or the server cannot
+  /// just now. kRejected: refused (credentials, URL), or the queue is longer than is read.
+  /// kCorrupt: the answer is no queue. kInvalid: the server has no queue for such an id.
+  virtual Result<std::vector<QueuedCommand>> ReadQueue(const EnrollmentId& enrollment_id) = 0;
+
+  /// Makes the server forget every command that waits for one enrollment, those put off with NotNow
+  /// included. What a device has been given already it may still carry out and answer. Idempotent;
+  /// an empty or unknown queue is cleared, too. Blocks for one time-out.
+  ///
+  /// The errors of ReadQueue but kCorrupt, of which all mean that nothing was cleared, and
+  /// kUnknownOutcome: perhaps cleared.
+  virtual Status ClearQueue(const EnrollmentId& enrollment_id) = 0;
 
   /// Asks the server for its version (`unknown` is a version): proves that it is there and speaks
   /// HTTP. kUnavailable otherwise.

@@ -32,7 +32,7 @@ CREATE TABLE enrollments (
   certificate_list_at bigint,
   installed_application_list_at bigint,
   push_unregistered boolean NOT NULL,
-  report_wanted_at bigint  -- an operator wants a ProfileList newer than this
+  report_wanted_at bigint  -- a ProfileList newer than this is wanted
 ) WITH (fillfactor = 80);
 
 CREATE INDEX enrollments_status ON enrollments (status);
@@ -128,6 +128,8 @@ CREATE TABLE intents (
 ) WITH (fillfactor = 80);
 
 CREATE INDEX intents_open ON intents (enrollment_id) WHERE closed_at IS NULL;
+-- By the words, not the state: the many commands that go well never touch it.
+CREATE INDEX intents_failed ON intents (enrollment_id, command_uuid) WHERE error <> '';
 CREATE INDEX intents_closed ON intents (closed_at) WHERE closed_at IS NOT NULL;
 
 CREATE TABLE revisions (

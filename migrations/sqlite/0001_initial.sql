@@ -47,7 +47,7 @@ CREATE TABLE enrollments (
   pushed_at INTEGER,
   push_unregistered INTEGER NOT NULL CHECK (push_unregistered IN (0, 1)),
   wants_wake INTEGER NOT NULL CHECK (wants_wake IN (0, 1)),
-  report_wanted_at INTEGER,  -- an operator wants a ProfileList newer than this
+  report_wanted_at INTEGER,  -- a ProfileList newer than this is wanted
   due_at INTEGER NOT NULL,   -- when to decide again
   lease_until INTEGER        -- a worker sends commands until then
 ) STRICT, WITHOUT ROWID;
@@ -136,6 +136,8 @@ CREATE TABLE intents (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX intents_open ON intents (enrollment_id) WHERE closed_at IS NULL;
+-- By the words, not the state: the many commands that go well never touch it.
+CREATE INDEX intents_failed ON intents (enrollment_id, command_uuid) WHERE error <> '';
 CREATE INDEX intents_closed ON intents (closed_at) WHERE closed_at IS NOT NULL;
 
 CREATE TABLE revisions (

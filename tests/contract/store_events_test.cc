@@ -72,6 +72,52 @@ TEST_CASE("only known intents are loaded, each for its own enrollment") {
   CHECK(loaded[0].first.value() == "A");
 }
 
+TEST_CASE("the journal is listed in pages, whole or those that are open or failed") {
+  TestStore store(FOR_EVERY_STORE());
+  Enrollment nameless = MakeDevice("B");
+  nameless.channel.udid.clear();
+  store.Save(MakeDevice("A"));
+  store.Save(nameless);
+  const auto add = [&](const std::string& id, const std::string& uuid, IntentState state) {
+    Intent intent = MakeIntent(uuid);
+    intent.state = state;
+    if (state == IntentState::kFailed || state == IntentState::kNotSent) intent.error = "No.";
+    store.Save(id, intent);
+    return intent;
+  };
+  add("B", "1", IntentState::kSent);
+  add("A", "3", IntentState::kNotNow);
+  add("A", "1", IntentState::kAcknowledged);
+  const Intent failed = add("A", "2", IntentState::kFailed);
+  add("B", "2", IntentState::kNotSent);
+  PlanCommit commit = MakeCommit(EnrollmentId("A"), At(100));
+  commit.plan.closed = {{CommandUuid("2"), IntentState::kFailed, "why"}};
+  store.CommitPlan(commit, At(50));
+  const auto page = [&](IntentFilter filter, const IntentKey& after, std::size_t limit) {
+    return store.Get<std::vector<IntentRow>>(
+        [&](StoreReader& reader) { return reader.ListIntents(filter, after, limit); });
+  };
+  const auto keys = [&](IntentFilter filter) {
+    std::string all;
+    IntentKey after;
+    while (true) {
+      const auto rows = page(filter, after, 2);
+      for (const IntentRow& row : rows) {
+        after = {row.enrollment_id, row.intent.command_uuid};
+        all += row.enrollment_id.value() + row.intent.command_uuid.value() + " ";
+      }
+      if (rows.size() < 2) return all;
+    }
+  };
+  CHECK(keys(IntentFilter::kAll) == "A1 A2 A3 B1 B2 ");
+  CHECK(keys(IntentFilter::kOpen) == "A3 B1 ");
+  CHECK(keys(IntentFilter::kFailed) == "A2 ");
+  CHECK(page(IntentFilter::kFailed, {}, 10) ==
+        std::vector<IntentRow>{{EnrollmentId("A"), "A", failed, At(50), "why"}});
+  CHECK(page(IntentFilter::kOpen, {EnrollmentId("A"), CommandUuid("3")}, 10).at(0).udid.empty());
+  CHECK(page(IntentFilter::kAll, {EnrollmentId("B"), CommandUuid("2")}, 10).empty());
+}
+
 TEST_CASE("losing the queue closes the open intents of those enrollments and no others") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));

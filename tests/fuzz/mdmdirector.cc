@@ -27,7 +27,7 @@ std::string BodyOf(const HttpServerResponse& response) {
 }
 
 void CheckResponse(const HttpServerResponse& response) {
-  static const std::set<int> kStatuses = {200, 400, 404, 409, 422, 501};
+  static const std::set<int> kStatuses = {200, 400, 404, 409, 410, 422, 501};
   INVARIANT(kStatuses.contains(response.status));
   const std::string body = BodyOf(response);
   INVARIANT(IsValidUtf8(body));
@@ -57,7 +57,8 @@ FUZZ_TARGET(mdmdirector) {
     Send(routes, parts[i]);
     world.clock().Advance(std::chrono::seconds(1));
   }
-  for (const char* path : {"/device", "/device/UD1", "/profile", "/profile/UD1"}) {
+  for (const char* path : {"/device", "/device/UD1", "/device/UD1/commands", "/profile",
+                           "/profile/UD1", "/command", "/command/pending", "/command/error"}) {
     Send(routes, std::string("GET ") + path);
   }
 }

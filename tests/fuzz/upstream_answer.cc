@@ -16,7 +16,7 @@ namespace director::fuzz_upstream_answer {
 namespace {
 
 constexpr std::size_t kDetailSizeMaxBytes = 300;
-constexpr int kRequestsMax = 12;  // three targets, each asked about at most twice, and two pushes
+constexpr int kRequestsMax = 12;  // three targets, each asked about at most twice; pages of a queue
 const CommandUuid kCommandUuid("11111111-2222-3333-4444-555555555555");
 
 HttpResponse ReadAnswer(std::string_view part) {
@@ -78,6 +78,15 @@ void CheckPush(Upstream& upstream) {
   INVARIANT(results.back().outcome == PushOutcome::kFailed);
 }
 
+void CheckQueue(Upstream& upstream) {
+  const auto queue = upstream.ReadQueue(Targets().front());
+  if (!queue) fuzz::CheckRefusal(queue.error());
+  INVARIANT(!queue || queue->size() <= kQueuedCommandsMax);
+  const Status cleared = upstream.ClearQueue(Targets().front());
+  if (!cleared) fuzz::CheckRefusal(cleared.error());
+  INVARIANT(!upstream.ReadQueue(Targets().back()) && !upstream.ClearQueue(Targets().back()));
+}
+
 void CheckProbe(Upstream& upstream) {
   const Result<std::string> version = upstream.Probe();
   if (!version) return fuzz::CheckRefusal(version.error());
@@ -103,6 +112,7 @@ FUZZ_TARGET(upstream_answer) {
   for (const auto make : {&MakeNano, &MakeMicro}) {
     CheckEnqueue(*make(input));
     CheckPush(*make(input));
+    CheckQueue(*make(input));
     CheckProbe(*make(input));
   }
   CheckDetail(CleanDetail(input));

@@ -145,6 +145,10 @@ class DirectorProcess::WatchedUpstream final : public Upstream {
     }
     return inner_->Push(targets);
   }
+  Result<std::vector<QueuedCommand>> ReadQueue(const EnrollmentId& id) override {
+    return inner_->ReadQueue(id);
+  }
+  Status ClearQueue(const EnrollmentId& id) override { return inner_->ClearQueue(id); }
   Result<std::string> Probe() override { return inner_->Probe(); }
 
  private:

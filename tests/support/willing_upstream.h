@@ -24,10 +24,15 @@ class WillingUpstream final : public Upstream {
     for (const EnrollmentId& id : targets) results.push_back({id, push_outcome, push_detail});
     return results;
   }
+  Result<std::vector<QueuedCommand>> ReadQueue(const EnrollmentId&) override {
+    return std::vector<QueuedCommand>();
+  }
+  Status ClearQueue(const EnrollmentId&) override { return clearing; }
   Result<std::string> Probe() override { return std::string("1"); }
 
   PushOutcome push_outcome = PushOutcome::kSent;
   std::string push_detail;
+  Status clearing;
 
  private:
   const UpstreamName name_{"nanomdm"};

@@ -73,6 +73,10 @@ class FakeUpstream final : public Upstream {
     }
     return results;
   }
+  Result<std::vector<QueuedCommand>> ReadQueue(const EnrollmentId&) override {
+    return std::vector<QueuedCommand>();
+  }
+  Status ClearQueue(const EnrollmentId&) override { return {}; }
   Result<std::string> Probe() override {
     if (!is_there_) return Fail(ErrorKind::kUnavailable, "connection refused");
     return std::string("1.0");

@@ -1,11 +1,9 @@
 // The paths of MDMDirector over real HTTP: sessions of its clients, and each fault that is mended.
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
 #include <string>
 
 #include "base/text.h"
@@ -18,6 +16,7 @@
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
 #include "tests/support/director_world.h"
+#include "tests/support/golden_session.h"
 #include "tests/support/pem.h"
 
 namespace director::director_mdmdirector_test {
@@ -93,59 +92,13 @@ std::string StatusOf(const ApiAnswer& answer) {
   return answer.json[0]["profile_metadata"][0]["status"].get<std::string>();
 }
 
-std::string Filled(std::string text, const Fixture& world) {
-  const auto fill = [&](const std::string& name, const std::string& value) {
-    for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name)) {
-      text.replace(at, name.size(), value);
-    }
-  };
-  fill("{udid}", world.udid());
-  fill("{serial}", world.mac.facts().serial_number);
-  return text;
-}
-
-/// Field by field and in order; `{any}` stands for whatever is there.
-void CheckSame(const Json& expected, const Json& actual, const std::string& where) {
-  INFO(where << ": expected " << expected.dump() << ", got " << actual.dump());
-  if (expected == "{any}") {
-    CHECK(actual.is_string());
-  } else if (expected.is_object() && actual.is_object()) {
-    REQUIRE(expected.size() == actual.size());
-    auto there = actual.items().begin();
-    for (const auto& [key, value] : expected.items()) {
-      CHECK(there.key() == key);
-      CheckSame(value, there.value(), where + "." + key);
-      ++there;
-    }
-  } else if (expected.is_array() && actual.is_array() && expected.size() == actual.size()) {
-    for (std::size_t i = 0; i < expected.size(); ++i) CheckSame(expected[i], actual[i], where);
-  } else {
-    CHECK(expected == actual);
-  }
-}
-
 void Replay(Fixture& world, const std::string& name) {
-  std::ifstream file(std::string(DIRECTOR_SOURCE_DIR "/tests/golden/mdmdirector/") + name);
-  std::stringstream text;
-  text << file.rdbuf();
-  const Json session = Json::parse(Filled(text.str(), world));
-  REQUIRE_FALSE(session.empty());
-  for (std::size_t i = 0; i < session.size(); ++i) {
-    const Json& request = session[i]["request"];
-    const Json& expected = session[i]["answer"];
-    const std::string place = name + " step " + std::to_string(i + 1);
-    INFO(place);
-    const std::string body = request.contains("body") ? request["body"].dump() : "";
-    const ApiAnswer answer =
-        world.Send(request["method"].get<std::string>(), request["path"].get<std::string>(), body);
-    INFO(answer.body);
-    REQUIRE(answer.status == expected["status"]);
-    if (expected["body"] == "") {
-      CHECK(answer.body.empty());
-    } else {
-      CheckSame(expected["body"], Json::parse(answer.body), place);
-    }
-  }
+  director_test::ReplaySession(
+      name, world.udid(), world.mac.facts().serial_number,
+      [&](const std::string& method, const std::string& path, const std::string& body) {
+        const ApiAnswer answer = world.Send(method, path, body);
+        return std::pair(answer.status, answer.body);
+      });
 }
 
 TEST_CASE("the Puppet module's session is answered as by MDMDirector") {
@@ -623,12 +576,9 @@ TEST_CASE("what a device said before its last enrollment is not shown as its own
 
 TEST_CASE("what is not built says so") {
   Fixture world;
-  for (const char* path :
-       {"/command", "/command/pending", "/command/error", "/installapplication"}) {
-    const ApiAnswer answer = world.Send("GET", path);
-    CHECK(answer.status == 501);
-    CheckHas(answer.body, "not built");
-  }
+  const ApiAnswer answer = world.Send("GET", "/installapplication");
+  CHECK(answer.status == 501);
+  CheckHas(answer.body, "not built");
   CHECK(world.Send("POST", "/device/command/erase_device", std::string("{}")).status == 501);
 }
 

@@ -51,6 +51,13 @@ const OpenapiDocument& TheDocument() {
   return document;
 }
 
+/// What another tool says about a device.
+Json TheHintExample() {
+  return TheDocument().Operation(
+      "POST /api/v1/devices/{device}/seen")["requestBody"]["content"]["application/json"]
+                                           ["examples"]["profiles"];
+}
+
 std::string MediaType(const std::string& content_type) {
   return content_type.substr(0, content_type.find(';'));
 }
@@ -315,6 +322,10 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   service.Call("POST /api/v1/devices/{device}/items/{payload_identifier}/retry", 204, item);
   service.Call("POST /api/v1/devices/{device}/push", 200, device);
   service.Call("POST /api/v1/devices/{device}/reconcile", 202, device);
+  HttpServerRequest hint = WithBody(TheHintExample()["value"].dump());
+  hint.path_values = device.path_values;
+  service.Call("POST /api/v1/devices/{device}/seen", 202, hint);
+  service.Call("POST /api/v1/devices/{device}/seen", 202, device);
   service.Call("POST /api/v1/devices/{device}/release", 204, WithPath({{"device", "UDID-2"}}));
 
   const std::string unknown_topic =
@@ -449,6 +460,10 @@ TEST_CASE("openapi: examples fit their schemas, and request examples are underst
   const Json& upload =
       document.Operation("POST /api/v1/profiles")["requestBody"]["content"]["application/json"];
   CHECK(document.Problems(upload["schema"], upload["example"], "$") == std::vector<std::string>{});
+  const Json& hint = document.Operation(
+      "POST /api/v1/devices/{device}/seen")["requestBody"]["content"]["application/json"];
+  CHECK(document.Problems(hint["schema"], TheHintExample()["value"], "$") ==
+        std::vector<std::string>{});
   const Json& invalid =
       document.root()["components"]["responses"]["Invalid"]["content"]["application/problem+json"];
   CHECK(document.Problems(invalid["schema"], invalid["example"], "$") ==

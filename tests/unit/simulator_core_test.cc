@@ -432,6 +432,41 @@ TEST_CASE("API requests go by their path") {
   }
 }
 
+TEST_CASE("queues are shown in pages and cleared, where the server can") {
+  World world;
+  world.Enroll(kUdid);
+  for (std::size_t i = 0; i <= kCoreQueuePageMax; ++i) {
+    world.Enqueue(kUdid, "C" + std::to_string(i), "1");
+  }
+  const auto api = [&](const std::string& method, const std::string& path) {
+    return world.core.HandleApi({method, path, ""}, world.now);
+  };
+  const auto view = [&](const std::string& path) {
+    const CoreAnswer answer = api("GET", path);
+    CHECK(answer.status == 200);
+    return nlohmann::json::parse(answer.body);
+  };
+  const auto first = view("/v1/queue/" + kUdid);
+  REQUIRE(first["commands"].size() == kCoreQueuePageMax);
+  CHECK(first["commands"][0]["command_uuid"] == "C0");
+  CHECK(first["commands"][0]["request_type"] == "ProfileList");
+  CHECK(first["commands"][0]["command"] == EncodeBase64(Command("C0")));
+  const auto rest =
+      view("/v1/queue/" + kUdid + "?cursor=" + first["next_cursor"].get<std::string>());
+  CHECK(rest["commands"].size() == 1);
+  CHECK_FALSE(rest.contains("next_cursor"));
+  CHECK(view("/v1/queue/UNKNOWN")["commands"].empty());
+  CHECK(view("/v1/queue/" + kUdid + "?cursor=999")["commands"].empty());
+  CHECK(api("PUT", "/v1/queue/" + kUdid).status == 405);
+  CHECK(api("DELETE", "/v1/queue/" + kUdid + ",UNKNOWN").status == 204);
+  CHECK(world.QueueSize(kUdid) == 0);
+  CoreFaults older;
+  older.queue_api = CoreQueueApi::kAbsent;
+  world.core.SetFaults(older);
+  CHECK(api("GET", "/v1/queue/" + kUdid).status == 404);
+  CHECK(api("DELETE", "/v1/queue/" + kUdid).status == 404);
+}
+
 TEST_CASE("the queue of one enrollment is bounded") {
   World world;
   world.Enroll(kUdid);

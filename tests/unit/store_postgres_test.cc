@@ -329,6 +329,11 @@ TEST_CASE("no hot path reads a whole table") {
     const auto named = writer.FindEnrollments("snd77");
     if (!named) return Fail(named.error());
     CHECK(named->size() == 1);
+    for (const auto filter : {IntentFilter::kAll, IntentFilter::kOpen, IntentFilter::kFailed}) {
+      const auto page = writer.ListIntents(filter, {id, CommandUuid("C-D77")}, 5);
+      if (!page) return Fail(page.error());
+      CHECK(page->empty() == (filter == IntentFilter::kFailed));
+    }
     return {};
   }));
   CutConnections(database);

@@ -1,0 +1,66 @@
+#include "store/postgres_reader.h"
+#include "store/row_readers.h"
+
+namespace director::postgres {
+namespace {
+
+constexpr const char* kListIntents =
+    "SELECT i.command_uuid, i.request_type, i.payload_identifier, i.payload_uuid, i.epoch, "
+    "i.state, "
+    "i.journaled_at, i.answered_at, i.not_now_count, i.not_now_at, i.error_class, i.error, "
+    "i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
+    "FROM intents AS i JOIN enrollments AS e USING (enrollment_id) "
+    "WHERE (i.enrollment_id, i.command_uuid) > ($1, $2) "
+    "ORDER BY i.enrollment_id, i.command_uuid LIMIT $3::bigint";
+constexpr const char* kListOpenIntents =
+    "SELECT i.command_uuid, i.request_type, i.payload_identifier, i.payload_uuid, i.epoch, "
+    "i.state, "
+    "i.journaled_at, i.answered_at, i.not_now_count, i.not_now_at, i.error_class, i.error, "
+    "i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
+    "FROM intents AS i JOIN enrollments AS e USING (enrollment_id) "
+    "WHERE i.closed_at IS NULL AND i.state IN ('journaled', 'sent', 'unknown', 'not_now') "
+    "AND i.enrollment_id >= $1 AND (i.enrollment_id, i.command_uuid) > ($1, $2) "
+    "ORDER BY i.enrollment_id, i.command_uuid LIMIT $3::bigint";
+/// By the index of those with words about an error.
+constexpr const char* kListFailedIntents =
+    "SELECT i.command_uuid, i.request_type, i.payload_identifier, i.payload_uuid, i.epoch, "
+    "i.state, "
+    "i.journaled_at, i.answered_at, i.not_now_count, i.not_now_at, i.error_class, i.error, "
+    "i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
+    "FROM intents AS i JOIN enrollments AS e USING (enrollment_id) "
+    "WHERE i.error <> '' AND i.state IN ('failed', 'refused') "
+    "AND (i.enrollment_id, i.command_uuid) > ($1, $2) "
+    "ORDER BY i.enrollment_id, i.command_uuid LIMIT $3::bigint";
+
+const char* ListStatement(IntentFilter filter) {
+  switch (filter) {
+    case IntentFilter::kAll:
+      return kListIntents;
+    case IntentFilter::kOpen:
+      return kListOpenIntents;
+    case IntentFilter::kFailed:
+      return kListFailedIntents;
+  }
+  return kListIntents;
+}
+
+}  // namespace
+
+Result<std::vector<IntentRow>> ListIntents(PostgresTransaction& db, IntentFilter filter,
+                                           const IntentKey& after, std::size_t limit) {
+  Result<PostgresResult> found = db.Run(ListStatement(filter),
+                                        {ToPostgres(after.first), ToPostgres(after.second),
+                                         ToPostgres(static_cast<std::int64_t>(limit))},
+                                        "intents");
+  if (!found) return Fail(found.error());
+  std::vector<IntentRow> rows;
+  while (found->Next()) {
+    rows.push_back(ReadIntentRow(*found));
+    const std::string key =
+        rows.back().enrollment_id.value() + " " + rows.back().intent.command_uuid.value();
+    if (Status read = found->Check(key); !read) return Fail(read.error());
+  }
+  return rows;
+}
+
+}  // namespace director::postgres

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/text.h"
+#include "director/mdmdirector_api.h"
+#include "tests/support/catch.h"
+#include "tests/support/director_parts.h"
+
+namespace director::director_test {
+
+/// Calls routes as a client of MDMDirector does, without sockets.
+class MdmDirectorClient {
+ public:
+  using Json = nlohmann::ordered_json;
+
+  MdmDirectorClient(Store& store, Upstreams& upstreams, const Clock& clock)
+      : api_({store, upstreams, clock, password_, [] {}}), routes_(api_.Routes()) {}
+
+  HttpServerResponse Send(const std::string& method, const std::string& path,
+                          const std::string& body = "") {
+    HttpServerRequest request;
+    request.method = method;
+    request.path = path;
+    request.headers["authorization"] = "Basic " + EncodeBase64("mdmdirector:word");
+    request.body = body;
+    for (const HttpRoute& route : routes_) {
+      auto values = MatchPath(route.pattern, path);
+      if (!values || route.method != method) continue;
+      request.path_values = std::move(*values);
+      return route.handler(request);
+    }
+    FAIL("no route for " << method << " " << path);
+    return {};
+  }
+
+  /// The whole of a list, however many parts it comes in.
+  Json GetList(const std::string& path) {
+    HttpServerResponse response = Send("GET", path);
+    INFO(path << ": " << response.status << " " << response.body);
+    REQUIRE(response.status == 200);
+    while (response.more) {
+      const Result<std::string> part = response.more();
+      REQUIRE(part);
+      if (part->empty()) break;
+      response.body += *part;
+      ++parts;
+    }
+    return Json::parse(response.body);
+  }
+
+  int parts = 0;  ///< that lists came in so far
+
+ private:
+  const SecretSource password_ = SecretSource::FromValue(Secret("word"));
+  mdmdirector::Api api_;
+  const std::vector<HttpRoute> routes_;
+};
+
+}  // namespace director::director_test
