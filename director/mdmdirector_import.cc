@@ -261,11 +261,11 @@ class ImportText {
 
   void SayTally(const ImportTally& tally, std::string_view head) {
     if (tally.Changes() == 0) {
-      say_(fmt::format("{}: nothing, {} already as they should be", head,
-                       Plural(tally.already, "assignment or device")));
+      say_(fmt::format("{}: nothing; {} assignments and devices are there already", head,
+                       tally.already));
       return;
     }
-    say_(fmt::format("{}: {}, {}, {}; {} as they should be already", head,
+    say_(fmt::format("{}: {}, {}, {}; {} are there already", head,
                      Plural(tally.revisions, "revision"), Plural(tally.Assignments(), "assignment"),
                      Plural(tally.enrollments, "device"), tally.already));
   }
