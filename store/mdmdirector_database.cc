@@ -71,7 +71,7 @@ constexpr const char* kFindMissing =
     "AND attname = c AND NOT attisdropped) GROUP BY 1 ORDER BY min(place)";
 
 /// What is counted for the plan. The first four are needed, the others may be missing.
-constexpr std::pair<const char*, const char*> kCounts[] = {
+constexpr std::pair<std::string_view, const char*> kCounts[] = {
     {"devices", "SELECT count(*) FROM devices"},
     {"device_profiles", "SELECT count(*) FROM device_profiles"},
     {"shared_profiles", "SELECT count(*) FROM shared_profiles"},
@@ -307,7 +307,7 @@ class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
       if (!exists->Next() || !exists->Flag()) continue;
       Result<PostgresResult> rows = db_.Run(sql);
       if (!rows) return Fail(rows.error());
-      if (rows->Next()) counts.push_back({table, rows->Int()});
+      if (rows->Next()) counts.push_back({std::string(table), rows->Int()});
     }
     return counts;
   }
