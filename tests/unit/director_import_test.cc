@@ -1,11 +1,15 @@
 // What rows of MDMDirector's database become, without a server: tests/contract has the real one.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "base/text.h"
 #include "director/cli.h"
+#include "director/mdmdirector_api.h"
 #include "director/mdmdirector_import.h"
 #include "director/mdmdirector_rows.h"
 #include "mdm/plist.h"
@@ -390,6 +394,58 @@ TEST_CASE("what came from MDMDirector and differs by now is a problem, or replac
   CHECK(replaced.Says("1 assignment of them in place of another"));
   CHECK(world.Assignments().at(0).payload_uuid.value() ==
         ToUpperAscii(newer.row.hashed_payload_uuid));
+}
+
+/// A request to MDMDirector's paths.
+HttpServerResponse SendTo(Fixture& world, const std::string& method, const std::string& path,
+                          const std::string& body = {}) {
+  Upstreams upstreams(0);
+  const SecretSource password = SecretSource::FromValue(Secret("word"));
+  mdmdirector::Api api({*world.store, upstreams, world.clock, password, [] {}});
+  HttpServerRequest request;
+  request.method = method;
+  request.headers["authorization"] = "Basic " + EncodeBase64("mdmdirector:word");
+  request.body = body;
+  for (const HttpRoute& route : api.Routes()) {
+    if (route.method == method && route.pattern == path) return route.handler(request);
+  }
+  FAIL("no such path");
+  return {};
+}
+
+TEST_CASE("a client that hands a profile in again after the import changes nothing") {
+  const bool for_all = GENERATE(false, true);
+  Fixture world;
+  world.source.AddDevice(kUdid);
+  world.source.Add(for_all ? SharedRow(1, kWifi, "Same") : OwnRow(kUdid, kWifi, "Same"));
+  world.Run();
+  const auto before = world.Assignments();
+  world.clock.Advance(std::chrono::hours(1));
+  nlohmann::json body;
+  body["udids"] = {for_all ? std::string("*") : kUdid};
+  body["profiles"] = {EncodeBase64(MakeMobileconfig(kWifi, "Same"))};
+  body["metadata"] = true;
+  const HttpServerResponse answer = SendTo(world, "POST", "/profile", body.dump());
+  REQUIRE(answer.status == 200);
+  if (!for_all) CHECK(answer.body.find("\"status\": \"unchanged\"") != std::string::npos);
+  CHECK(world.Assignments() == before);
+}
+
+TEST_CASE("clients see the columns that MDMDirector showed them") {
+  Fixture world;
+  const SourceRow row = SharedRow(1, kWifi);
+  world.source.Add(row);
+  world.Run();
+  const HttpServerResponse answer = SendTo(world, "GET", "/profile");
+  const auto shown = nlohmann::json::parse(answer.body).at(0);
+  CHECK(shown["PayloadUUID"] == row.row.payload_uuid);
+  CHECK(shown["HashedPayloadUUID"] == row.row.hashed_payload_uuid);
+  CHECK(shown["MobileconfigData"] == EncodeBase64(*row.document));
+  const auto hash = DecodeBase64(shown["MobileconfigHash"].get<std::string>());
+  REQUIRE(hash);
+  std::string hexadecimal;
+  for (const char c : *hash) hexadecimal += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  CHECK(hexadecimal == row.row.stated_digest);
 }
 
 TEST_CASE("a device that Director knows stays as it is") {
