@@ -33,25 +33,6 @@ std::string DescribeConflict(const Assignment& wanted, const Assignment& row) {
       DescribeWish(row), same_name ? "" : " for " + NameTarget(row), row.source);
 }
 
-/// Every assignment of the item for the same target, under each name that a device has.
-Result<std::vector<Assignment>> RivalsOf(StoreReader& reader, const WantedRow& wanted) {
-  const Assignment& assignment = wanted.assignment;
-  std::vector<std::string> names = {assignment.target};
-  const bool has_another = !wanted.serial_number.empty() &&
-                           !EqualsIgnoreCaseAscii(wanted.serial_number, assignment.target);
-  if (has_another) names.push_back(wanted.serial_number);
-  std::vector<Assignment> rows;
-  for (const std::string& name : names) {
-    auto found = reader.ListAssignments({.payload_identifier = assignment.payload_identifier,
-                                         .target_kind = assignment.target_kind,
-                                         .target = name});
-    if (!found) return Fail(found.error());
-    std::copy_if(found->begin(), found->end(), std::back_inserter(rows),
-                 [](const auto& row) { return row.channel == AssignmentChannel::kDevice; });
-  }
-  return rows;
-}
-
 /// One batch on its way to its decision.
 class BatchDeciding {
  public:
@@ -59,9 +40,13 @@ class BatchDeciding {
       : reader_(reader), on_difference_(on_difference) {}
 
   Status Decide(const WantedRow& wanted) {
-    const Result<std::vector<Assignment>> rivals = RivalsOf(reader_, wanted);
-    if (!rivals) return Fail(rivals.error());
     const Assignment& wish = wanted.assignment;
+    if (const auto twin = changing_.find(KeyOf(wish)); twin != changing_.end()) {
+      TakeTwin(wish, *twin->second);
+      return {};
+    }
+    const Result<std::vector<Assignment>> rivals = RivalsOf(wanted);
+    if (!rivals) return Fail(rivals.error());
     BatchDecision::Change change{&wanted, {}};
     bool is_said = false;
     bool differs = false;
@@ -82,6 +67,7 @@ class BatchDeciding {
       return {};
     }
     Count(wish);
+    changing_.emplace(KeyOf(wish), &wish);
     decision.tally.replaced += differs ? 1 : 0;
     decision.changes.push_back(std::move(change));
     return {};
@@ -90,6 +76,7 @@ class BatchDeciding {
   /// What Director knows of a device is newer.
   Status Decide(const std::vector<Enrollment>& enrollments) {
     std::vector<EnrollmentId> ids;
+    ids.reserve(enrollments.size());
     for (const Enrollment& one : enrollments) ids.push_back(one.channel.enrollment_id);
     if (ids.empty()) return {};
     const auto known = reader_.LoadEnrollments(ids);
@@ -112,6 +99,58 @@ class BatchDeciding {
   BatchDecision decision;
 
  private:
+  using ItemKey = std::pair<PayloadIdentifier, std::string>;
+
+  static ItemKey KeyOf(const Assignment& wish) {
+    return {wish.payload_identifier, ToLowerAscii(wish.target)};
+  }
+
+  /// Two UDIDs of MDMDirector may differ in nothing but their letter case: the first one counts.
+  void TakeTwin(const Assignment& wish, const Assignment& first) {
+    if (Agree(wish, first)) {
+      ++decision.tally.already;
+    } else {
+      decision.conflicts.push_back(DescribeConflict(wish, first));
+    }
+  }
+
+  /// Every assignment of the item for the same target, under each name that a device has.
+  Result<std::vector<Assignment>> RivalsOf(const WantedRow& wanted) {
+    const Assignment& wish = wanted.assignment;
+    if (wish.target_kind == TargetKind::kAll) {
+      return DeviceChannelOnly(reader_.ListAssignments(
+          {.payload_identifier = wish.payload_identifier, .target_kind = TargetKind::kAll}));
+    }
+    const std::set<std::string> names = {ToLowerAscii(wish.target),
+                                         ToLowerAscii(wanted.serial_number)};
+    std::vector<Assignment> rivals;
+    for (const std::string& name : names) {
+      if (name.empty()) continue;
+      const Result<const std::vector<Assignment>*> rows = RowsOf(name);
+      if (!rows) return Fail(rows.error());
+      std::copy_if(
+          (*rows)->begin(), (*rows)->end(), std::back_inserter(rivals),
+          [&](const Assignment& row) { return row.payload_identifier == wish.payload_identifier; });
+    }
+    return rivals;
+  }
+
+  /// All that is assigned to a device under one of its names; read once.
+  Result<const std::vector<Assignment>*> RowsOf(const std::string& name) {
+    const auto known = rows_.find(name);
+    if (known != rows_.end()) return &known->second;
+    auto rows = DeviceChannelOnly(
+        reader_.ListAssignments({.target_kind = TargetKind::kDevice, .target = name}));
+    if (!rows) return Fail(rows.error());
+    return &rows_.emplace(name, std::move(*rows)).first->second;
+  }
+
+  static Result<std::vector<Assignment>> DeviceChannelOnly(Result<std::vector<Assignment>> rows) {
+    if (!rows) return rows;
+    std::erase_if(*rows, [](const auto& row) { return row.channel != AssignmentChannel::kDevice; });
+    return rows;
+  }
+
   void Count(const Assignment& wish) {
     auto& counts =
         wish.target_kind == TargetKind::kAll ? decision.tally.for_all : decision.tally.for_devices;
@@ -131,6 +170,8 @@ class BatchDeciding {
 
   StoreReader& reader_;
   const OnDifference on_difference_;
+  std::map<std::string, std::vector<Assignment>> rows_;  ///< by name in lower case
+  std::map<ItemKey, const Assignment*> changing_;
 };
 
 /// One line for each profile, however many devices of the batch it is for.
@@ -144,6 +185,7 @@ std::vector<Happening> Happenings(const BatchDecision& decision, Timestamp now) 
     ++targets;
   }
   std::vector<Happening> happenings;
+  happenings.reserve(said.size() + decision.enrollments.size());
   for (const auto& [key, entry] : said) {
     happenings.push_back(
         {0, now, {}, "desired", "Imported: " + DescribeAssignment(*entry.first, entry.second)});

@@ -70,8 +70,9 @@ class FirstDecisions {
 
   void SayAll() const {
     places_.say("check, by the last ProfileList in MDMDirector's database:");
-    places_.say(fmt::format("  {} with everything as wanted{}", Plural(matching_, "device"),
-                            disturbed_.count() == 0 ? "; they are sent nothing" : ""));
+    places_.say(
+        fmt::format("  {} with everything as wanted{}", Plural(matching_, "device"),
+                    matching_ > 0 && disturbed_.count() == 0 ? "; they are sent nothing" : ""));
     if (disturbed_.count() > 0) {
       places_.say(fmt::format("  problem: of these {} would be sent something all the same: {}",
                               disturbed_.count(), disturbed_.Names()));
@@ -112,6 +113,7 @@ class FirstDecisions {
     std::map<EnrollmentId, Snapshot> snapshots;
     const Status read = places_.store.Read([&](StoreReader& reader) -> Status {
       std::vector<EnrollmentId> ids;
+      ids.reserve(devices.size());
       for (const MdmDirectorDevice& device : devices) ids.emplace_back(device.udid);
       auto loaded = reader.LoadSnapshots(ids);
       if (!loaded) return Fail(loaded.error());
