@@ -2,7 +2,6 @@
 // of it.
 #include <algorithm>
 #include <chrono>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -274,7 +273,8 @@ TEST_CASE("two imports at once store what one stores") {
   const PostgresDatabase database;
   const auto store = OpenPostgres(database);
   const ManualClock clock(At(0));
-  std::vector<Result<mdmdirector::ImportOutcome>> outcomes(2);
+  std::vector<Result<mdmdirector::ImportOutcome>> outcomes(
+      2, Fail(ErrorKind::kUnavailable, "MDMDirector's database could not be opened"));
   std::vector<std::thread> threads;
   for (auto& outcome : outcomes) {
     threads.emplace_back([&] {
@@ -459,13 +459,14 @@ TEST_CASE("5,000 devices are taken over and not one is sent a change") {
   CHECK(run.outcome.disturbed == 0);
   CHECK(run.outcome.differing == 0);
   CHECK(run.outcome.problems == 0);
-  CHECK(RunImport(*fleet.tables.Open(), *store, clock).outcome.changes == 0);
 }
 
 TEST_CASE("a fleet of 5,000 converged Macs gets no InstallProfile in its first hours") {
   constexpr std::size_t kDevices = DIRECTOR_SLOW_BUILD ? 300 : 5000;
   const Fleet fleet(kDevices);
-  World world(kDevices);
+  auto store = OpenSqliteStore(":memory:");
+  REQUIRE(store);
+  World world(kDevices, std::move(*store));
   Converge(world, fleet);
   RunImport(*fleet.tables.Open(), *world.store, world.clock);
   world.Run(std::chrono::hours(1));

@@ -289,6 +289,20 @@ TEST_CASE("two contents under one PayloadUUID are not both right") {
   CHECK(world.Run().Says("Director has other bytes under its PayloadUUID"));
 }
 
+TEST_CASE("two devices whose UDIDs differ in letter case only do not overwrite each other") {
+  const bool alike = GENERATE(true, false);
+  const auto on_difference = alike ? OnDifference::kKeep : OnDifference::kReplace;
+  Fixture world;
+  const SourceRow row = OwnRow(kUdid, kWifi);
+  const SourceRow twin = OwnRow(ToLowerAscii(kUdid), kWifi, alike ? "Own" : "Another");
+  world.source.Add(row);
+  world.source.Add(twin);
+  const ImportRun run = world.Run(ImportMode::kImport, on_difference);
+  REQUIRE(world.Assignments().size() == 1);
+  CHECK(world.Assignments()[0].payload_uuid.value() == ToUpperAscii(row.row.hashed_payload_uuid));
+  CHECK(run.outcome.problems == (alike ? 0 : 1));
+}
+
 TEST_CASE("a plan stores nothing and says the same as the import that follows") {
   Fixture world;
   world.source.AddDevice(kUdid);
