@@ -19,13 +19,13 @@
 #include "director/ingest.h"
 #include "director/mdmdirector_api.h"
 #include "director/metrics.h"
+#include "director/open_store.h"
 #include "director/payloads.h"
 #include "director/runner.h"
 #include "director/upstreams.h"
 #include "director/version.h"
 #include "director/webhook_routes.h"
 #include "store/postgres_store.h"
-#include "store/sqlite_store.h"
 
 namespace director {
 namespace {
@@ -40,18 +40,9 @@ constexpr Duration kRepeatStoreErrorAfter = std::chrono::minutes(1);
 /// A SQLite file has one process: whoever held leases in it is dead. On PostgreSQL other directors
 /// may be at work, and the leases of a dead one run out.
 Result<std::unique_ptr<Store>> OpenStore(const Config& config, const Clock& clock) {
-  if (IsPostgresUrl(config.database)) {
-    PostgresSettings settings;
-    settings.url = config.database;
-    if (config.database_password.is_set()) {
-      settings.password = [source = config.database_password] { return source.Get(); };
-    }
-    settings.transaction_max = config.transaction_max;
-    settings.connections_max = static_cast<std::size_t>(config.workers) + kConnectionsForRequests;
-    return OpenPostgresStore(settings);
-  }
-  Result<std::unique_ptr<Store>> store = OpenSqliteStore(config.database);
-  if (!store) return store;
+  Result<std::unique_ptr<Store>> store = OpenConfiguredStore(
+      config, static_cast<std::size_t>(config.workers) + kConnectionsForRequests);
+  if (!store || IsPostgresUrl(config.database)) return store;
   const Status recovered =
       (*store)->Write([&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
   if (recovered) return store;

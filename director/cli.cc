@@ -33,6 +33,7 @@ class CommandLine {
     AddProfiles();
     AddStatus();
     AddFiles();
+    AddImport();
     AddSimulate();
     AddDemo();
   }
@@ -51,7 +52,7 @@ class CommandLine {
       return kExitUsage;
     }
     const Status done = run_();
-    if (done) return 0;
+    if (done) return exit_code_;
     std::fputs(fmt::format("director: {}\n", done.error().message).c_str(), stderr);
     return kExitFailed;
   }
@@ -94,25 +95,30 @@ class CommandLine {
   }
 
   void AddServe() {
-    serve_.config_file = Environment("DIRECTOR_CONFIG");
     CLI::App* verb = AddVerb(app_, "serve", "Run the service",
                              [this] { return RunServe(serve_, environment_); });
-    verb->add_option("--config", serve_.config_file, "YAML file (DIRECTOR_CONFIG)");
+    AddConfig(verb, serve_);
     verb->add_flag("--check-config", serve_.check_config,
                    "Check the configuration, print it without secrets, and end");
+  }
+
+  void AddConfig(CLI::App* verb, ServeOptions& into) {
+    into.config_file = Environment("DIRECTOR_CONFIG");
+    verb->add_option("--config", into.config_file, "YAML file (DIRECTOR_CONFIG)");
     for (const OptionSpec& option : ConfigOptions()) {
-      AddSetting(verb, std::string(option.key), option);
-      if (option.is_secret) AddSetting(verb, std::string(option.key) + "_file", option);
+      AddSetting(verb, into, std::string(option.key), option);
+      if (option.is_secret) AddSetting(verb, into, std::string(option.key) + "_file", option);
     }
   }
 
-  void AddSetting(CLI::App* verb, const std::string& key, const OptionSpec& option) {
+  static void AddSetting(CLI::App* verb, ServeOptions& into, const std::string& key,
+                         const OptionSpec& option) {
     std::string flag = "--" + key;
     std::replace(flag.begin(), flag.end(), '_', '-');
     std::string help(option.help);
     if (!option.default_value.empty()) help += fmt::format(" [{}]", option.default_value);
     verb->add_option_function<std::string>(
-        flag, [this, key](const std::string& value) { serve_.flags[key] = value; }, help);
+        flag, [&into, key](const std::string& value) { into.flags[key] = value; }, help);
   }
 
   void AddDevices() {
@@ -220,6 +226,30 @@ class CommandLine {
     sign->add_option("--password-file", sign_.password_file, "File with the password");
   }
 
+  void AddImport() {
+    CLI::App* import = app_.add_subcommand("import", "Take over from another program");
+    import->require_subcommand(1);
+    CLI::App* verb =
+        AddVerb(*import, "mdmdirector",
+                "Take devices and profiles over from MDMDirector's database, which is only read",
+                [this]() -> Status {
+                  const Result<int> code = RunImport(import_, environment_);
+                  if (!code) return Fail(code.error());
+                  exit_code_ = *code;
+                  return {};
+                });
+    verb->add_option("--from", import_.from, "postgresql://USER@HOST/NAME")->required();
+    verb->add_option("--from-password-file", import_.from_password_file,
+                     "File with its password (or PGPASSWORD)");
+    verb->add_option("--upstream", import_.upstream,
+                     "Name of the MDM server of the devices, when there are several");
+    verb->add_flag("--plan", import_.plan,
+                   "Only say what would be done: exit code 0 nothing, 2 something, 1 problems");
+    verb->add_flag("--replace", import_.replace,
+                   "Also change what came from MDMDirector before and differs by now");
+    AddConfig(verb, import_.config);
+  }
+
   void AddSimulate() {
     CLI::App* verb = AddVerb(app_, "simulate", "Run virtual devices against an MDM server",
                              [this] { return RunSimulate(simulate_); });
@@ -263,6 +293,7 @@ class CommandLine {
   ClientOptions client_;
   OutputFormat format_ = OutputFormat::kTable;
   ServeOptions serve_;
+  ImportOptions import_;
   AssignOptions assign_;
   DeviceListOptions device_list_;
   SignOptions sign_;
@@ -272,6 +303,7 @@ class CommandLine {
   std::string device_;
   std::string inventory_kind_;
   bool watch_ = false;
+  int exit_code_ = 0;  ///< of a verb that did its work
 };
 
 }  // namespace

@@ -37,7 +37,20 @@ struct ServeOptions {
   RawOptions flags;
   bool check_config = false;
 };
+/// The configuration from all its sources; printed, too, with `check_config`.
+Result<Config> LoadConfig(const ServeOptions& options, const std::vector<std::string>& environment);
 Status RunServe(const ServeOptions& options, const std::vector<std::string>& environment);
+
+struct ImportOptions {
+  ServeOptions config;  ///< of the Director that is to have it
+  std::string from;
+  std::string from_password_file;
+  std::string upstream;
+  bool plan = false;
+  bool replace = false;
+};
+/// Returns the exit code.
+Result<int> RunImport(const ImportOptions& options, const std::vector<std::string>& environment);
 
 struct AssignOptions {
   std::string payload_identifier;

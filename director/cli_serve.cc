@@ -51,7 +51,8 @@ bool WaitForStopSignal(Duration timeout) {
   return signal > 0;
 }
 
-Status RunServe(const ServeOptions& options, const std::vector<std::string>& environment) {
+Result<Config> LoadConfig(const ServeOptions& options,
+                          const std::vector<std::string>& environment) {
   RawConfig file;
   if (!options.config_file.empty()) {
     Result<RawConfig> loaded = LoadConfigFile(options.config_file);
@@ -60,13 +61,17 @@ Status RunServe(const ServeOptions& options, const std::vector<std::string>& env
   }
   const Result<RawOptions> variables = ConfigFromEnvironment(environment);
   if (!variables) return Fail(variables.error());
-  const Result<Config> config = MakeConfig(file, *variables, options.flags);
+  Result<Config> config = MakeConfig(file, *variables, options.flags);
   if (options.check_config) {
     std::fputs(DescribeConfig(file, *variables, options.flags).c_str(), stdout);
   }
-  if (!config)
-    return Fail(ErrorKind::kInvalid,
-                "the configuration cannot be used:\n" + config.error().message);
+  if (config) return config;
+  return Fail(ErrorKind::kInvalid, "the configuration cannot be used:\n" + config.error().message);
+}
+
+Status RunServe(const ServeOptions& options, const std::vector<std::string>& environment) {
+  const Result<Config> config = LoadConfig(options, environment);
+  if (!config) return Fail(config.error());
   if (options.check_config) return {};
   ConfigureLog(config->log_level, config->log_format);
   BlockStopSignals();

@@ -109,7 +109,7 @@ std::string ValueOf(const std::vector<std::string>& environment, std::string_vie
 
 bool IsNeeded(const Invocation& invocation) {
   const std::vector<std::string>& arguments = invocation.arguments;
-  if (arguments.size() < 2 || arguments[1] != "serve") return false;
+  if (arguments.size() < 2 || (arguments[1] != "serve" && arguments[1] != "import")) return false;
   if (!ValueOf(invocation.environment, "MICRO_URL").empty()) return true;
   return std::any_of(arguments.begin() + 2, arguments.end(), [](const std::string& argument) {
     // A flag that both programs know does not tell which one is meant.

@@ -14,8 +14,9 @@ struct Invocation {
   std::vector<std::string> notes;        ///< one line each, for the log: what was made of what
 };
 
-/// Turns MDMDirector's flags and environment into Director's, when `director serve` is started with
-/// any of its flags (`-micromdmurl`, one dash or two) or with MICRO_URL; else nothing changes.
+/// Turns MDMDirector's flags and environment into Director's, when `director serve` or `director
+/// import` is started with any of its flags (`-micromdmurl`, one dash or two) or with MICRO_URL;
+/// else nothing changes.
 /// Settings of Director's own stand above them. Never names a secret in a note.
 ///
 /// kInvalid: a flag without its value, a value of the wrong type, a required one that is missing,

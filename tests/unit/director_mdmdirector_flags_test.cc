@@ -78,6 +78,18 @@ TEST_CASE("MDMDirector's flags become Director's settings") {
   }
 }
 
+TEST_CASE("an import takes MDMDirector's flags and environment as a start does") {
+  std::vector<std::string> arguments = kNeeded;
+  arguments.insert(arguments.begin(), {"director", "import", "mdmdirector", "--from", "there"});
+  const Result<Invocation> translated = Translate({arguments, {}, {}});
+  REQUIRE(translated);
+  CHECK(translated->arguments ==
+        std::vector<std::string>{"director", "import", "mdmdirector", "--from", "there"});
+  const Result<RawOptions> options = ConfigFromEnvironment(translated->environment);
+  REQUIRE(options);
+  CHECK(MakeConfig({}, *options, {}));
+}
+
 TEST_CASE("MDMDirector's environment counts, its flags count more, and Director's settings most") {
   const std::vector<std::string> environment = {"MICRO_URL=https://mdm.example.com",
                                                 "MICRO_API_KEY=key",

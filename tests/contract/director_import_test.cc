@@ -1,0 +1,486 @@
+// The import from a real database of MDMDirector into every kind of store, and what devices notice
+// of it.
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/text.h"
+#include "director/cli.h"
+#include "mdm/command.h"
+#include "tests/support/catch.h"
+#include "tests/support/director_world.h"
+#include "tests/support/mdmdirector_rows.h"
+#include "tests/support/mdmdirector_tables.h"
+
+namespace director::director_import_contract_test {
+namespace {
+
+using director_test::At;
+using director_test::ImportRun;
+using director_test::MdmDirectorTables;
+using director_test::OwnRow;
+using director_test::RunImport;
+using director_test::SharedRow;
+using director_test::SourceRow;
+using director_test::TempFolder;
+using director_test::Tombstone;
+using director_test::World;
+using mdmdirector::ImportMode;
+using test::PostgresDatabase;
+
+const std::string kUdid = "00000000-0000-4000-8000-00000000000A";
+const std::string kWifi = "com.example.wifi";
+const std::string kDock = "com.example.dock";
+
+std::unique_ptr<Store> OpenPostgres(const PostgresDatabase& database) {
+  auto opened = OpenPostgresStore(database.settings());
+  INFO((opened ? std::string() : ErrorForLog(opened.error())));
+  REQUIRE(opened);
+  return std::move(*opened);
+}
+
+/// What the reader makes of the tables.
+std::vector<MdmDirectorDevice> DevicesOf(MdmDirectorDatabase& source) {
+  std::vector<MdmDirectorDevice> devices;
+  const Status done = source.ForEachDevice([&](const MdmDirectorDevice& device) -> Status {
+    devices.push_back(device);
+    return {};
+  });
+  INFO((done ? std::string() : ErrorForLog(done.error())));
+  REQUIRE(done);
+  return devices;
+}
+
+TEST_CASE("every row is read back as MDMDirector wrote it") {
+  MdmDirectorTables tables;
+  const SourceRow own = OwnRow(kUdid, kWifi, "it's");
+  const SourceRow removal = Tombstone(kUdid, kDock);
+  const SourceRow lonely = OwnRow("only here", kWifi);
+  const SourceRow shared = SharedRow(1, kDock);
+  tables.AddDevice(kUdid, "C02A");
+  for (const SourceRow& row : {own, removal, lonely, shared}) tables.Add(row);
+  tables.AddReported(kUdid, kWifi, "ABC");
+  tables.AddReported("nowhere", kWifi, "ABC");
+  tables.Send();
+  const auto source = tables.Open();
+  for (int pass = 0; pass < 2; ++pass) {
+    const std::vector<MdmDirectorDevice> devices = DevicesOf(*source);
+    REQUIRE(devices.size() == 2);
+    const MdmDirectorDevice& device = devices[0];
+    CHECK(device.udid == kUdid);
+    CHECK(device.is_in_devices);
+    CHECK(device.serial_number == "C02A");
+    CHECK(device.build_version == "24A335");
+    CHECK(device.is_active);
+    CHECK(device.has_token);
+    REQUIRE(device.last_checked_in);
+    CHECK(ToUnixMs(*device.last_checked_in) == 1'767'323'045'006);
+    CHECK(device.profiles == std::vector<MdmDirectorProfile>{removal.row, own.row});
+    REQUIRE(device.reported.size() == 1);
+    CHECK(device.reported[0].payload_uuid == "ABC");
+    CHECK(devices[1].profiles == std::vector<MdmDirectorProfile>{lonely.row});
+    CHECK_FALSE(devices[1].is_in_devices);
+  }
+  const auto listed = source->ListSharedProfiles();
+  REQUIRE(listed);
+  MdmDirectorProfile expected = shared.row;
+  expected.row_id = ToLowerAscii(expected.row_id);
+  CHECK(*listed == std::vector<MdmDirectorProfile>{expected});
+  CHECK(*source->LoadDocument(own.row) == *own.document);
+  CHECK(*source->LoadDocument(listed->front()) == *shared.document);
+  CHECK(source->LoadDocument(removal.row).error().kind == ErrorKind::kNotFound);
+}
+
+TEST_CASE("columns may be NULL wherever the tables allow it, and times at the ends of time") {
+  MdmDirectorTables tables;
+  tables.database.Execute(
+      "INSERT INTO devices (ud_id, erase, lock, token_update_recieved) "
+      "VALUES ('A', NULL, NULL, NULL);"
+      "INSERT INTO devices (ud_id, active, last_checked_in) VALUES "
+      "('B', true, 'infinity'), ('C', true, '0001-01-01T00:00:00Z'), ('D', true, '-infinity'), "
+      "('E', false, '1970-01-02T00:00:00Z');"
+      "INSERT INTO device_profiles (payload_identifier, device_ud_id, installed) "
+      "VALUES ('', 'A', NULL), ('x', 'A', true);"
+      "INSERT INTO shared_profiles (id, installed) "
+      "VALUES ('00000000-0000-0000-0000-000000000001', NULL);"
+      "INSERT INTO profile_lists (id, device_ud_id, payload_uuid) VALUES "
+      "('00000000-0000-0000-0000-000000000001', NULL, ''), "
+      "('00000000-0000-0000-0000-000000000002', 'A', '')");
+  const auto source = tables.Open();
+  const std::vector<MdmDirectorDevice> devices = DevicesOf(*source);
+  REQUIRE(devices.size() == 5);
+  CHECK_FALSE(devices[0].is_active);
+  CHECK_FALSE(devices[0].has_token);
+  for (int i = 0; i < 4; ++i) CHECK_FALSE(devices[i].last_checked_in);
+  CHECK(devices[4].last_checked_in == FromUnixMs(86'400'000));
+  const auto store = director_test::OpenStore();
+  const ManualClock clock(At(0));
+  const ImportRun run = RunImport(*source, *store, clock);
+  CHECK(run.outcome.problems == 3);
+  CHECK(run.outcome.changes == 0);
+}
+
+TEST_CASE("serial numbers that two active devices claim are told") {
+  MdmDirectorTables tables;
+  tables.AddDevice("A", "C02A");
+  tables.AddDevice("B", "c02a");
+  tables.AddDevice("C", "C02C");
+  tables.AddDevice("D", "C02C");
+  tables.AddDevice("E", "");
+  tables.AddDevice("F", "");
+  tables.Send();
+  tables.database.Execute("UPDATE devices SET active = false WHERE ud_id = 'D'");
+  std::string shared;
+  for (const MdmDirectorDevice& device : DevicesOf(*tables.Open())) {
+    if (device.shares_serial_number) shared += device.udid;
+  }
+  CHECK(shared == "AB");
+}
+
+TEST_CASE("another database is not taken for MDMDirector's") {
+  const PostgresDatabase empty;
+  const auto nothing = OpenMdmDirectorDatabase(empty.settings());
+  REQUIRE_FALSE(nothing);
+  CHECK(nothing.error().kind == ErrorKind::kInvalid);
+  CHECK(nothing.error().message ==
+        "this is no database of MDMDirector, it has no devices, "
+        "device_profiles, shared_profiles, profile_lists");
+  MdmDirectorTables tables;
+  tables.database.Execute(
+      "ALTER TABLE devices DROP COLUMN token_update_recieved; DROP TABLE profile_lists");
+  const auto partly = OpenMdmDirectorDatabase(tables.database.settings());
+  REQUIRE_FALSE(partly);
+  CHECK(partly.error().message.ends_with("it has no devices.token_update_recieved, profile_lists"));
+}
+
+TEST_CASE("tables that are only counted may be missing") {
+  MdmDirectorTables tables;
+  tables.database.Execute(
+      "DROP TABLE unlock_pins; INSERT INTO shared_install_applications VALUES "
+      "('00000000-0000-0000-0000-000000000001', 'https://example.com/app.plist')");
+  const auto counts = tables.Open()->CountRows();
+  REQUIRE(counts);
+  std::int64_t apps = 0;
+  for (const MdmDirectorCount& count : *counts) {
+    CHECK(count.table != "unlock_pins");
+    if (count.table == "shared_install_applications") apps = count.rows;
+  }
+  CHECK(apps == 1);
+}
+
+TEST_CASE("a database that cannot be reached, and a URL that is none") {
+  PostgresSettings away;
+  away.url = "postgresql://somebody@127.0.0.1:1/mdmdirector";
+  const auto unreachable = OpenMdmDirectorDatabase(away);
+  REQUIRE_FALSE(unreachable);
+  CHECK(unreachable.error().kind == ErrorKind::kUnavailable);
+  CHECK(unreachable.error().message.starts_with("MDMDirector's database: "));
+  away.url = "postgresql://somebody@[::1/x";
+  CHECK(OpenMdmDirectorDatabase(away).error().kind == ErrorKind::kInvalid);
+}
+
+/// A device of each kind, so that every table has something.
+void FillBriefly(MdmDirectorTables& tables) {
+  tables.AddDevice(kUdid, "C02A");
+  tables.Add(OwnRow(kUdid, kWifi));
+  tables.Add(Tombstone(kUdid, "com.example.gone"));
+  tables.Add(SharedRow(1, kDock));
+  tables.AddReported(kUdid, kWifi, OwnRow(kUdid, kWifi).row.hashed_payload_uuid);
+  tables.AddReported(kUdid, kDock, SharedRow(1, kDock).row.hashed_payload_uuid);
+  tables.Send();
+  tables.database.Execute(
+      "UPDATE devices SET lock = true, unlock_pin = '123456'; INSERT INTO unlock_pins "
+      "VALUES ('00000000-0000-0000-0000-000000000001', '654321', now(), '" +
+      kUdid + "')");
+}
+
+TEST_CASE("nothing is written to MDMDirector's database, and no PIN is said") {
+  MdmDirectorTables tables;
+  FillBriefly(tables);
+  const std::string before = tables.Digest();
+  const auto store = director_test::OpenStore();
+  const ManualClock clock(At(0));
+  const ImportRun run = RunImport(*tables.Open(), *store, clock);
+  CHECK(run.outcome.changes == 6);
+  CHECK(run.outcome.matching == 1);
+  CHECK(run.Says("not imported: device " + kUdid + ": lock is pending"));
+  for (const std::string& line : run.lines) {
+    CHECK(line.find("123456") == std::string::npos);
+    CHECK(line.find("654321") == std::string::npos);
+  }
+  CHECK(tables.Digest() == before);
+  tables.database.Execute("UPDATE devices SET device_name = device_name");
+  CHECK(tables.Digest() != before);  // it would be noticed
+}
+
+TEST_CASE("an account that may only read is enough, less is a clear error") {
+  MdmDirectorTables tables;
+  FillBriefly(tables);
+  const std::string schema = tables.database.Execute("SELECT current_schema()");
+  const std::string role = "reader_of_" + schema;
+  tables.database.Execute("CREATE ROLE " + role + " LOGIN; GRANT USAGE ON SCHEMA " + schema +
+                          " TO " + role + "; GRANT SELECT ON ALL TABLES IN SCHEMA " + schema +
+                          " TO " + role);
+  PostgresSettings settings = tables.database.settings();
+  const std::size_t user = settings.url.find("director@");
+  REQUIRE(user != std::string::npos);
+  settings.url.replace(user, 8, role);
+  const auto store = director_test::OpenStore();
+  const ManualClock clock(At(0));
+  CHECK(RunImport(*MdmDirectorTables::Open(settings), *store, clock).outcome.changes == 6);
+  tables.database.Execute("REVOKE SELECT ON profile_lists FROM " + role);
+  const auto source = MdmDirectorTables::Open(settings);
+  mdmdirector::ImportSettings import;
+  import.upstream = UpstreamName("nanomdm");
+  const auto refused = mdmdirector::Import(*source, *store, clock, import, [](const auto&) {});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("permission denied") != std::string::npos);
+  tables.database.Execute("DROP OWNED BY " + role + "; DROP ROLE " + role);
+}
+
+TEST_CASE("what changes meanwhile in MDMDirector does not mix into what is read") {
+  MdmDirectorTables tables;
+  FillBriefly(tables);
+  const auto source = tables.Open();
+  REQUIRE(DevicesOf(*source).size() == 1);
+  tables.database.Execute("DELETE FROM device_profiles; DELETE FROM devices");
+  const std::vector<MdmDirectorDevice> devices = DevicesOf(*source);
+  REQUIRE(devices.size() == 1);
+  CHECK(devices[0].profiles.size() == 2);
+}
+
+TEST_CASE("Director's tables may stand beside MDMDirector's") {
+  MdmDirectorTables tables;
+  FillBriefly(tables);
+  const std::string before = tables.Digest();
+  const auto store = OpenPostgres(tables.database);
+  const ManualClock clock(At(0));
+  CHECK(RunImport(*tables.Open(), *store, clock).outcome.changes == 6);
+  CHECK(RunImport(*tables.Open(), *store, clock).outcome.changes == 0);
+  CHECK(tables.Digest() == before);
+}
+
+TEST_CASE("two imports at once store what one stores") {
+  MdmDirectorTables tables;
+  for (int i = 0; i < 300; ++i) {
+    const std::string udid = "DEVICE-" + std::to_string(i);
+    tables.AddDevice(udid, "");
+    tables.Add(OwnRow(udid, kWifi, "Content " + std::to_string(i % 7)));
+  }
+  tables.Send();
+  const PostgresDatabase database;
+  const auto store = OpenPostgres(database);
+  const ManualClock clock(At(0));
+  std::vector<Result<mdmdirector::ImportOutcome>> outcomes(
+      2, Fail(ErrorKind::kUnavailable, "MDMDirector's database could not be opened"));
+  std::vector<std::thread> threads;
+  for (auto& outcome : outcomes) {
+    threads.emplace_back([&] {
+      mdmdirector::ImportSettings settings;
+      settings.mode = ImportMode::kImport;
+      settings.upstream = UpstreamName("nanomdm");
+      const auto source = OpenMdmDirectorDatabase(tables.database.settings());
+      if (!source) return;
+      outcome = mdmdirector::Import(**source, *store, clock, settings, [](const auto&) {});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& outcome : outcomes) {
+    INFO((outcome ? std::string() : ErrorForLog(outcome.error())));
+    REQUIRE(outcome);
+    CHECK(outcome->problems == 0);
+  }
+  CHECK(director_test::ListAll(*store).size() == 300);
+  const auto assignments = director_test::ReadFrom(
+      *store, [](StoreReader& reader) { return reader.ListAssignments({}); });
+  CHECK(assignments.size() == 300);
+}
+
+TEST_CASE("the command line plans, imports, repeats, and tells problems by its exit code") {
+  MdmDirectorTables tables;
+  FillBriefly(tables);
+  const PostgresDatabase database;
+  const TempFolder folder;
+  const bool into_postgres = GENERATE(false, true);
+  const std::string target = into_postgres ? database.url() : folder.Path("director.db");
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"director",
+                                          "import",
+                                          "mdmdirector",
+                                          "--from",
+                                          tables.database.url(),
+                                          "--database",
+                                          target,
+                                          "--api-token",
+                                          "t",
+                                          "--mdm-url",
+                                          "http://mdm",
+                                          "--mdm-api-key",
+                                          "k",
+                                          "--webhook-hmac-key",
+                                          "h"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return RunCommandLine(arguments, {});
+  };
+  const std::string password = folder.Write("password", "not asked for here\n");
+  CHECK(run({"--plan"}) == 2);
+  CHECK(run({"--plan", "--from-password-file", password}) == 2);
+  CHECK(run({"--from-password-file", folder.Path("none")}) == 1);
+  CHECK(run({}) == 0);
+  CHECK(run({}) == 0);
+  CHECK(run({"--plan"}) == 0);
+  tables.Add(SharedRow(2, kDock, "Another"));
+  tables.Send();
+  CHECK(run({"--plan"}) == 1);
+  CHECK(run({}) == 1);
+}
+
+/// A fleet that MDMDirector keeps: three profiles for all, of which some devices have their own, or
+/// have to be without; and one that only single devices have.
+class Fleet {
+ public:
+  explicit Fleet(std::size_t size) {
+    for (int i = 0; i < 3; ++i)
+      shared_.push_back(SharedRow(i, "com.example.all" + std::to_string(i)));
+    for (const SourceRow& row : shared_) tables.Add(row);
+    SourceRow gone = SharedRow(9, "com.example.gone");
+    gone.row.installed = false;
+    tables.Add(gone);
+    for (std::size_t i = 0; i < size; ++i) AddDevice(i);
+    tables.Send();
+  }
+
+  /// The documents that device `index` has by now.
+  const std::vector<std::string>& DocumentsOf(std::size_t index) const {
+    return documents_.at(index);
+  }
+
+  MdmDirectorTables tables;
+
+ private:
+  void AddDevice(std::size_t index) {
+    const DeviceFacts facts = MakeDeviceFacts(DeviceKind::kMac, 7, index);
+    tables.AddDevice(facts.udid, facts.serial_number);
+    std::vector<SourceRow> wanted(shared_.begin() + (index % 3 == 0 ? 1 : 0), shared_.end());
+    if (index % 3 == 0) {
+      const bool has_own = index % 2 == 0;
+      const SourceRow row = has_own ? OwnRow(facts.udid, "com.example.all0", "Special")
+                                    : Tombstone(facts.udid, "com.example.all0");
+      tables.Add(row);
+      if (has_own) wanted.push_back(row);
+    }
+    wanted.push_back(OwnRow(facts.udid, kWifi, "Site " + std::to_string(index % 40)));
+    tables.Add(wanted.back());
+    std::vector<std::string>& documents = documents_.emplace_back();
+    for (const SourceRow& row : wanted) {
+      documents.push_back(*row.document);
+      tables.AddReported(facts.udid, row.row.payload_identifier, row.row.hashed_payload_uuid);
+    }
+    const InstalledProfile enrollment = MakeEnrollmentProfile(facts);
+    tables.AddReported(facts.udid, enrollment.payload_identifier.value(), enrollment.payload_uuid);
+    tables.AddReported(facts.udid, "com.example.by.hand", "12345678-0000-4000-8000-000000000000");
+  }
+
+  std::vector<SourceRow> shared_;
+  std::vector<std::vector<std::string>> documents_;
+};
+
+/// Puts on each Mac what MDMDirector installed, and lets it enroll before Director listens.
+void Converge(World& world, const Fleet& fleet) {
+  world.drop_webhooks = true;
+  world.SessionOfEach();
+  world.drop_webhooks = false;
+  for (std::size_t i = 0; i < world.devices.size(); ++i) {
+    std::vector<std::string> documents = fleet.DocumentsOf(i);
+    documents.push_back(director_test::MakeMobileconfig("com.example.by.hand"));
+    for (const std::string& document : documents) {
+      const std::string command = EncodeCommand(InstallProfileCommand{document},
+                                                CommandUuid("BEFORE-" + std::to_string(i)));
+      REQUIRE(world.devices[i].Execute(command, world.clock.Now()));
+    }
+  }
+}
+
+TEST_CASE("a fleet that MDMDirector kept is sent no change after the import, and looked after") {
+  const bool on_postgres = GENERATE(false, true);
+  const Fleet fleet(50);
+  const PostgresDatabase database;
+  World world(50, on_postgres ? OpenPostgres(database) : director_test::OpenStore());
+  Converge(world, fleet);
+  const ImportRun run = RunImport(*fleet.tables.Open(), *world.store, world.clock);
+  CHECK(run.outcome.matching == 50);
+  CHECK(run.outcome.disturbed == 0);
+  CHECK(run.outcome.problems == 0);
+  CHECK(run.Says("50 devices with everything as wanted; they are sent nothing"));
+  // Nobody pushes them by hand: Director knows them and asks.
+  world.Run(std::chrono::hours(8));
+  for (std::size_t i = 0; i < world.devices.size(); ++i) {
+    CHECK(world.IsVerified(i, kWifi));
+    CHECK(world.IsVerified(i, "com.example.all0"));
+    CHECK(world.IsVerified(i, "com.example.gone"));
+    CHECK(world.HasProfile(i, "com.example.by.hand"));
+  }
+  CHECK(world.Enqueued("ProfileList").size() >= 1);
+  CHECK(world.Enqueued("InstallProfile").empty());
+  CHECK(world.Enqueued("RemoveProfile").empty());
+  // What a user deletes comes back: the import took responsibility over.
+  REQUIRE(world.devices[7].DeleteProfile(PayloadIdentifier(kWifi), world.clock.Now()));
+  world.Run(std::chrono::hours(24));
+  CHECK(world.Enqueued("InstallProfile").size() == 1);
+  CHECK(world.IsVerified(7, kWifi));
+}
+
+TEST_CASE("a renewal after the import is no new device") {
+  const Fleet fleet(1);
+  World world(1);
+  Converge(world, fleet);
+  RunImport(*fleet.tables.Open(), *world.store, world.clock);
+  world.devices[0].Reenroll(ReenrollmentKind::kKept, world.clock.Now());
+  world.Session(0);
+  world.Run(std::chrono::hours(8));
+  CHECK(world.Enqueued("InstallProfile").empty());
+  CHECK(world.IsVerified(0, kWifi));
+}
+
+TEST_CASE("5,000 devices are taken over and not one is sent a change") {
+  constexpr std::size_t kDevices = DIRECTOR_SLOW_BUILD ? 500 : 5000;
+  const Fleet fleet(kDevices);
+  const PostgresDatabase database;
+  const auto store = OpenPostgres(database);
+  ManualClock clock(At(0));
+  const auto begun = std::chrono::steady_clock::now();
+  const ImportRun run = RunImport(*fleet.tables.Open(), *store, clock);
+  const auto took = std::chrono::steady_clock::now() - begun;
+  WARN(kDevices << " devices imported in "
+                << std::chrono::duration_cast<std::chrono::milliseconds>(took).count() << " ms");
+  CHECK(run.outcome.matching == kDevices);
+  CHECK(run.outcome.disturbed == 0);
+  CHECK(run.outcome.differing == 0);
+  CHECK(run.outcome.problems == 0);
+}
+
+TEST_CASE("a fleet of 5,000 converged Macs gets no InstallProfile in its first hours") {
+  constexpr std::size_t kDevices = DIRECTOR_SLOW_BUILD ? 300 : 5000;
+  const Fleet fleet(kDevices);
+  auto store = OpenSqliteStore(":memory:");
+  REQUIRE(store);
+  World world(kDevices, std::move(*store));
+  Converge(world, fleet);
+  RunImport(*fleet.tables.Open(), *world.store, world.clock);
+  world.Run(std::chrono::hours(1));
+  CHECK(world.Enqueued("InstallProfile").empty());
+  CHECK(world.Enqueued("RemoveProfile").empty());
+  const FleetCounts counts = director_test::ReadFrom(
+      *world.store, [&](StoreReader& reader) { return reader.CountFleet(world.clock.Now()); });
+  std::int64_t verified = 0;
+  for (const ItemCount& item : counts.items) {
+    CHECK(item.state == ItemState::kVerified);
+    verified += item.count;
+  }
+  CHECK(verified == static_cast<std::int64_t>(5 * kDevices));
+}
+
+}  // namespace
+}  // namespace director::director_import_contract_test
