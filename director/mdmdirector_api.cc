@@ -49,6 +49,18 @@ std::optional<Enrollment> Newest(std::vector<Enrollment> devices) {
 
 HttpServerResponse Done() { return {200, "", "", {}}; }
 
+HttpServerResponse AnswerInParts(std::function<Result<std::string>()> next) {
+  Result<std::string> first = next();
+  if (!first) return Problem(first.error());
+  HttpServerResponse response = Done();
+  response.content_type = kText;
+  response.more = [next = std::move(next),
+                   first = std::move(*first)]() mutable -> Result<std::string> {
+    return first.empty() ? next() : Result<std::string>(std::exchange(first, {}));
+  };
+  return response;
+}
+
 std::string Render(const Json& json) {
   const std::string text = json.dump(4, ' ', false, Json::error_handler_t::replace);
   std::string escaped;

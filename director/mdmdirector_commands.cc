@@ -99,16 +99,8 @@ class CommandList {
 };
 
 HttpServerResponse SendCommands(Store& store, IntentFilter filter) {
-  // The first part before the status is sent: a database that is away is 503.
-  auto list = std::make_shared<CommandList>(store, filter);
-  Result<std::string> first = list->Next();
-  if (!first) return Problem(first.error());
-  HttpServerResponse response = Done();
-  response.content_type = kText;
-  response.more = [list, first = std::move(*first)]() mutable -> Result<std::string> {
-    return first.empty() ? list->Next() : Result<std::string>(std::exchange(first, {}));
-  };
-  return response;
+  return AnswerInParts(
+      [list = std::make_shared<CommandList>(store, filter)] { return list->Next(); });
 }
 
 }  // namespace

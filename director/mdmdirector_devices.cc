@@ -274,16 +274,9 @@ HttpServerResponse OneDevice(Store& store, bool is_limited, const auto& find) {
 }  // namespace
 
 HttpServerResponse Api::ListDevices(const HttpServerRequest& request) {
-  // The first part before the status is sent: a database that is away is 503.
-  auto list = std::make_shared<DeviceList>(deps_.store, IsLimited(request));
-  Result<std::string> first = list->Next();
-  if (!first) return Problem(first.error());
-  HttpServerResponse response = Done();
-  response.content_type = kText;
-  response.more = [list, first = std::move(*first)]() mutable -> Result<std::string> {
-    return first.empty() ? list->Next() : Result<std::string>(std::exchange(first, {}));
-  };
-  return response;
+  return AnswerInParts([list = std::make_shared<DeviceList>(deps_.store, IsLimited(request))] {
+    return list->Next();
+  });
 }
 
 HttpServerResponse Api::GetDevice(const HttpServerRequest& request) {

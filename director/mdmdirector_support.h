@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -26,6 +27,9 @@ std::string Render(const nlohmann::ordered_json& json);
 std::string Indented(const std::string& text);
 /// 200 with such JSON.
 HttpServerResponse Answer(const nlohmann::ordered_json& json);
+/// 200 with text in parts, each from `next` until one is empty. The first is asked for before the
+/// status is sent: a database that is away is 503 and no half of a list.
+HttpServerResponse AnswerInParts(std::function<Result<std::string>()> next);
 /// The status of the error's kind and one line of text.
 HttpServerResponse Problem(const Error& error);
 

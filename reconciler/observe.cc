@@ -74,6 +74,17 @@ void TakeAwaiting(Step& step, const std::optional<bool>& awaiting) {
   }
 }
 
+/// An Authenticate of a device that is in Setup Assistant already may be a renewal there: it stays
+/// held, and its time begins again.
+void StartSetupAnew(Step& step) {
+  Enrollment& enrollment = step.out.enrollment;
+  if (enrollment.awaiting_since) {
+    enrollment.awaiting_since = step.received_at;
+  } else {
+    enrollment.awaiting_configuration.reset();
+  }
+}
+
 /// From here on nothing that was known about the device is evidence.
 void BeginEpoch(Step& step) {
   ++step.out.enrollment.epoch;
@@ -108,13 +119,9 @@ void Apply(Step& step, const AuthenticateEvent& event) {
   const bool seen_just_now = step.received_at - enrollment.first_seen_at <= kLateEventAfter;
   const bool overtaken = token_came_first && seen_just_now && !enrollment.authenticated_at;
   const bool known_before = !step.is_new && !overtaken;
-  if (!token_came_first) {
-    enrollment.awaiting_configuration.reset();
-    enrollment.awaiting_since.reset();
-  }
+  if (!token_came_first) StartSetupAnew(step);
   if (known_before) BeginEpoch(step);
-  enrollment.ask_first = known_before && enrollment.status != EnrollmentStatus::kCheckedOut &&
-                         !enrollment.awaiting_configuration.value_or(false);
+  enrollment.ask_first = known_before && enrollment.status != EnrollmentStatus::kCheckedOut;
   enrollment.status =
       token_came_first ? EnrollmentStatus::kEnrolled : EnrollmentStatus::kAuthenticated;
   enrollment.authenticated_at = step.event.created_at;
@@ -140,9 +147,10 @@ void Apply(Step& step, const TokenUpdateEvent& event) {
     enrollment.ask_first = true;
   }
   if (event.awaiting_configuration) {
+    const bool was_held = enrollment.awaiting_since.has_value();
     TakeAwaiting(step, event.awaiting_configuration);
-    // A device in Setup Assistant has been wiped: there is nothing on it to ask about.
-    if (*event.awaiting_configuration) enrollment.ask_first = false;
+    // A device that comes into Setup Assistant was wiped: there is nothing on it to ask about.
+    if (*event.awaiting_configuration && !was_held) enrollment.ask_first = false;
   }
   enrollment.push_unregistered = false;
   enrollment.enrolled_at =

@@ -115,7 +115,7 @@ class Accepted:
             "SELECT enrollment_id, epoch, status, device_name FROM enrollments")}
         reports = {row[0]: row[1] for row in connection.execute(
             "SELECT r.enrollment_id, b.body FROM reports AS r "
-            "LEFT JOIN report_bodies AS b USING (enrollment_id, kind)")}
+            "LEFT JOIN report_bodies AS b USING (enrollment_id, kind) WHERE r.kind = 'ProfileList'")}
         for enrollment_id, device in self.devices.items():
             if enrollment_id in rows:
                 self._check_facts(enrollment_id, device, *rows[enrollment_id])

@@ -83,7 +83,10 @@ class Device:
             self.installed[command.payload_identifier] = command.payload_uuid
         if command.request_type == "RemoveProfile":
             self.installed.pop(command.payload_identifier, None)
-        return self._result("Answer", "Acknowledged", command.command_uuid, {})
+        said = {"SecurityInfo": {"FDE_Enabled": True}, "CertificateList": [],
+                "InstalledApplicationList": []}
+        answer = {key: value for key, value in said.items() if key == command.request_type}
+        return self._result("Answer", "Acknowledged", command.command_uuid, answer)
 
     def _tell_facts(self, command_uuid):
         self._names += 1

@@ -141,6 +141,10 @@ bool Checker::IsBaseless(const EnrollmentId& id, const Profile& profile, Timesta
   bool was_known = false;
   for (const ReportSeen& report : known.reports) {
     if (report.recorded_at < known.authenticate_recorded_at) continue;
+    // A device that left and is back in Setup Assistant was wiped in between.
+    const bool is_before_wipe =
+        report.recorded_at < known.check_out_recorded_at && known.device->awaits_configuration();
+    if (is_before_wipe) continue;
     const bool is_shown = std::any_of(
         report.profiles.begin(), report.profiles.end(), [&](const ReportedProfile& reported) {
           return reported.payload_identifier == profile.payload_identifier &&

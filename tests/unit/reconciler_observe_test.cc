@@ -529,6 +529,19 @@ TEST_CASE("Setup Assistant lasts from the first word about it until the device w
   CHECK(done.enrollment.awaiting_configuration == false);
 }
 
+TEST_CASE("a device that enrolls again within Setup Assistant is asked what it has") {
+  // Otherwise what it got there would be installed a second time.
+  Enrollment known = Recent();
+  known.awaiting_configuration = true;
+  known.awaiting_since = kNow - minutes(5);
+  const Observation began = See(known, Authenticate());
+  CHECK(began.enrollment.ask_first);
+  CHECK(began.enrollment.awaiting_since == kNow);
+  const Observation done = See(began.enrollment, TokenUpdateEvent{true, {}}, kNow + seconds(1));
+  CHECK(done.enrollment.ask_first);
+  CHECK(done.enrollment.awaiting_since == kNow);
+}
+
 TEST_CASE("a device that refuses to be let go is asked whether it waits at all") {
   Enrollment known = Recent();
   known.awaiting_since = kNow - minutes(5);
