@@ -269,6 +269,8 @@ class CommandLine {
                      "Of the Macs, 0 to 1 [0]");
     verb->add_option("--not-now-share", simulate_.not_now_share,
                      "Say NotNow for a while, 0 to 1 [0]");
+    verb->add_option("--setup-share", simulate_.setup_share,
+                     "Begin in Setup Assistant and wait there for DeviceConfigured, 0 to 1 [0]");
     verb->add_option("--deleting-share", simulate_.deleting_share,
                      "Users who delete profiles, 0 to 1 [0]");
     verb->add_option("--delete-every", simulate_.delete_every, "[2h]");

@@ -119,6 +119,7 @@ struct SimulateOptions {
   double iphone_share = 0.3;
   double user_channel_share = 0;
   double not_now_share = 0;
+  double setup_share = 0;
   double deleting_share = 0;
   std::string delete_every = "2h";
   double time_scale = 1;

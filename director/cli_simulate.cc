@@ -50,6 +50,7 @@ Result<FleetSettings> ToFleetSettings(const SimulateOptions& options) {
   settings.iphone_share = options.iphone_share;
   settings.user_channel_share = options.user_channel_share;
   settings.not_now_share = options.not_now_share;
+  settings.setup_share = options.setup_share;
   settings.deleting_share = options.deleting_share;
   settings.time_scale = options.time_scale;
   settings.thread_count = 4;

@@ -102,6 +102,7 @@ DeviceBehaviour Fleet::MakeBehaviour(std::size_t index, DeviceKind kind) const {
     behaviour.deletions.push_back(
         {PayloadIdentifier(), started_at_ + every + Spread(random, every), every});
   }
+  behaviour.awaits_configuration = random.Fraction() < settings_.setup_share;
   if (settings_.adjust) settings_.adjust(index, started_at_, behaviour);
   return behaviour;
 }

@@ -46,6 +46,7 @@ struct FleetSettings {
   PayloadIdentifier failing_profile;                ///< empty: every profile
   double deleting_share = 0;                        ///< have a user who deletes a profile ...
   Duration delete_every = std::chrono::hours(2);    ///< ... so often
+  double setup_share = 0;  ///< are held in Setup Assistant until DeviceConfigured
 
   /// Last word on one device's behaviour (index, start time, behaviour); called by the constructor
   /// only.

@@ -42,7 +42,7 @@ def has_converged(database, devices):
 def check_repeats(mdm, wiped, faults):
     """One revision goes to one enrollment once. Only a fault (an outcome or an answer may be lost
     with it, and counts as lost when it is late) or a new enrollment is a reason to send it again.
-    `faults` are the beginning and the end of each, `wiped` times by enrollment, of
+    `faults` are the beginning and the end of each, `wiped` the same by enrollment, of
     time.monotonic(). Returns the most sends of one revision."""
     sends_max = 0
     installs = collections.defaultdict(list)
@@ -52,7 +52,7 @@ def check_repeats(mdm, wiped, faults):
     for (enrollment_id, payload_uuid), times in installs.items():
         sends_max = max(sends_max, len(times))
         for first, second in zip(times, times[1:]):
-            reasons = [*faults, *((at, at) for at in wiped[enrollment_id])]
+            reasons = [*faults, *wiped[enrollment_id]]
             if not any(begin < second and first < end for begin, end in reasons):
                 raise Failed(f"{payload_uuid} was sent to {enrollment_id} {len(times)} times, "
                              f"at {first:.2f} s and at {second:.2f} s, without a cause; faults: "

@@ -13,6 +13,7 @@ from served import NO_ANSWER, Client
 
 IDENTIFIERS = ("com.example.one", "com.example.two", "com.example.three")
 FLEET_IDENTIFIER = "com.example.fleet"  # of `roll_out`; no thread assigns it
+SENDING_SECONDS = 1  # what was decided before an Authenticate may still be sent
 VISIT_ANSWERS_MAX = 2
 WORK_WAIT_SECONDS = 0.2
 TOKEN_UPDATE_EVERY = 20  # steps of a device in calm
@@ -44,7 +45,9 @@ class Load:
     def __init__(self, served, mdm, seed, device_count, threads):
         self.accepted = Accepted()
         self.devices = [Device(mdm, index) for index in range(device_count)]
-        self.wiped = {device.udid: [] for device in self.devices}  # time.monotonic() of each
+        # From its Authenticate until nothing decided before is on its way any more: the beginning and
+        # the end of each, of time.monotonic().
+        self.wiped = {device.udid: [] for device in self.devices}
         self.refusals = 0  # webhooks that were answered 503
         self._served = served
         self._mdm = mdm
@@ -86,8 +89,7 @@ class Load:
     def visit(self, client, device):
         """A device of the caller's own speaks. True when Director took all that it said."""
         if not self.accepted.devices[device.udid].is_known:
-            self.wiped.setdefault(device.udid, []).append(time.monotonic())
-            return self._post(client, device.authenticate()) and self._post(client, device.token_update())
+            return self._enroll(client, device)
         is_taken = self._post(client, device.idle())
         for _ in range(VISIT_ANSWERS_MAX):  # owners who never rest always have more for it
             event = device.answer_next() if is_taken else None
@@ -124,13 +126,20 @@ class Load:
             self.accepted.problem(f"a webhook was answered {status}")
         return status == 200
 
+    def _enroll(self, client, device):
+        begin = time.monotonic()
+        try:
+            is_taken = self._post(client, device.authenticate())
+            return self._post(client, device.token_update()) and is_taken
+        finally:
+            span = (begin, time.monotonic() + SENDING_SECONDS)
+            self.wiped.setdefault(device.udid, []).append(span)
+
     def _speak(self, client, job):
         device = job.random.choice(job.devices)
         dice = job.random.random()
         if not self.accepted.devices[device.udid].is_known or dice < 0.01:
-            self.wiped[device.udid].append(time.monotonic())
-            self._post(client, device.authenticate())
-            return self._post(client, device.token_update())
+            return self._enroll(client, device)
         if dice < 0.05:
             return self._post(client, device.token_update())
         if dice < 0.15:

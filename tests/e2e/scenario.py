@@ -162,8 +162,13 @@ class Scenario:
         return f"{repaired} deletions seen and repaired"
 
     def enroll_again(self):
-        self.start_fleet()
-        return self.converge()
+        """Half of the devices are held in Setup Assistant; none may stay there."""
+        before = self.director.last_event_id()
+        self.start_fleet("--setup-share", 0.5)
+        converged = self.converge()
+        let_go = wait_until("devices that leave Setup Assistant", lambda: self._let_go_since(before),
+                            CONVERGE_SECONDS, self.processes, pause=1)
+        return f"{converged}; {let_go} left Setup Assistant"
 
     # --- fleet and profiles ----------------------------------------------------------------------
 
@@ -299,6 +304,15 @@ class Scenario:
             if repaired >= count:
                 return repaired
         raise Failed(f"{repaired} of {count} repaired")
+
+    def _let_go_since(self, event_id):
+        """Devices that have left Setup Assistant, once none is held there."""
+        held = [d for d in self.director.cli_json("devices") if d["awaiting_since"] is not None]
+        let_go = [e for e in self.director.events_after(event_id)
+                  if e["text"] == "Let go from Setup Assistant."]
+        if held or not let_go:
+            raise Failed(f"{len(held)} are held in Setup Assistant, {len(let_go)} have left it")
+        return len(let_go)
 
     # --- when something went wrong ---------------------------------------------------------------
 
