@@ -1,9 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "base/digest.h"
 #include "store/postgres_writer.h"
-#include "store/report_json.h"
 #include "store/row_writers.h"
 
 namespace director {
@@ -75,22 +73,6 @@ constexpr const char* kLoseIntents =
     "WHERE enrollment_id = ANY ($1::text[]) AND closed_at IS NULL "
     "AND state IN ('journaled', 'sent', 'unknown', 'not_now')";
 
-constexpr const char* kSelectReportHeads =
-    "SELECT enrollment_id, epoch, reported_at, asked_at, digest FROM reports "
-    "WHERE enrollment_id = ANY ($1::text[]) AND kind = 'ProfileList'";
-constexpr const char* kUpsertReports =
-    "INSERT INTO reports (enrollment_id, kind, epoch, digest, reported_at, asked_at) "
-    "SELECT n.enrollment_id, 'ProfileList', n.epoch, n.digest, n.reported_at, n.asked_at "
-    "FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[]) "
-    "AS n (enrollment_id, epoch, digest, reported_at, asked_at) "
-    "ON CONFLICT (enrollment_id, kind) DO UPDATE SET epoch = excluded.epoch, "
-    "digest = excluded.digest, reported_at = excluded.reported_at, asked_at = excluded.asked_at";
-constexpr const char* kUpsertReportBodies =
-    "INSERT INTO report_bodies (enrollment_id, kind, body) "
-    "SELECT n.enrollment_id, 'ProfileList', n.body FROM unnest($1::text[], $2::text[]) "
-    "AS n (enrollment_id, body) "
-    "ON CONFLICT (enrollment_id, kind) DO UPDATE SET body = excluded.body";
-
 constexpr const char* kMarkDue =
     "UPDATE schedule AS s SET due_at = LEAST(s.due_at, n.due_at) "
     "FROM unnest($1::text[], $2::bigint[]) AS n (enrollment_id, due_at) "
@@ -114,41 +96,6 @@ bool HasSameFacts(const Enrollment& a, Enrollment b) {
   b.pushed_at = a.pushed_at;
   b.wants_wake = a.wants_wake;
   return a == b;
-}
-
-/// A report as it is kept, and what has to be written of it.
-struct Kept {
-  ProfileListReport report;  ///< without profiles
-  std::string digest;        ///< empty when there is none
-  std::optional<std::string> new_body;
-  bool is_new = false;
-};
-using KeptReports = std::map<EnrollmentId, Kept>;
-
-Result<KeptReports> LoadKept(PostgresTransaction& db, const std::vector<EnrollmentId>& ids) {
-  Result<PostgresResult> found = db.Run(kSelectReportHeads, {ArrayToPostgres(ids)}, "reports");
-  if (!found) return Fail(found.error());
-  KeptReports reports;
-  while (found->Next()) {
-    Kept& kept = reports[found->TextAs<EnrollmentId>()];
-    kept.report.epoch = found->Int();
-    kept.report.reported_at = found->Time();
-    kept.report.asked_at = found->OptionalTime();
-    kept.digest = found->Text();
-  }
-  return reports;
-}
-
-void Keep(const ProfileListReport& report, Timestamp now, Kept& kept) {
-  if (!kept.digest.empty() && Outdates(kept.report, report, now)) return;
-  std::string body = EncodeReportedProfiles(report.profiles);
-  const std::string digest = Sha256Hex(body);
-  if (digest != kept.digest) kept.new_body = std::move(body);
-  kept.digest = digest;
-  kept.report.epoch = report.epoch;
-  kept.report.reported_at = report.reported_at;
-  kept.report.asked_at = report.asked_at;
-  kept.is_new = true;
 }
 
 }  // namespace
@@ -237,30 +184,6 @@ Status PostgresWriter::SaveIntents(const std::vector<std::pair<EnrollmentId, Int
 Status PostgresWriter::LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) {
   if (Status done = Lock(ids); !done) return done;
   return Write(kLoseIntents, {ArrayToPostgres(ids), ToPostgres(now)});
-}
-
-Status PostgresWriter::SaveReports(
-    const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
-  if (reports.empty()) return {};
-  std::vector<EnrollmentId> ids;
-  for (const auto& [id, report] : reports) ids.push_back(id);
-  if (Status done = Lock(ids); !done) return done;
-  Result<KeptReports> kept = LoadKept(db(), ids);
-  if (!kept) return Fail(kept.error());
-  for (const auto& [id, report] : reports) Keep(report, now, (*kept)[id]);
-  PostgresBatch heads(5);
-  PostgresBatch bodies(2);
-  for (const auto& [id, report] : *kept) {
-    if (!report.is_new) continue;
-    heads.Bind(id)
-        .Bind(report.report.epoch)
-        .Bind(report.digest)
-        .Bind(report.report.reported_at)
-        .Bind(report.report.asked_at);
-    if (report.new_body) bodies.Bind(id).Bind(*report.new_body);
-  }
-  if (Status done = Write(kUpsertReports, heads); !done) return done;
-  return Write(kUpsertReportBodies, bodies);
 }
 
 Status PostgresWriter::MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) {

@@ -32,13 +32,13 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status SaveEnrollments(const std::vector<Enrollment>& enrollments) override;
   Status SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) override;
   Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) override;
-  Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
-                     Timestamp now) override;
   Status MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) override;
   Status AddHappenings(const std::vector<Happening>& happenings) override;
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
 
-  // postgres_inventory.cc
+  // postgres_reports.cc
+  Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
+                     Timestamp now) override;
   Status SaveInventory(const Inventory& inventory) override;
 
   // postgres_write_loop.cc
@@ -72,6 +72,8 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   /// Nothing for an empty batch.
   Status Write(const char* sql, const PostgresBatch& batch);
   Status Write(const char* sql, const std::vector<PostgresValue>& values);
+
+  Status WriteReports(const PostgresBatch& heads, const PostgresBatch& bodies);
 
   Status ClaimInto(std::vector<EnrollmentId>& claims, const char* sql, Timestamp now,
                    std::size_t limit);

@@ -169,9 +169,4 @@ Result<std::vector<std::string>> DecodeStrings(std::string_view text) {
   return strings;
 }
 
-bool Outdates(const ProfileListReport& kept, const ProfileListReport& report, Timestamp now) {
-  if (kept.epoch != report.epoch) return kept.epoch > report.epoch;
-  return kept.reported_at > report.reported_at && !IsOfAnotherTime(kept, now);
-}
-
 }  // namespace director

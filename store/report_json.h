@@ -23,10 +23,6 @@ Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view jso
 /// null.
 std::string EncodeAnswer(const PlistValue& answer);
 
-/// True when `kept` stays and `report` is of no use: it is of an earlier epoch or older. What was
-/// kept before our clock was set back looks newer than it is.
-bool Outdates(const ProfileListReport& kept, const ProfileListReport& report, Timestamp now);
-
 /// Encodes strings as a JSON array, and back; kCorrupt for anything else.
 std::string EncodeStrings(const std::vector<std::string>& strings);
 Result<std::vector<std::string>> DecodeStrings(std::string_view json);

@@ -101,6 +101,15 @@ ItemRecord ReadItem(Row& row) {
   return item;
 }
 
+ReportHead ReadReportHead(Row& row) {
+  ReportHead head;
+  head.epoch = row.Int();
+  head.reported_at = row.Time();
+  head.asked_at = row.OptionalTime();
+  head.digest = row.Text();
+  return head;
+}
+
 ProfileListReport ReadReport(Row& row) {
   ProfileListReport report;
   report.epoch = row.Int();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "store/report_head.h"
 #include "store/row.h"
 #include "store/store.h"
 
@@ -27,6 +28,9 @@ IntentRow ReadIntentRow(Row& row);
 /// next_attempt_at, acknowledged_at, settled_at, verified_at, parked, parked_build, last_error,
 /// last_error_at, sends_since, sends
 ItemRecord ReadItem(Row& row);
+
+/// epoch, reported_at, asked_at, digest
+ReportHead ReadReportHead(Row& row);
 
 /// epoch, reported_at, asked_at, body
 ProfileListReport ReadReport(Row& row);

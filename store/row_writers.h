@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "reconciler/state.h"
+#include "store/report_head.h"
 #include "store/store.h"
 
 namespace director {
@@ -72,6 +73,18 @@ void BindIntent(Binder& row, const EnrollmentId& enrollment_id, const Intent& in
       .Bind(intent.not_now_at)
       .Bind(ErrorClassName(intent.error_class))
       .Bind(intent.error);
+}
+
+/// enrollment_id, kind, epoch, digest, reported_at, asked_at
+template <typename Binder>
+void BindReportHead(Binder& row, const EnrollmentId& enrollment_id, std::string_view kind,
+                    const ReportHead& head) {
+  row.Bind(enrollment_id)
+      .Bind(kind)
+      .Bind(head.epoch)
+      .Bind(head.digest)
+      .Bind(head.reported_at)
+      .Bind(head.asked_at);
 }
 
 /// enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, reason, state_since,

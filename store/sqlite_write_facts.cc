@@ -1,12 +1,8 @@
-#include "base/digest.h"
-#include "store/report_json.h"
 #include "store/row_writers.h"
 #include "store/sqlite_writer.h"
 
 namespace director {
 namespace {
-
-constexpr std::string_view kProfileListKind = "ProfileList";
 
 /// Names no indexed column, so that the many saves that only move times and counters touch no
 /// index.
@@ -51,17 +47,6 @@ constexpr const char* kLoseIntents =
     "WHERE enrollment_id = ?1 AND closed_at IS NULL "
     "AND state IN ('journaled', 'sent', 'unknown', 'not_now')";
 
-constexpr const char* kSelectReportHead =
-    "SELECT epoch, reported_at, asked_at, digest FROM reports WHERE enrollment_id = ? AND kind = ?";
-constexpr const char* kUpsertReport =
-    "INSERT INTO reports (enrollment_id, kind, epoch, digest, reported_at, asked_at) "
-    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (enrollment_id, kind) DO UPDATE SET "
-    "epoch = excluded.epoch, digest = excluded.digest, reported_at = excluded.reported_at, "
-    "asked_at = excluded.asked_at";
-constexpr const char* kUpsertReportBody =
-    "INSERT INTO report_bodies (enrollment_id, kind, body) VALUES (?, ?, ?) "
-    "ON CONFLICT (enrollment_id, kind) DO UPDATE SET body = excluded.body";
-
 constexpr const char* kMarkDue =
     "UPDATE enrollments SET due_at = MIN(due_at, ?2) "
     "WHERE enrollment_id = ?1";
@@ -71,26 +56,6 @@ constexpr const char* kInsertHappening =
 constexpr const char* kInsertDeadLetter =
     "INSERT INTO dead_letters (received_at, upstream, reason, size_bytes, body) "
     "VALUES (?, ?, ?, ?, ?)";
-
-/// What is kept of the enrollment's report so far.
-struct ReportHead {
-  ProfileListReport report;  ///< without profiles
-  std::string digest;        ///< empty when there is none
-};
-
-Result<ReportHead> LoadReportHead(SqliteDb& db, const EnrollmentId& id) {
-  ReportHead head;
-  SqliteStatement statement = db.Use(kSelectReportHead);
-  statement.Bind(id).Bind(kProfileListKind);
-  if (statement.Next()) {
-    head.report.epoch = statement.Int(0);
-    head.report.reported_at = FromUnixMs(statement.Int(1));
-    if (!statement.IsNull(2)) head.report.asked_at = FromUnixMs(statement.Int(2));
-    head.digest = std::string(statement.Text(3));
-  }
-  if (Status done = statement.Finish(); !done) return Fail(done.error());
-  return head;
-}
 
 }  // namespace
 
@@ -137,33 +102,6 @@ Status SqliteWriter::LoseOpenIntents(const std::vector<EnrollmentId>& ids, Times
     if (Status done = db().Use(kLoseIntents).Bind(id).Bind(now).Run(); !done) return done;
   }
   return {};
-}
-
-Status SqliteWriter::SaveReports(
-    const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
-  for (const auto& [enrollment_id, report] : reports) {
-    if (Status done = SaveReport(enrollment_id, report, now); !done) return done;
-  }
-  return {};
-}
-
-Status SqliteWriter::SaveReport(const EnrollmentId& id, const ProfileListReport& report,
-                                Timestamp now) {
-  const Result<ReportHead> kept = LoadReportHead(db(), id);
-  if (!kept) return Fail(kept.error());
-  if (!kept->digest.empty() && Outdates(kept->report, report, now)) return {};
-  const std::string body = EncodeReportedProfiles(report.profiles);
-  const std::string digest = Sha256Hex(body);
-  Status done = db().Use(kUpsertReport)
-                    .Bind(id)
-                    .Bind(kProfileListKind)
-                    .Bind(report.epoch)
-                    .Bind(digest)
-                    .Bind(report.reported_at)
-                    .Bind(report.asked_at)
-                    .Run();
-  if (!done || digest == kept->digest) return done;
-  return db().Use(kUpsertReportBody).Bind(id).Bind(kProfileListKind).Bind(body).Run();
 }
 
 Status SqliteWriter::MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) {

@@ -20,13 +20,13 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status SaveEnrollments(const std::vector<Enrollment>& enrollments) override;
   Status SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) override;
   Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) override;
-  Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
-                     Timestamp now) override;
   Status MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) override;
   Status AddHappenings(const std::vector<Happening>& happenings) override;
   Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) override;
 
-  // sqlite_inventory.cc
+  // sqlite_reports.cc
+  Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
+                     Timestamp now) override;
   Status SaveInventory(const Inventory& inventory) override;
 
   // sqlite_write_loop.cc
@@ -54,7 +54,6 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
  private:
   Status SaveEnrollment(const Enrollment& enrollment);
   Status InsertEnrollment(const Enrollment& enrollment);
-  Status SaveReport(const EnrollmentId& id, const ProfileListReport& report, Timestamp now);
 
   Status CommitPlan(const PlanCommit& commit, Timestamp lease_until, Timestamp now);
   Status StoreItems(const PlanCommit& commit);
