@@ -104,9 +104,24 @@ Json ProfileListJson(const ProfileListReport& report, const std::string& udid) {
   return list;
 }
 
-Json DeviceJson(const Enrollment& enrollment) {
+/// Answers of an earlier epoch are about a device that may have been wiped since: they have no
+/// time in this one.
+void AddInventory(Json& device, const Enrollment& enrollment, const Inventory& inventory) {
+  for (const auto& [kind, add] :
+       {std::pair(InventoryKind::kDeviceInformation, &AddDeviceInformation),
+        std::pair(InventoryKind::kSecurityInfo, &AddSecurityInfo),
+        std::pair(InventoryKind::kCertificateList, &AddCertificates)}) {
+    const auto found = inventory.find({enrollment.channel.enrollment_id, kind});
+    if (found == inventory.end() || !enrollment.inventory_at[kind]) continue;
+    add(device, UdidOf(enrollment), found->second);
+  }
+}
+
+Json DeviceJson(const Enrollment& enrollment, const Inventory& inventory) {
   static const Json kTemplate = Json::parse(kNoDevice);
   Json device = kTemplate;
+  AddInventory(device, enrollment, inventory);
+  // What Director itself knows is newer or surer than the answers.
   device["DeviceName"] = enrollment.device_name;
   device["BuildVersion"] = enrollment.build_version;
   device["ModelName"] = enrollment.model_name;
@@ -134,18 +149,6 @@ void AddReport(Json& device, const std::optional<ProfileListReport>& report) {
   if (!report) return;
   device["ProfileList"] = ProfileListJson(*report, device["UDID"].get<std::string>());
   device["LastProfileList"] = FormatTime(report->reported_at);
-}
-
-/// Answers of an earlier epoch are about a device that may have been wiped since: they have no
-/// time in this one.
-void AddInventory(Json& device, const Enrollment& enrollment, const Inventory& inventory) {
-  for (const auto& [kind, add] :
-       {std::pair(InventoryKind::kDeviceInformation, &AddDeviceInformation),
-        std::pair(InventoryKind::kSecurityInfo, &AddSecurityInfo),
-        std::pair(InventoryKind::kCertificateList, &AddCertificates)}) {
-    const auto found = inventory.find({enrollment.channel.enrollment_id, kind});
-    if (found != inventory.end() && enrollment.inventory_at[kind]) add(device, found->second);
-  }
 }
 
 void LeaveOutEmpty(Json& device) {
@@ -200,8 +203,7 @@ class DeviceList {
     if (!said) return Fail(said.error());
     for (const EnrollmentRow& row : *rows) {
       if (IsUserChannel(row.enrollment.channel.type)) continue;
-      Json device = DeviceJson(row.enrollment);
-      AddInventory(device, row.enrollment, said->inventory);
+      Json device = DeviceJson(row.enrollment, said->inventory);
       AddReport(device, said->reports[row.enrollment.channel.enrollment_id]);
       LeaveOutEmpty(device);
       part += (place.is_first ? "[\n    " : ",\n    ") + Indented(Render(device));
@@ -251,10 +253,9 @@ HttpServerResponse OneDevice(Store& store, bool is_limited, const auto& find) {
     const Result<std::optional<Enrollment>> found = find(reader);
     if (!found) return Fail(found.error());
     if (!*found) return {};
-    device = DeviceJson(**found);
     const auto inventory = LoadShown(reader, {(*found)->channel.enrollment_id}, is_limited);
     if (!inventory) return Fail(inventory.error());
-    AddInventory(*device, **found, *inventory);
+    device = DeviceJson(**found, *inventory);
     if (!is_limited) {
       Result<Json> profiles = DeviceProfilesJson(reader, **found);
       if (!profiles) return Fail(profiles.error());

@@ -58,8 +58,6 @@ Json ParseAnswer(const InventoryRecord& record) {
   return Json::parse(record.answer, nullptr, /*allow_exceptions=*/false);
 }
 
-std::string UdidText(const Json& device) { return device["UDID"].get<std::string>(); }
-
 Json CertificateJson(const Json& entry, const std::string& udid) {
   const auto data = entry.find("Data");
   if (data == entry.end() || !data->is_string()) return nullptr;
@@ -80,28 +78,21 @@ Json CertificateJson(const Json& entry, const std::string& udid) {
 
 }  // namespace
 
-void AddDeviceInformation(Json& device, const InventoryRecord& record) {
+void AddDeviceInformation(Json& device, const std::string& udid, const InventoryRecord& record) {
   const Json answer = ParseAnswer(record);
-  if (!answer.is_object()) return;
-  const Json known = device;
-  Fill(device, answer, UdidText(device));
-  // What Director itself knows is newer or surer than the answer.
-  for (const char* key : {"UDID", "SerialNumber", "OSVersion", "BuildVersion", "ProductName",
-                          "ModelName", "DeviceName", "AwaitingConfiguration"}) {
-    device[key] = known[key];
-  }
+  if (answer.is_object()) Fill(device, answer, udid);
 }
 
-void AddSecurityInfo(Json& device, const InventoryRecord& record) {
+void AddSecurityInfo(Json& device, const std::string& udid, const InventoryRecord& record) {
   const Json answer = ParseAnswer(record);
-  if (answer.is_object()) Fill(device["SecurityInfo"], answer, UdidText(device));
+  if (answer.is_object()) Fill(device["SecurityInfo"], answer, udid);
 }
 
-void AddCertificates(Json& device, const InventoryRecord& record) {
+void AddCertificates(Json& device, const std::string& udid, const InventoryRecord& record) {
   const Json answer = ParseAnswer(record);
   if (!answer.is_array()) return;
   for (const Json& entry : answer) {
-    Json certificate = CertificateJson(entry, UdidText(device));
+    Json certificate = CertificateJson(entry, udid);
     if (!certificate.is_null()) device["Certificates"].push_back(std::move(certificate));
   }
 }

@@ -44,12 +44,15 @@ std::string UdidOf(const Enrollment& enrollment);
 Result<nlohmann::ordered_json> DeviceProfilesJson(StoreReader& reader,
                                                   const Enrollment& enrollment);
 
-/// Fills what the device said about itself into a device object that has every key: where the
-/// answer has the key with the type that MDMDirector's clients know, it replaces the zero value.
-/// `SecurityInfo` and `OSUpdateSettings` keep MDMDirector's spelling of their keys.
-void AddDeviceInformation(nlohmann::ordered_json& device, const InventoryRecord& record);
-void AddSecurityInfo(nlohmann::ordered_json& device, const InventoryRecord& record);
+/// Fills what the device with this UDID said about itself into a device object that has every key:
+/// where the answer has the key with the type that MDMDirector's clients know, it replaces the zero
+/// value. `SecurityInfo` and `OSUpdateSettings` keep MDMDirector's spelling of their keys.
+void AddDeviceInformation(nlohmann::ordered_json& device, const std::string& udid,
+                          const InventoryRecord& record);
+void AddSecurityInfo(nlohmann::ordered_json& device, const std::string& udid,
+                     const InventoryRecord& record);
 /// Adds `Certificates`; one that cannot be read is left out.
-void AddCertificates(nlohmann::ordered_json& device, const InventoryRecord& record);
+void AddCertificates(nlohmann::ordered_json& device, const std::string& udid,
+                     const InventoryRecord& record);
 
 }  // namespace director::mdmdirector
