@@ -13,6 +13,7 @@ namespace director {
 namespace {
 
 constexpr Duration kUnknownUpstreamPause = std::chrono::hours(1);
+
 /// It was pushed at its turn. What it wants now must not queue anew: it would be asleep when that
 /// turn comes.
 bool AnswersPush(const Enrollment& enrollment, const Settings& settings, Timestamp now) {
