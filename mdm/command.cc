@@ -158,9 +158,9 @@ Command InventoryCommand(InventoryKind kind) {
     case InventoryKind::kCertificateList:
       return CertificateListCommand{};
     case InventoryKind::kInstalledApplicationList:
-      return InstalledApplicationListCommand{};
+      break;
   }
-  return ProfileListCommand{};
+  return InstalledApplicationListCommand{};
 }
 
 std::string_view RequestType(const Command& command) { return std::visit(TypeNamer{}, command); }
