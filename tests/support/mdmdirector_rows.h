@@ -2,11 +2,13 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "director/mdmdirector_import.h"
 #include "mdm/mdmdirector_document.h"
@@ -162,5 +164,30 @@ inline ImportRun RunImport(
   run.outcome = *outcome;
   return run;
 }
+
+/// An empty Director and a database to take over.
+struct ImportWorld {
+  ImportRun Run(mdmdirector::ImportMode mode = mdmdirector::ImportMode::kImport,
+                mdmdirector::OnDifference on_difference = mdmdirector::OnDifference::kKeep) {
+    return RunImport(source, *store, clock, mode, on_difference);
+  }
+  std::vector<Assignment> Assignments() {
+    return ReadFrom(*store, [](StoreReader& reader) { return reader.ListAssignments({}); });
+  }
+  Revision LoadRevision(const PayloadUuid& payload_uuid) {
+    return ReadFrom(*store, [&](StoreReader& reader) { return reader.LoadRevision(payload_uuid); });
+  }
+  void Save(const Assignment& assignment) {
+    WriteTo(*store, [&](StoreWriter& writer) -> Status {
+      const auto id = writer.SaveAssignment(assignment, clock.Now());
+      if (!id) return Fail(id.error());
+      return {};
+    });
+  }
+
+  FakeMdmDirectorDatabase source;
+  std::unique_ptr<Store> store = OpenStore();
+  ManualClock clock{At(0)};
+};
 
 }  // namespace director::director_test
