@@ -10,10 +10,10 @@
 
 #include "base/text.h"
 #include "director/cli.h"
-#include "director/mdmdirector_api.h"
 #include "director/mdmdirector_import.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
+#include "tests/support/mdmdirector_client.h"
 #include "tests/support/mdmdirector_rows.h"
 
 namespace director::director_import_test {
@@ -155,17 +155,8 @@ TEST_CASE("what came from MDMDirector and differs by now is a problem, or replac
 HttpServerResponse SendTo(Fixture& world, const std::string& method, const std::string& path,
                           const std::string& body = {}) {
   Upstreams upstreams(0);
-  const SecretSource password = SecretSource::FromValue(Secret("word"));
-  mdmdirector::Api api({*world.store, upstreams, world.clock, password, [] {}});
-  HttpServerRequest request;
-  request.method = method;
-  request.headers["authorization"] = "Basic " + EncodeBase64("mdmdirector:word");
-  request.body = body;
-  for (const HttpRoute& route : api.Routes()) {
-    if (route.method == method && route.pattern == path) return route.handler(request);
-  }
-  FAIL("no such path");
-  return {};
+  director_test::MdmDirectorClient client(*world.store, upstreams, world.clock);
+  return client.Send(method, path, body);
 }
 
 TEST_CASE("a client that hands a profile in again after the import changes nothing") {

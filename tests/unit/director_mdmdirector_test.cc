@@ -5,7 +5,6 @@
 #include <string>
 
 #include "base/text.h"
-#include "director/mdmdirector_api.h"
 #include "mdm/command.h"
 #include "mdm/mdmdirector_document.h"
 #include "simulator/mdm_server.h"
@@ -14,6 +13,7 @@
 #include "tests/support/director_service.h"
 #include "tests/support/director_world.h"
 #include "tests/support/golden_session.h"
+#include "tests/support/mdmdirector_client.h"
 #include "tests/support/mdmdirector_service.h"
 
 namespace director::director_mdmdirector_test {
@@ -93,6 +93,7 @@ TEST_CASE("only the user mdmdirector with its password gets in") {
     return world.service.Send("GET", "/device", "", "", {{"Authorization", authorization}}).status;
   };
   CHECK(status("Basic " + EncodeBase64("mdmdirector:word")) == 200);
+  CHECK(status("basic " + EncodeBase64("mdmdirector:word")) == 200);
   CHECK(status("Basic " + EncodeBase64("mdmdirector:wrong")) == 401);
   CHECK(status("Basic " + EncodeBase64("director:word")) == 401);
   CHECK(status(std::string("Bearer ") + director_test::kToken) == 401);
@@ -148,18 +149,10 @@ TEST_CASE("what MDMDirector installed is not installed again") {
   world.SessionOfEach();
   world.Run(std::chrono::minutes(10));
 
-  const SecretSource password = SecretSource::FromValue(Secret("word"));
-  mdmdirector::Api api({*world.store, world.upstreams, world.clock, password, [] {}});
-  HttpServerRequest request;
-  request.method = "POST";
-  request.headers["authorization"] = "basic " + EncodeBase64("mdmdirector:word");
-  Json body = Json::object();
-  body["udids"] = {for_all ? std::string("*") : world.id(0).value()};
-  body["profiles"] = {EncodeBase64(mobileconfig)};
-  request.body = body.dump();
-  const HttpRoute post = api.Routes().front();
-  REQUIRE(post.method == "POST");
-  REQUIRE(post.handler(request).status == 200);
+  director_test::MdmDirectorClient client(*world.store, world.upstreams, world.clock);
+  const Json body{{"udids", {for_all ? "*" : world.id(0).value()}},
+                  {"profiles", {EncodeBase64(mobileconfig)}}};
+  REQUIRE(client.Send("POST", "/profile", body.dump()).status == 200);
   world.Run(std::chrono::hours(48));
 
   const Snapshot snapshot = director_test::SnapshotOf(*world.store, world.id(0));
