@@ -52,9 +52,9 @@ std::size_t Utf8SequenceLength(std::string_view text, std::size_t pos) {
   return length;
 }
 
-/// Appends what four symbols after four symbols stand for, up to anything else (padding, white
-/// space, the end). Returns how many symbols it read.
-std::size_t DecodeWholeGroups(std::string_view text, std::string& bytes) {
+/// Writes to `out` what four symbols after four symbols stand for, up to anything else (padding,
+/// white space, the end). Returns how many symbols it read: each four make three bytes.
+std::size_t DecodeWholeGroups(std::string_view text, char* out) {
   const auto value = [&](std::size_t i) -> std::int32_t {
     return kBase64Values[static_cast<unsigned char>(text[i])];
   };
@@ -63,9 +63,9 @@ std::size_t DecodeWholeGroups(std::string_view text, std::string& bytes) {
     const std::int32_t a = value(pos), b = value(pos + 1), c = value(pos + 2), d = value(pos + 3);
     if ((a | b | c | d) < 0) break;
     const std::int32_t group = a << 18 | b << 12 | c << 6 | d;
-    const char three[] = {static_cast<char>(group >> 16), static_cast<char>(group >> 8),
-                          static_cast<char>(group)};
-    bytes.append(three, sizeof three);
+    *out++ = static_cast<char>(group >> 16);
+    *out++ = static_cast<char>(group >> 8);
+    *out++ = static_cast<char>(group);
   }
   return pos;
 }
@@ -85,15 +85,17 @@ std::string EncodeBase64(std::string_view bytes) {
 }
 
 Result<std::string> DecodeBase64(std::string_view text) {
-  std::string bytes;
-  bytes.reserve(text.size() / 4 * 3);
+  std::string bytes(text.size() / 4 * 3 + 3, '\0');
+  char* out = bytes.data();
   std::uint32_t bits = 0;
   int bit_count = 0;
   std::size_t symbols = 0;
   std::size_t padding = 0;
   while (!text.empty()) {
     if (symbols % 4 == 0 && padding == 0) {
-      text.remove_prefix(DecodeWholeGroups(text, bytes));
+      const std::size_t read = DecodeWholeGroups(text, out);
+      out += read / 4 * 3;
+      text.remove_prefix(read);
       if (text.empty()) break;
     }
     const char c = text.front();
@@ -110,13 +112,14 @@ Result<std::string> DecodeBase64(std::string_view text) {
     bit_count += 6;
     if (bit_count >= 8) {
       bit_count -= 8;
-      bytes.push_back(static_cast<char>((bits >> bit_count) & 0xFF));
+      *out++ = static_cast<char>((bits >> bit_count) & 0xFF);
     }
   }
   const bool padding_fits = padding == 0 || (symbols + padding) % 4 == 0;
   if (symbols % 4 == 1 || padding > 2 || !padding_fits) {
     return Fail(ErrorKind::kInvalid, "base64 has an impossible length");
   }
+  bytes.resize(static_cast<std::size_t>(out - bytes.data()));
   return bytes;
 }
 

@@ -142,6 +142,16 @@ class XmlReader {
     return {};
   }
 
+  /// Moves behind `</name>`; false when something else stands here.
+  bool SkipCloseTag(std::string_view name) {
+    const std::string_view rest = text_.substr(pos_);
+    const std::size_t size = name.size() + 3;
+    const bool is_here = rest.size() >= size && rest.starts_with("</") && rest[size - 1] == '>' &&
+                         rest.substr(2, name.size()) == name;
+    if (is_here) pos_ += size;
+    return is_here;
+  }
+
   Result<Tag> ReadTag() {
     if (auto status = SkipSpaceAndComments(); !status) return Fail(status.error());
     if (pos_ == text_.size()) return Refuse("the property list ends too early");
@@ -252,6 +262,7 @@ class XmlReader {
         return Fail(status.error());
       }
       pos_ = end;
+      if (SkipCloseTag(tag.name)) return text;
       if (At(kCommentStart)) {
         if (auto status = SkipComment(); !status) return Fail(status.error());
       } else if (At(kCdataStart)) {

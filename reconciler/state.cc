@@ -60,9 +60,11 @@ std::string_view NameOf(const NameTable<Enum, N>& table, Enum value) {
 
 template <typename Enum, std::size_t N>
 Result<Enum> ValueOf(const NameTable<Enum, N>& table, std::string_view name) {
-  std::string known;
   for (const auto& [candidate, candidate_name] : table) {
     if (candidate_name == name) return candidate;
+  }
+  std::string known;
+  for (const auto& [candidate, candidate_name] : table) {
     known += (known.empty() ? "" : ", ") + std::string(candidate_name);
   }
   return Fail(ErrorKind::kInvalid, "must be one of: " + known);

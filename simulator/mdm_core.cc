@@ -56,19 +56,27 @@ json EncodeEventObject(const Channel& channel, const DeviceRequest& request) {
   } else {
     object["udid"] = channel.udid;
   }
-  object["raw_payload"] = EncodeBase64(request.body);
+  object["raw_payload"] = "";
   if (!request.url_params.empty()) object["url_params"] = request.url_params;
   return object;
 }
 
 std::string EncodeEvent(std::string topic, std::uint64_t event_id, Timestamp now,
-                        std::string object_key, json object) {
+                        std::string object_key, json object, std::string_view body) {
   json event;
   event["topic"] = std::move(topic);
   event["event_id"] = fmt::format("{:016x}", event_id);
   event["created_at"] = RenderCreatedAt(now);
   event[std::move(object_key)] = std::move(object);
-  return Dump(event);
+  return WithBase64(Dump(event), R"("raw_payload":"")", body);
+}
+
+/// What is wrong with the body of a command.
+std::string WhyNanoMdmRefuses(const std::string& body) {
+  const Result<PlistValue> plist = DecodePlist(body);
+  if (plist) return "decoding command: invalid command";
+  return fmt::format("decoding command: parse error: {}: {}", plist.error().message,
+                     Truncate(body, kEchoMaxBytes));
 }
 
 bool IsKnownMessage(std::string_view type) {
@@ -147,15 +155,9 @@ CoreAnswer MdmCore::Enqueue(const EnqueueCall& call) {
 
 void MdmCore::EnqueueInto(const EnqueueCall& call, const std::vector<std::string>& ids,
                           ApiReport& report) {
-  const Result<PlistValue> plist = DecodePlist(call.body);
-  if (!plist) {
-    report.command_error = fmt::format("decoding command: parse error: {}: {}",
-                                       plist.error().message, Truncate(call.body, kEchoMaxBytes));
-    return;
-  }
   const Result<ReceivedCommand> command = DecodeCommand(call.body);
   if (!command) {
-    report.command_error = "decoding command: invalid command";
+    report.command_error = WhyNanoMdmRefuses(call.body);
     return;
   }
   report.command_uuid = command->command_uuid.value();
@@ -322,7 +324,8 @@ CoreAnswer MdmCore::HandleCheckin(const DeviceRequest& request, Timestamp now) {
   // The event goes out even when the handling failed.
   json object = EncodeEventObject(checkin.channel, request);
   if (type == "TokenUpdate") object["token_update_tally"] = enrollment->token_update_tally;
-  Emit(EncodeEvent("mdm." + type, random_.Next(), now, "checkin_event", std::move(object)));
+  Emit(EncodeEvent("mdm." + type, random_.Next(), now, "checkin_event", std::move(object),
+                   request.body));
   return answer;
 }
 
@@ -395,7 +398,8 @@ CoreAnswer MdmCore::HandleConnect(const DeviceRequest& request, Timestamp now) {
   json object = EncodeEventObject(*channel, request);
   object["status"] = status;
   if (!command_uuid.empty()) object["command_uuid"] = command_uuid;
-  Emit(EncodeEvent("mdm.Connect", random_.Next(), now, "acknowledge_event", std::move(object)));
+  Emit(EncodeEvent("mdm.Connect", random_.Next(), now, "acknowledge_event", std::move(object),
+                   request.body));
   return answer;
 }
 

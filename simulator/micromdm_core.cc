@@ -74,17 +74,21 @@ json EncodeMicroObject(const PlistDict& plist) {
 
 std::string EncodeMicroEvent(const std::string& topic, Timestamp now, RandomSource& random,
                              const std::string& object_key, json object, std::string_view body) {
-  // Most of the text, and nothing in it needs to be escaped: it goes in when the rest is written.
-  constexpr std::string_view kPayload = R"("raw_payload": ")";
   object["raw_payload"] = "";
   json event;
   event["topic"] = topic;
   event["event_id"] = ToLowerAscii(MakeUuid(random));
   event["created_at"] = RenderCreatedAt(now);
   event[object_key] = std::move(object);
-  std::string text = DumpIndented(event);
-  text.insert(text.find(kPayload) + kPayload.size(), EncodeBase64(body));
-  return text;
+  return WithBase64(DumpIndented(event), R"("raw_payload": "")", body);
+}
+
+/// What is wrong with the body of a command.
+std::string WhyMicroMdmRefuses(const std::string& body) {
+  const Result<PlistValue> plist = DecodePlist(body);
+  if (!plist) return "parse payload as plist: " + plist.error().message;
+  if (body.starts_with(kBinaryPlistMark)) return "parse payload as plist: binary";
+  return "request is malformed";
 }
 
 template <typename Queue>
@@ -136,13 +140,8 @@ CoreAnswer MicroMdmCore::HandleCommands(const ApiRequest& request, const std::st
 CoreAnswer MicroMdmCore::Enqueue(const std::string& queue_id, const std::string& body,
                                  Timestamp now) {
   if (body.size() > kCoreBodyMaxBytes) return TextAnswer(413, "body too large");
-  const bool is_binary = body.starts_with(kBinaryPlistMark);
-  const Result<PlistValue> plist = DecodePlist(body);
-  if (is_binary || !plist) {
-    return ErrorAnswer("parse payload as plist: " + (plist ? "binary" : plist.error().message));
-  }
   const Result<ReceivedCommand> command = DecodeCommand(body);
-  if (!command) return ErrorAnswer("request is malformed");
+  if (!command || body.starts_with(kBinaryPlistMark)) return ErrorAnswer(WhyMicroMdmRefuses(body));
   Queue* queue = TouchQueue(queue_id);
   if (queue == nullptr) return ErrorAnswer("too many queues");
   Store(*queue, now);
@@ -159,11 +158,13 @@ CoreAnswer MicroMdmCore::Enqueue(const std::string& queue_id, const std::string&
   }
   // A push that fails is the server's own affair: the caller has its 201 already.
   if (queue->has_push_data()) Push(queue_id);
-  return JsonAnswer(201, {{"payload",
-                           {{"udid", queue_id},
-                            {"command_uuid", command->command_uuid.value()},
-                            {"command", {{"request_type", command->request_type}}},
-                            {"payload", EncodeBase64(body)}}}});
+  CoreAnswer answer = JsonAnswer(201, {{"payload",
+                                        {{"udid", queue_id},
+                                         {"command_uuid", command->command_uuid.value()},
+                                         {"command", {{"request_type", command->request_type}}},
+                                         {"payload", ""}}}});
+  answer.body = WithBase64(std::move(answer.body), R"("payload": "")", body);
+  return answer;
 }
 
 bool MicroMdmCore::IsOverwritten(const Queue& queue, Timestamp now) {

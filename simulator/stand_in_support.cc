@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
+
 namespace director {
 namespace {
 
@@ -67,6 +69,10 @@ std::string BytesAt(const PlistDict& dict, std::string_view key) {
   const PlistValue* value = dict.Find(key);
   const PlistData* data = value == nullptr ? nullptr : value->AsData();
   return data == nullptr ? std::string() : data->bytes;
+}
+
+std::string WithBase64(std::string json, std::string_view place, std::string_view bytes) {
+  return json.insert(json.find(place) + place.size() - 1, EncodeBase64(bytes));
 }
 
 std::string RenderCreatedAt(Timestamp now) {

@@ -23,6 +23,11 @@ CoreAnswer PlistAnswer(std::string plist);
 /// The data at a key, or nothing.
 std::string BytesAt(const PlistDict& dict, std::string_view key);
 
+/// `json` with the base64 of `bytes` in the empty string at the end of `place`, such as `"key":""`,
+/// which must be there. Most of a message is base64, and nothing in it needs to be escaped: so it
+/// goes in when the rest is written.
+std::string WithBase64(std::string json, std::string_view place, std::string_view bytes);
+
 /// RFC 3339 in UTC with milliseconds, as in a webhook's `created_at`.
 std::string RenderCreatedAt(Timestamp now);
 

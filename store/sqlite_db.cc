@@ -220,15 +220,14 @@ Status SqliteDb::SwitchToWal() {
   return Fail(ErrorKind::kInvalid, "the folder of the database does not support shared memory");
 }
 
-SqliteStatement SqliteDb::Use(std::string_view sql) {
+SqliteStatement SqliteDb::Use(const char* sql) {
   Cached& cached = cache_[sql];
   bool* in_use = cached.in_use ? nullptr : &cached.in_use;
   sqlite3_stmt* stmt = in_use != nullptr ? cached.stmt : nullptr;
   int code = SQLITE_OK;
   if (stmt == nullptr) {
     const unsigned flags = in_use != nullptr ? SQLITE_PREPARE_PERSISTENT : 0;
-    code = sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()), flags, &stmt,
-                              nullptr);
+    code = sqlite3_prepare_v3(handle_, sql, -1, flags, &stmt, nullptr);
     if (in_use != nullptr) cached.stmt = stmt;
   }
   return SqliteStatement(*this, stmt, in_use, code);

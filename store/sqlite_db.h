@@ -87,8 +87,9 @@ class SqliteDb {
   SqliteDb& operator=(const SqliteDb&) = delete;
   ~SqliteDb();
 
-  /// `sql` is one statement and must outlive the connection: a named constant.
-  SqliteStatement Use(std::string_view sql);
+  /// `sql` is one statement and must outlive the connection unchanged: a named constant, for it is
+  /// known again by its address.
+  SqliteStatement Use(const char* sql);
   /// Runs a script without parameters or rows.
   Status Execute(const std::string& script);
 
@@ -117,7 +118,7 @@ class SqliteDb {
 
   const std::string path_;
   sqlite3* handle_;
-  std::unordered_map<std::string_view, Cached> cache_;
+  std::unordered_map<const char*, Cached> cache_;
   std::optional<Error> failure_;
   int last_failure_code_ = 0;
 };

@@ -126,13 +126,13 @@ PushTargetResult JudgePush(const EnrollmentId& target, const Result<HttpResponse
     return {target, PushOutcome::kFailed,
             is_dropped ? error.message + " (no push certificate in MicroMDM?)" : error.message};
   }
-  const std::optional<std::string> error = ErrorText(response->body);
+  const Json json = Json::parse(response->body, nullptr, false);
+  const std::optional<std::string> error = StringAt(json, "error");
   if (error && response->status == 500) {
     const PushOutcome outcome =
         SaysUnregistered(*error) ? PushOutcome::kUnregistered : PushOutcome::kFailed;
     return {target, outcome, CleanDetail(*error)};
   }
-  const Json json = Json::parse(response->body, nullptr, false);
   if (response->status == 200 && StringAt(json, "status") == "success") {
     return {target, PushOutcome::kSent, {}};
   }
