@@ -37,6 +37,7 @@ struct CertificateStackDeleter {
 
 using BioPtr = std::unique_ptr<BIO, OpensslDeleter<BIO_free>>;
 using NumberPtr = std::unique_ptr<BIGNUM, OpensslDeleter<BN_free>>;
+using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, OpensslDeleter<EVP_CIPHER_CTX_free>>;
 using CmsPtr = std::unique_ptr<CMS_ContentInfo, OpensslDeleter<CMS_ContentInfo_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslDeleter<EVP_PKEY_free>>;
 using Pkcs12Ptr = std::unique_ptr<PKCS12, OpensslDeleter<PKCS12_free>>;

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+
+namespace director {
+
+/// Where the PINs of locked and erased Macs are kept. Implementations are thread-safe.
+class Escrow {
+ public:
+  virtual ~Escrow() = default;
+
+  /// Deposits a PIN; OK only when the server has surely taken it. kUnavailable otherwise, even when
+  /// the server may have taken it (time-out, lost answer): deposit the same again later, which does
+  /// no harm. The message tells what the server said, printable and bounded, and never holds the
+  /// PIN. kInvalid, with nothing sent, when serial number or PIN are empty. No retry inside.
+  virtual Status Deposit(const std::string& serial_number, const Secret& pin) = 0;
+};
+
+struct EscrowSettings {
+  /// `https://[user:password@]host[:port][/path]`, or `http://`; user and password are
+  /// percent-encoded and sent as HTTP Basic. No query, no fragment.
+  std::string url;
+  std::string ca_file;  ///< PEM; empty: the system's
+  /// For connecting, and then for each wait to send or to read, and for receiving the whole body.
+  Duration timeout = std::chrono::seconds(10);
+};
+
+/// Makes the client of a server that takes Crypt's form, as MDMDirector fills it in: POST of
+/// `recovery_password` (the PIN), `secret_type=unlock_pin`, `serial` and `username=mdmdirector`,
+/// percent-encoded in this order, to the URL with exactly one slash at each end of its path.
+///
+/// The PIN counts as taken when the status is exactly 200 and the body is empty, a JSON object, or
+/// at most 512 bytes of plain text. It does not when the JSON has an `error` that is not empty, or
+/// a `serial` of another device; when the body is HTML (a login page) or larger than 64 KiB.
+/// Redirects are not followed.
+///
+/// kInvalid when the URL is not usable or the CA file cannot be read; the message never shows the
+/// URL. Contacts nobody. Precondition for `https`: the process ignores SIGPIPE.
+///
+/// Source: MDMDirector, director/erase_lock.go (escrowPin); Crypt-Server, server/views.py
+/// (checkin): it answers `{"serial": ..., "username": ..., "rotation_required": ...}` and passes
+/// over a PIN that it already has for this serial number.
+Result<std::unique_ptr<Escrow>> MakeCryptEscrow(const EscrowSettings& settings);
+
+}  // namespace director
