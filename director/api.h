@@ -7,6 +7,7 @@
 #include "director/config.h"
 #include "director/executor.h"
 #include "director/http_server.h"
+#include "director/pins.h"
 #include "director/upstreams.h"
 #include "store/store.h"
 
@@ -20,6 +21,7 @@ class Api {
     Store& store;
     Upstreams& upstreams;
     Executor& executor;
+    const Pins& pins;
     const Clock& clock;
     const Config& config;
     std::function<void()> notify;  ///< something became due
@@ -60,6 +62,13 @@ class Api {
 
   // api_hints.cc
   HttpServerResponse SeeDevice(const HttpServerRequest& request);
+
+  // api_proposals.cc
+  HttpServerResponse PostProposal(const HttpServerRequest& request);
+  HttpServerResponse ListProposals(const HttpServerRequest& request);
+  HttpServerResponse GetProposal(const HttpServerRequest& request);
+  HttpServerResponse CancelProposal(const HttpServerRequest& request);
+  HttpServerResponse RevealPin(const HttpServerRequest& request);
 
   // api_status.cc
   HttpServerResponse GetStatus(const HttpServerRequest& request);

@@ -140,6 +140,9 @@ HttpServerResponse Api::GetDevice(const HttpServerRequest& request) {
   json["commands"] = Json::array();
   for (const Intent& intent : view->snapshot.intents)
     json["commands"].push_back(IntentJson(intent));
+  // As it is stored: a live plan would say that it has been sent.
+  const std::optional<Proposal>& proposal = view->snapshot.proposal;
+  json["proposal"] = proposal ? ProposalJson(*proposal) : Json();
   json["profile_list"] = ReportJson(view->snapshot.profile_list);
   json["notes"] = view->plan.notes;
   return JsonResponse(200, json);

@@ -44,6 +44,16 @@ Json StatesJson(const std::vector<ItemCount>& counts) {
   return states;
 }
 
+Json OpenProposalsJson(const std::vector<ProposalCount>& counts) {
+  Json proposals = Json::array();
+  for (const ProposalCount& count : counts) {
+    proposals.push_back({{"request_type", ProposalKindName(count.kind)},
+                         {"state", ProposalStateName(count.state)},
+                         {"count", count.count}});
+  }
+  return proposals;
+}
+
 }  // namespace
 
 HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
@@ -74,6 +84,7 @@ HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
                             {"item_states", StatesJson(counts.items)},
                             {"items", CountsByItem(counts.items)},
                             {"oldest_waiting", OldestJson(counts.oldest_waiting)},
+                            {"open_proposals", OpenProposalsJson(counts.proposals)},
                             {"due", counts.due},
                             {"dead_letters", counts.dead_letters},
                             {"mdm_servers", std::move(servers)}});

@@ -145,6 +145,29 @@ Json IntentJson(const Intent& intent) {
           {"error", intent.error.empty() ? Json() : Json(intent.error)}};
 }
 
+Json ProposalJson(const Proposal& proposal) {
+  return {{"proposal_id", proposal.proposal_id},
+          {"enrollment_id", proposal.enrollment_id.value()},
+          {"request_type", ProposalKindName(proposal.kind)},
+          {"reason", proposal.reason},
+          {"source", proposal.source},
+          {"repeats", proposal.repeats},
+          {"message", proposal.message},
+          {"phone_number", proposal.phone_number},
+          {"has_pin", proposal.has_pin},
+          {"state", ProposalStateName(proposal.state)},
+          {"state_since", TimeJson(proposal.state_since)},
+          {"explanation", proposal.explanation},
+          {"created_at", TimeJson(proposal.created_at)},
+          {"not_before", TimeJson(proposal.not_before)},
+          {"expires_at", TimeJson(proposal.expires_at)},
+          {"escrowed_at", TimeJson(proposal.escrowed_at)},
+          {"acknowledged_at", TimeJson(proposal.acknowledged_at)},
+          {"attempts", proposal.attempts},
+          {"next_attempt_at", TimeJson(proposal.next_attempt_at)},
+          {"last_error", proposal.last_error.empty() ? Json() : Json(proposal.last_error)}};
+}
+
 Json HappeningJson(const Happening& happening) {
   return {{"event_id", happening.happening_id},
           {"at", TimeJson(happening.at)},

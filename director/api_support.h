@@ -31,6 +31,7 @@ nlohmann::json AssignmentJson(const Assignment& assignment);
 nlohmann::json EnrollmentJson(const Enrollment& enrollment);
 nlohmann::json ItemJson(const ItemRecord& item, Timestamp enrollment_due_at);
 nlohmann::json IntentJson(const Intent& intent);
+nlohmann::json ProposalJson(const Proposal& proposal);
 nlohmann::json HappeningJson(const Happening& happening);
 
 /// A page of a list: `items` under `name`, and `next` (the cursor) when there may be more.

@@ -160,6 +160,7 @@ struct App::Parts {
   std::unique_ptr<SigningIdentity> signing;
   Upstreams upstreams;
   std::unique_ptr<Payloads> payloads;
+  Pins pins;
   std::unique_ptr<Executor> executor;
   std::unique_ptr<Runner> runner;
   std::unique_ptr<Ingest> ingest;
@@ -183,18 +184,21 @@ Status App::Parts::Open(std::unique_ptr<Store> opened) {
     signing = std::move(*identity);
   }
   if (Status added = AddUpstreams(config, upstreams); !added) return added;
+  Result<Pins> made = MakePins(config);
+  if (!made) return Fail(made.error());
+  pins = std::move(*made);
   store = std::make_unique<LoggedStore>(std::move(opened), clock);
   return {};
 }
 
 Status App::Parts::Serve() {
   payloads = std::make_unique<Payloads>(*store, signing.get());
-  executor = std::make_unique<Executor>(*store, upstreams, *payloads, clock, random);
+  executor = std::make_unique<Executor>(*store, upstreams, *payloads, pins, clock, random);
   runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, config.settings);
   ingest = std::make_unique<Ingest>(*store, [this] { runner->Notify(); });
   housekeeper = std::make_unique<Housekeeper>(*store, clock);
-  api = std::make_unique<Api>(
-      Api::Dependencies{*store, upstreams, *executor, clock, config, [this] { runner->Notify(); }});
+  api = std::make_unique<Api>(Api::Dependencies{*store, upstreams, *executor, pins, clock, config,
+                                                [this] { runner->Notify(); }});
   metrics = std::make_unique<Metrics>(MetricsSources{*store, upstreams, *executor, *payloads,
                                                      *ingest, webhook_counts, signing.get(),
                                                      config.database_password});
@@ -206,8 +210,9 @@ Status App::Parts::Serve() {
   add(api->Routes());
   add(ServiceRoutes());
   if (config.mdmdirector_password.is_set()) {
-    mdmdirector_api = std::make_unique<mdmdirector::Api>(mdmdirector::Api::Dependencies{
-        *store, upstreams, clock, config.mdmdirector_password, [this] { runner->Notify(); }});
+    mdmdirector_api = std::make_unique<mdmdirector::Api>(
+        mdmdirector::Api::Dependencies{*store, upstreams, pins, clock, config.mdmdirector_password,
+                                       config.proposals, [this] { runner->Notify(); }});
     add(mdmdirector_api->Routes());
   }
   HttpServerSettings settings;

@@ -31,6 +31,7 @@ class CommandLine {
     AddServe();
     AddDevices();
     AddProfiles();
+    AddProposals();
     AddStatus();
     AddFiles();
     AddImport();
@@ -199,6 +200,42 @@ class CommandLine {
     verb->add_option("--source", assign_.source, "Who owns the assignment [cli]");
   }
 
+  void AddProposals() {
+    CLI::App* propose =
+        AddClientVerb(app_, "propose", "Propose a command that cannot be taken back",
+                      [this] { return ProposeCommand(client_, propose_, format_); });
+    propose->add_option("device", propose_.device, "UDID, serial number or enrollment id")
+        ->required();
+    propose
+        ->add_option("command", propose_.request_type,
+                     "DeviceLock, EraseDevice, RestartDevice or ShutDownDevice")
+        ->required();
+    propose->add_option("--reason", propose_.reason, "Why")->required();
+    propose->add_option("--source", propose_.source, "Who proposes it [cli]");
+    propose->add_option("--pin-file", propose_.pin_file,
+                        "File with the six digits; default: they are made");
+    propose->add_option("--message", propose_.message, "DeviceLock: shown on the screen");
+    propose->add_option("--phone-number", propose_.phone_number, "DeviceLock: shown on the screen");
+    AddJson(propose);
+    CLI::App* list = AddClientVerb(app_, "proposals", "List the proposals that are open", [this] {
+      return ListProposals(client_, device_, all_proposals_, format_);
+    });
+    list->add_option("device", device_, "Only of this device");
+    list->add_flag("--all", all_proposals_, "Also those that have ended");
+    AddJson(list);
+    AddProposalVerb("cancel", "Cancel a proposal that has not been sent",
+                    [this] { return CancelProposal(client_, proposal_id_, propose_.source); });
+    AddProposalVerb("pin", "Show the PIN of a proposal, which is written down",
+                    [this] { return ShowPin(client_, proposal_id_, propose_.source); });
+  }
+
+  void AddProposalVerb(const std::string& name, const std::string& help,
+                       std::function<Status()> run) {
+    CLI::App* verb = AddClientVerb(app_, name, help, std::move(run));
+    verb->add_option("id", proposal_id_, "As `director proposals` lists it")->required();
+    verb->add_option("--source", propose_.source, "Who asks [cli]");
+  }
+
   void AddStatus() {
     CLI::App* status = AddClientVerb(app_, "status", "Counts of the fleet", [this] {
       return watch_ ? WatchStatus(client_, format_) : ShowStatus(client_, format_);
@@ -298,6 +335,9 @@ class CommandLine {
   ImportOptions import_;
   AssignOptions assign_;
   DeviceListOptions device_list_;
+  ProposeOptions propose_;
+  std::string proposal_id_;
+  bool all_proposals_ = false;
   SignOptions sign_;
   SimulateOptions simulate_;
   DemoOptions demo_;

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "director/api_client.h"
+#include "director/cli_output.h"
 #include "director/cli_parts.h"
 #include "director/files.h"
 #include "mdm/profile.h"
@@ -14,65 +15,6 @@ namespace director {
 namespace {
 
 using Json = nlohmann::json;
-constexpr std::size_t kCellMaxBytes = 60;
-
-/// A JSON value as one cell; null is a dash.
-std::string Cell(const Json& value) {
-  if (value.is_null()) return "-";
-  if (value.is_string()) {
-    const std::string text = Printable(value.get_ref<const std::string&>(), kCellMaxBytes);
-    return text.empty() ? "-" : text;
-  }
-  return value.dump();
-}
-
-/// Code points, for padding.
-std::size_t Width(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  }));
-}
-
-struct Column {
-  const char* title;
-  const char* key;
-};
-
-void PrintTable(const std::vector<Column>& columns, const Json& rows) {
-  std::vector<std::vector<std::string>> lines(1);
-  for (const Column& column : columns) lines[0].emplace_back(column.title);
-  for (const Json& row : rows) {
-    auto& line = lines.emplace_back();
-    for (const Column& column : columns) line.push_back(Cell(row.value(column.key, Json())));
-  }
-  std::vector<std::size_t> widths(columns.size(), 0);
-  for (const auto& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], Width(line[i]));
-  }
-  for (const auto& line : lines) {
-    std::string text;
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      text += line[i];
-      if (i + 1 < line.size()) text += std::string(widths[i] - Width(line[i]) + 2, ' ');
-    }
-    fmt::print("{}\n", text);
-  }
-}
-
-void PrintJson(const Json& json) {
-  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
-}
-
-Status PrintRows(const Result<Json>& rows, const std::vector<Column>& columns,
-                 OutputFormat format) {
-  if (!rows) return Fail(rows.error());
-  if (format == OutputFormat::kJson) {
-    PrintJson(*rows);
-  } else {
-    PrintTable(columns, *rows);
-  }
-  return {};
-}
 
 std::string DevicePath(const std::string& device) {
   return "/devices/" + EncodePathSegment(device);
@@ -94,6 +36,11 @@ void PrintDevice(const Json& device) {
   }
   for (const Json& note : device.value("notes", Json::array()))
     fmt::print("{:<18} {}\n", "note", note.get<std::string>());
+  if (const Json proposal = device.value("proposal", Json()); proposal.is_object()) {
+    fmt::print("{:<18} {} by {}, {}: {}\n", "proposal", proposal.value("request_type", ""),
+               proposal.value("source", ""), proposal.value("state", ""),
+               proposal.value("explanation", ""));
+  }
   fmt::print("\n");
   PrintTable(kItemColumns, device.value("items", Json::array()));
   for (const Json& item : device.value("items", Json::array())) {
@@ -134,6 +81,10 @@ void PrintStatus(const Json& status) {
   fmt::print("at                 {}\n", status.value("at", ""));
   fmt::print("enrollments        {}\n", StatesLine(status.value("enrollments", Json::object())));
   fmt::print("items              {}\n", StatesLine(status.value("item_states", Json::object())));
+  for (const Json& open : status.value("open_proposals", Json::array())) {
+    fmt::print("open proposals     {} {}: {}\n", open.value("request_type", ""),
+               open.value("state", ""), open.value("count", 0));
+  }
   fmt::print("due now            {}\n", status.value("due", 0));
   fmt::print("dead letters       {}\n", status.value("dead_letters", 0));
   for (const Json& server : status.value("mdm_servers", Json::array())) {

@@ -63,6 +63,16 @@ struct AssignOptions {
   std::string source = "cli";
 };
 
+struct ProposeOptions {
+  std::string device;
+  std::string request_type;
+  std::string reason;
+  std::string source = "cli";
+  std::string pin_file;
+  std::string message;
+  std::string phone_number;
+};
+
 struct DeviceListOptions {
   std::string status;
   std::string item_state;
@@ -93,6 +103,16 @@ Status ShowStatus(const ClientOptions& client, OutputFormat format);
 /// Shows the status again every two seconds until Ctrl-C.
 Status WatchStatus(const ClientOptions& client, OutputFormat format);
 Status ShowEvents(const ClientOptions& client, const std::string& device, OutputFormat format);
+
+Status ProposeCommand(const ClientOptions& client, const ProposeOptions& options,
+                      OutputFormat format);
+/// The open ones, or `all`; `device` empty for those of every device.
+Status ListProposals(const ClientOptions& client, const std::string& device, bool all,
+                     OutputFormat format);
+Status CancelProposal(const ClientOptions& client, const std::string& proposal_id,
+                      const std::string& source);
+Status ShowPin(const ClientOptions& client, const std::string& proposal_id,
+               const std::string& source);
 
 Status LintFiles(const std::vector<std::string>& files, OutputFormat format);
 

@@ -12,7 +12,9 @@
 
 #include "base/text.h"
 #include "director/config_sources.h"
+#include "director/pins.h"
 #include "reconciler/observe.h"
+#include "signing/seal.h"
 #include "store/postgres_store.h"
 
 namespace director {
@@ -156,6 +158,25 @@ void ReadSigning(Reader& reader, Config& config) {
   if (!config.signing_certificate_file.empty() && config.signing_key_file.empty()) {
     reader.Problem("signing_key_file", "is needed with signing_certificate_file");
   }
+}
+
+constexpr int kProposalsPerHourMax = 100'000;
+
+void ReadProposals(Reader& reader, Config& config) {
+  config.data_key = reader.SecretOf("data_key");
+  if (config.data_key.is_set()) {
+    const Result<Secret> text = config.data_key.Get();
+    const auto keys = text ? SealingKeys::Parse(*text) : Fail(text.error());
+    if (!keys) reader.Problem("data_key", keys.error().message);
+  }
+  config.escrow_url = reader.SecretOf("escrow_url");
+  config.escrow_ca_file = reader.Text("escrow_ca_file");
+  if (const Result<Pins> pins = MakePins(config); !pins) {
+    reader.Problem("escrow_url", pins.error().message);
+  }
+  config.proposals.erase_delay = reader.Time("erase_delay");
+  config.proposals.time_max = reader.Time("proposal_time_max");
+  config.proposals.per_hour_max = reader.Number("proposals_per_hour_max", 0, kProposalsPerHourMax);
 }
 
 void ReadLog(Reader& reader, Config& config) {
@@ -333,6 +354,7 @@ Result<Config> MakeConfig(const RawConfig& file, const RawOptions& environment,
   ReadDatabase(reader, config);
   ReadAccess(reader, config);
   ReadSigning(reader, config);
+  ReadProposals(reader, config);
   config.workers = reader.Number("workers", 1, 64);
   config.http_threads = reader.Number("http_threads", 2, 512);
   config.certificates_per_minute =

@@ -37,6 +37,13 @@ struct UpstreamConfig {
   WebhookAuth webhook;
 };
 
+/// What a person may propose.
+struct ProposalLimits {
+  Duration erase_delay = std::chrono::minutes(5);  ///< before an EraseDevice is sent
+  Duration time_max = std::chrono::hours(24 * 7);  ///< how long one waits for its device
+  int per_hour_max = 20;                           ///< of all devices together
+};
+
 /// Everything that `director serve` can be told.
 struct Config {
   std::string listen_host;
@@ -54,6 +61,11 @@ struct Config {
 
   std::vector<UpstreamConfig> upstreams;
   int certificates_per_minute = 0;  ///< of each certificate authority; zero: without a bound
+
+  SecretSource data_key;    ///< seals PINs in the database; see `SealingKeys::Parse`
+  SecretSource escrow_url;  ///< where PINs are taken before they are sent; not set: nowhere else
+  std::string escrow_ca_file;
+  ProposalLimits proposals;
 
   std::string signing_pkcs12_file;
   std::string signing_certificate_file;

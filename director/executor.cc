@@ -15,19 +15,21 @@
 namespace director {
 namespace {
 
-/// State-changing commands first, ProfileList behind everything that it may show, then the end of
-/// Setup Assistant: the order of every plan.
+/// What a person proposed first, then state-changing commands, ProfileList behind everything that
+/// it may show, then the end of Setup Assistant: the order of every plan.
 int Rank(const PlannedCommand& command) {
+  if (command.proposal_id != 0) return -1;
   if (command.request_type == request_type::kDeviceConfigured) return 3;
   if (command.request_type == request_type::kProfileList) return 2;
   return ParseInventoryKind(command.request_type) ? 1 : 0;
 }
 
-using BatchKey = std::tuple<int, PayloadIdentifier, std::string, PayloadUuid, UpstreamName>;
+using BatchKey =
+    std::tuple<int, std::int64_t, PayloadIdentifier, std::string, PayloadUuid, UpstreamName>;
 
 BatchKey KeyOf(const PlannedCommand& command, const UpstreamName& upstream) {
-  return {Rank(command), command.payload_identifier, command.request_type, command.payload_uuid,
-          upstream};
+  return {Rank(command),        command.proposal_id,  command.payload_identifier,
+          command.request_type, command.payload_uuid, upstream};
 }
 
 Command ToCommand(const PlannedCommand& planned, std::string payload) {
@@ -41,6 +43,21 @@ Command ToCommand(const PlannedCommand& planned, std::string payload) {
   if (planned.request_type == request_type::kDeviceConfigured) return DeviceConfiguredCommand{};
   INVARIANT(planned.request_type == request_type::kProfileList);
   return ProfileListCommand{};
+}
+
+/// The command of a proposal; `pin` is empty when it takes none.
+Command ToCommand(const Proposal& proposal, Secret pin) {
+  switch (proposal.kind) {
+    case ProposalKind::kDeviceLock:
+      return DeviceLockCommand{std::move(pin), proposal.message, proposal.phone_number};
+    case ProposalKind::kEraseDevice:
+      return EraseDeviceCommand{std::move(pin)};
+    case ProposalKind::kRestartDevice:
+      return RestartDeviceCommand{};
+    case ProposalKind::kShutDownDevice:
+      break;
+  }
+  return ShutDownDeviceCommand{};
 }
 
 IntentState ToIntentState(EnqueueOutcome outcome) {
@@ -118,7 +135,66 @@ std::vector<DispatchOutcome> Executor::Send(const std::vector<CommandBatch>& bat
   return outcomes;
 }
 
+Result<Secret> Executor::LoadPin(const Proposal& proposal) {
+  if (!proposal.has_pin) return Secret();
+  std::string sealed;
+  const Status read = store_.Read([&](StoreReader& reader) -> Status {
+    Result<std::string> found = reader.LoadSealedPin(proposal.proposal_id);
+    if (!found) return Fail(found.error());
+    sealed = std::move(*found);
+    return {};
+  });
+  if (!read) return Fail(read.error());
+  return pins_.Open(sealed, proposal.enrollment_id);
+}
+
+Result<Command> Executor::ProposedCommand(std::int64_t proposal_id) {
+  Proposal proposal;
+  const Status read = store_.Read([&](StoreReader& reader) -> Status {
+    Result<Proposal> found = reader.LoadProposal(proposal_id);
+    if (!found) return Fail(found.error());
+    proposal = std::move(*found);
+    return {};
+  });
+  if (!read) return Fail(read.error());
+  Result<Secret> pin = LoadPin(proposal);
+  if (!pin) return Fail(pin.error());
+  return ToCommand(proposal, std::move(*pin));
+}
+
+Status Executor::Deposit(const Proposal& proposal) {
+  const Result<Secret> pin = LoadPin(proposal);
+  if (!pin) return Fail(pin.error());
+  std::string serial_number;
+  const Status read = store_.Read([&](StoreReader& reader) -> Status {
+    const auto found = reader.LoadEnrollments({proposal.enrollment_id});
+    if (!found) return Fail(found.error());
+    if (!found->empty()) serial_number = found->front().serial_number;
+    return {};
+  });
+  if (!read) return read;
+  return pins_.Deposit(serial_number, *pin);
+}
+
+Status Executor::Escrow(const Proposal& proposal) {
+  Status deposited = Deposit(proposal);
+  if (deposited) {
+    ++counters_.pins_escrowed;
+    return deposited;
+  }
+  ++counters_.escrows_failed;
+  Log(LogLevel::kError, "PIN could not be escrowed; its command is not sent",
+      {{log_key::kEnrollmentId, proposal.enrollment_id.value()},
+       {log_key::kError, ErrorForLog(deposited.error())}});
+  return deposited;
+}
+
 Result<std::string> Executor::Encode(const CommandBatch& batch) {
+  if (batch.command.proposal_id != 0) {
+    const Result<Command> command = ProposedCommand(batch.command.proposal_id);
+    if (!command) return Fail(command.error());
+    return EncodeCommand(*command, batch.command_uuid);
+  }
   std::string payload;
   if (!batch.command.payload_uuid.empty()) {
     auto bytes = payloads_.Get(batch.command.payload_uuid);

@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "director/payloads.h"
+#include "director/pins.h"
 #include "director/upstreams.h"
+#include "mdm/command.h"
 #include "store/store.h"
 
 namespace director {
@@ -27,16 +29,23 @@ struct ExecutorCounters {
   std::atomic<std::uint64_t> enqueue_requests{0};
   std::atomic<std::uint64_t> pushes_sent{0};
   std::atomic<std::uint64_t> pushes_failed{0};
+  std::atomic<std::uint64_t> pins_escrowed{0};
+  std::atomic<std::uint64_t> escrows_failed{0};
 };
 
-/// Performs what was planned and journaled: sends commands in batches, then one push per
-/// enrollment, and records the outcomes. Thread-safe as long as no two calls name the same
-/// enrollment (the claims and leases see to that).
+/// Performs what was planned and journaled: sends commands in batches, takes PINs to the escrow
+/// server, then sends one push per enrollment, and records the outcomes. Thread-safe as long as no
+/// two calls name the same enrollment (the claims and leases see to that).
 class Executor {
  public:
-  Executor(Store& store, Upstreams& upstreams, Payloads& payloads, const Clock& clock,
-           RandomSource& random)
-      : store_(store), upstreams_(upstreams), payloads_(payloads), clock_(clock), random_(random) {}
+  Executor(Store& store, Upstreams& upstreams, Payloads& payloads, const Pins& pins,
+           const Clock& clock, RandomSource& random)
+      : store_(store),
+        upstreams_(upstreams),
+        payloads_(payloads),
+        pins_(pins),
+        clock_(clock),
+        random_(random) {}
 
   /// Probes the MDM servers that did not answer and whose pause is over. To be called before
   /// anything is decided: while a server is away, nothing is journaled for it in vain.
@@ -50,6 +59,9 @@ class Executor {
   /// Sends the journaled batches. Returns what became of each, to be recorded.
   std::vector<DispatchOutcome> Send(const std::vector<CommandBatch>& batches);
 
+  /// Takes the PIN of a proposal to the escrow server. OK when it is surely there.
+  Status Escrow(const Proposal& proposal);
+
   /// Pushes each enrollment once. Failures are counted; a dead token is recorded.
   Status Push(const UpstreamName& upstream, const std::vector<EnrollmentId>& ids);
 
@@ -60,12 +72,16 @@ class Executor {
   void SendBatch(const CommandBatch& batch, Outcomes& outcomes);
   void SendHalves(const CommandBatch& batch, Outcomes& outcomes);
   Result<std::string> Encode(const CommandBatch& batch);
+  Result<Secret> LoadPin(const Proposal& proposal);
+  Status Deposit(const Proposal& proposal);
+  Result<Command> ProposedCommand(std::int64_t proposal_id);
   void Record(const CommandBatch& batch, const std::vector<EnqueueTargetResult>& results,
               Outcomes& outcomes);
 
   Store& store_;
   Upstreams& upstreams_;
   Payloads& payloads_;
+  const Pins& pins_;
   const Clock& clock_;
   RandomSource& random_;
   ExecutorCounters counters_;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -113,6 +114,37 @@ Result<std::optional<Enrollment>> FindBySerial(StoreReader& reader, const std::s
   });
   if (!found) return Fail(found.error());
   return Newest(std::move(*found));
+}
+
+DeviceNames ReadDeviceNames(JsonBody& body) {
+  DeviceNames names{body.OptionalStrings("udids"), body.OptionalStrings("serial_numbers")};
+  if (body.Has("uuids")) body.Problem("uuids", "is unknown; devices are named by udids");
+  if (names.udids.size() + names.serial_numbers.size() > kDevicesPerRequestMax) {
+    body.Problem("udids", fmt::format("names more than {} devices", kDevicesPerRequestMax));
+  }
+  return names;
+}
+
+Result<std::vector<Enrollment>> FindNamed(StoreReader& reader, const DeviceNames& names) {
+  std::vector<Enrollment> devices;
+  std::set<EnrollmentId> seen;
+  const auto add = [&](const auto& found, const std::string& what) -> Status {
+    if (!found) return Fail(found.error());
+    if (!*found) return Fail(ErrorKind::kNotFound, "no device has the " + what);
+    if (seen.insert((*found)->channel.enrollment_id).second) devices.push_back(**found);
+    return {};
+  };
+  for (const std::string& udid : names.udids) {
+    if (Status added = add(FindByUdid(reader, udid), "UDID " + udid); !added) {
+      return Fail(added.error());
+    }
+  }
+  for (const std::string& serial : names.serial_numbers) {
+    if (Status added = add(FindBySerial(reader, serial), "serial number " + serial); !added) {
+      return Fail(added.error());
+    }
+  }
+  return devices;
 }
 
 std::string UdidOf(const Enrollment& enrollment) {

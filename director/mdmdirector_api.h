@@ -6,7 +6,10 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "director/config.h"
 #include "director/http_server.h"
+#include "director/pins.h"
+#include "director/propose.h"
 #include "director/secret_source.h"
 #include "director/upstreams.h"
 #include "mdm/profile.h"
@@ -22,8 +25,10 @@ class Api {
   struct Dependencies {
     Store& store;
     Upstreams& upstreams;
+    const Pins& pins;
     const Clock& clock;
     const SecretSource& password;  ///< for the user `mdmdirector`
+    const ProposalLimits& proposals;
     std::function<void()> notify;  ///< something became due
   };
 
@@ -55,6 +60,11 @@ class Api {
   HttpServerResponse PostDeviceCommand(const HttpServerRequest& request);
   HttpServerResponse ClearQueues(const HttpServerRequest& request);
   HttpServerResponse ClearEach(const std::vector<Enrollment>& devices);
+
+  // mdmdirector_proposals.cc
+  HttpServerResponse SetFlag(const HttpServerRequest& request, ProposalKind kind);
+  Status RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted);
+  Status LowerFlag(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind);
 
   // mdmdirector_commands.cc
   HttpServerResponse ListCommands(const HttpServerRequest& request);

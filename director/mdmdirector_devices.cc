@@ -17,6 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kDevicesPerPart = 100;
+constexpr std::size_t kOpenProposalsShown = 1000;
 /// What `info=limited` and the whole device show of the inventory.
 constexpr std::array kLimitedKinds = {InventoryKind::kDeviceInformation,
                                       InventoryKind::kSecurityInfo};
@@ -145,6 +146,20 @@ Json DeviceJson(const Enrollment& enrollment, const Inventory& inventory) {
   return device;
 }
 
+/// The flags as people see them: set while a proposal for it is open.
+void AddFlags(Json& device, const std::vector<Proposal>& open, const EnrollmentId& id) {
+  for (const Proposal& proposal : open) {
+    if (proposal.enrollment_id != id) continue;
+    device["Erase"] = proposal.kind == ProposalKind::kEraseDevice;
+    device["Lock"] = proposal.kind == ProposalKind::kDeviceLock;
+  }
+}
+
+/// There are few: `proposals_per_hour_max` sees to that.
+Result<std::vector<Proposal>> LoadOpenProposals(StoreReader& reader) {
+  return reader.ListProposals({.only_open = true}, {"", kOpenProposalsShown});
+}
+
 void AddReport(Json& device, const std::optional<ProfileListReport>& report) {
   if (!report) return;
   device["ProfileList"] = ProfileListJson(*report, device["UDID"].get<std::string>());
@@ -204,6 +219,7 @@ class DeviceList {
     for (const EnrollmentRow& row : *rows) {
       if (IsUserChannel(row.enrollment.channel.type)) continue;
       Json device = DeviceJson(row.enrollment, said->inventory);
+      AddFlags(device, said->open, row.enrollment.channel.enrollment_id);
       AddReport(device, said->reports[row.enrollment.channel.enrollment_id]);
       LeaveOutEmpty(device);
       part += (place.is_first ? "[\n    " : ",\n    ") + Indented(Render(device));
@@ -219,6 +235,7 @@ class DeviceList {
   struct Said {
     std::map<EnrollmentId, std::optional<ProfileListReport>> reports;
     Inventory inventory;
+    std::vector<Proposal> open;
   };
 
   Result<Said> LoadSaid(StoreReader& reader, const std::vector<EnrollmentRow>& rows) const {
@@ -228,6 +245,9 @@ class DeviceList {
     auto inventory = LoadShown(reader, ids, is_limited_);
     if (!inventory) return Fail(inventory.error());
     said.inventory = std::move(*inventory);
+    auto open = LoadOpenProposals(reader);
+    if (!open) return Fail(open.error());
+    said.open = std::move(*open);
     if (is_limited_) return said;
     auto snapshots = reader.LoadSnapshots(ids);
     if (!snapshots) return Fail(snapshots.error());
@@ -256,6 +276,9 @@ HttpServerResponse OneDevice(Store& store, bool is_limited, const auto& find) {
     const auto inventory = LoadShown(reader, {(*found)->channel.enrollment_id}, is_limited);
     if (!inventory) return Fail(inventory.error());
     device = DeviceJson(**found, *inventory);
+    const auto open = LoadOpenProposals(reader);
+    if (!open) return Fail(open.error());
+    AddFlags(*device, *open, (*found)->channel.enrollment_id);
     if (!is_limited) {
       Result<Json> profiles = DeviceProfilesJson(reader, **found);
       if (!profiles) return Fail(profiles.error());

@@ -55,7 +55,7 @@ constexpr Flag kFlags[] = {
     {"once-in", "ONCE_IN", Kind::kNumber, Use::kMeaningless},
     {"prometheus", "PROMETHEUS", Kind::kFlag, Use::kMeaningless},
     {"push-new-build", "PUSH_NEW_BUILD", Kind::kFlag, Use::kNotBuilt},
-    {"escrowurl", "ESCROW_URL", Kind::kText, Use::kNotBuilt},
+    {"escrowurl", "ESCROW_URL"},
     {"clear-device-on-enroll", "CLEAR_DEVICE_ON_ENROLL", Kind::kFlag, Use::kNotBuilt},
     {"scep-cert-issuer", "SCEP_CERT_ISSUER", Kind::kText, Use::kNotBuilt},
     {"scep-cert-min-validity", "SCEP_CERT_MIN_VALIDITY", Kind::kNumber, Use::kNotBuilt},
@@ -138,6 +138,7 @@ class Translation {
     SetSigning();
     SetLog();
     SetWebhooks();
+    Set("DIRECTOR_ESCROW_URL", ValueOr("escrowurl", ""));
     if (const std::string minutes = ValueOr("info-request-interval", ""); !minutes.empty()) {
       for (const char* question :
            {"PROFILE_LIST", "DEVICE_INFORMATION", "SECURITY_INFO", "CERTIFICATE_LIST"}) {

@@ -195,7 +195,7 @@ class ImportPass {
   /// Decides once more: a service may be at work beside.
   Status StoreDecision(const ImportBatch& batch, BatchDecision& decision) {
     return places_.store.Write([&](StoreWriter& writer) -> Status {
-      if (Status locked = writer.LockAssignments(); !locked) return locked;
+      if (Status locked = writer.LockDesired(); !locked) return locked;
       auto decided = DecideBatch(writer, batch, places_.settings.on_difference);
       if (!decided) return Fail(decided.error());
       decision = std::move(*decided);

@@ -445,7 +445,7 @@ HttpServerResponse Api::ChangeProfiles(const HttpServerRequest& request, bool is
   Status done = deps_.store.Read(decide);
   if (done && !decision.changes.empty()) {
     done = deps_.store.Write([&](StoreWriter& writer) -> Status {
-      if (Status locked = writer.LockAssignments(); !locked) return locked;
+      if (Status locked = writer.LockDesired(); !locked) return locked;
       if (Status decided = decide(writer); !decided) return decided;
       return Apply(writer, decision.changes, now);
     });

@@ -2,12 +2,9 @@
 #include <fmt/core.h>
 
 #include <chrono>
-#include <set>
 #include <utility>
 
 #include "base/text.h"
-#include "director/assignment_rules.h"
-#include "director/json_body.h"
 #include "director/mdmdirector_api.h"
 #include "director/mdmdirector_support.h"
 #include "reconciler/cleared_queue.h"
@@ -35,30 +32,6 @@ HttpServerResponse QueueProblem(const Error& error, const std::string& what) {
 
 Error NotConfigured() {
   return MakeError(ErrorKind::kUnavailable, "its MDM server is not configured");
-}
-
-/// Every device that a request names, each once. kNotFound when one of them is nobody.
-Result<std::vector<Enrollment>> FindAll(StoreReader& reader, const std::vector<std::string>& udids,
-                                        const std::vector<std::string>& serial_numbers) {
-  std::vector<Enrollment> devices;
-  std::set<EnrollmentId> seen;
-  const auto add = [&](const auto& found, const std::string& what) -> Status {
-    if (!found) return Fail(found.error());
-    if (!*found) return Fail(ErrorKind::kNotFound, "no device has the " + what);
-    if (seen.insert((*found)->channel.enrollment_id).second) devices.push_back(**found);
-    return {};
-  };
-  for (const std::string& udid : udids) {
-    if (Status added = add(FindByUdid(reader, udid), "UDID " + udid); !added) {
-      return Fail(added.error());
-    }
-  }
-  for (const std::string& serial : serial_numbers) {
-    if (Status added = add(FindBySerial(reader, serial), "serial number " + serial); !added) {
-      return Fail(added.error());
-    }
-  }
-  return devices;
 }
 
 using IntentKeys = std::vector<std::pair<EnrollmentId, CommandUuid>>;
@@ -148,7 +121,8 @@ HttpServerResponse Api::ListQueue(const HttpServerRequest& request) {
 HttpServerResponse Api::PostDeviceCommand(const HttpServerRequest& request) {
   const std::string& command = request.path_values.at("command");
   if (command == "clear_queue") return ClearQueues(request);
-  if (command == "device_lock" || command == "erase_device") return NotBuilt(request);
+  if (command == "device_lock") return SetFlag(request, ProposalKind::kDeviceLock);
+  if (command == "erase_device") return SetFlag(request, ProposalKind::kEraseDevice);
   return Problem(
       MakeError(ErrorKind::kNotFound,
                 fmt::format("{} is none of device_lock, erase_device and clear_queue", command)));
@@ -158,15 +132,11 @@ HttpServerResponse Api::ClearQueues(const HttpServerRequest& request) {
   Result<JsonBody> body = JsonBody::Parse(request.body);
   if (!body) return Problem(body.error());
   body->LowerCaseKeys();
-  const std::vector<std::string> udids = body->OptionalStrings("udids");
-  const std::vector<std::string> serial_numbers = body->OptionalStrings("serial_numbers");
-  if (udids.size() + serial_numbers.size() > kDevicesPerRequestMax) {
-    body->Problem("udids", fmt::format("names more than {} devices", kDevicesPerRequestMax));
-  }
+  const DeviceNames names = ReadDeviceNames(*body);
   if (!body->problems().empty()) return Problem(body->problems().front());
   std::vector<Enrollment> devices;
   const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
-    auto found = FindAll(reader, udids, serial_numbers);
+    auto found = FindNamed(reader, names);
     if (!found) return Fail(found.error());
     devices = std::move(*found);
     return {};

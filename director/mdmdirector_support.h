@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "director/http_server.h"
+#include "director/json_body.h"
 #include "store/store.h"
 
 namespace director::mdmdirector {
@@ -37,6 +38,15 @@ HttpServerResponse Problem(const Error& error);
 Result<std::optional<Enrollment>> FindByUdid(StoreReader& reader, const std::string& udid);
 /// The device channel with this serial number; of several, the one heard from last.
 Result<std::optional<Enrollment>> FindBySerial(StoreReader& reader, const std::string& serial);
+/// The devices that a request names.
+struct DeviceNames {
+  std::vector<std::string> udids;
+  std::vector<std::string> serial_numbers;
+};
+/// Reads `udids` and `serial_numbers`; a mistake or too many of them is a problem of the body.
+DeviceNames ReadDeviceNames(JsonBody& body);
+/// Every device that is named, each once. kNotFound when one of them is nobody.
+Result<std::vector<Enrollment>> FindNamed(StoreReader& reader, const DeviceNames& names);
 /// What MDMDirector calls a device: its UDID, or the enrollment id when it has told none.
 std::string UdidOf(const Enrollment& enrollment);
 

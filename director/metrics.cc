@@ -35,6 +35,14 @@ double Seconds(Timestamp at) { return static_cast<double>(ToUnixMs(at)) / 1000.0
 
 constexpr char kPacedHelp[] = "Enrollments that wait for their turn, by the limit";
 
+std::int64_t CountOf(const std::vector<ProposalCount>& counts, ProposalKind kind,
+                     ProposalState state) {
+  for (const ProposalCount& count : counts) {
+    if (count.kind == kind && count.state == state) return count.count;
+  }
+  return 0;
+}
+
 void AddFleet(const FleetCounts& counts, Page& page) {
   for (const auto& [status, count] : counts.enrollments) {
     page.Gauge("director_enrollments", "Enrollments by status", static_cast<double>(count),
@@ -46,6 +54,14 @@ void AddFleet(const FleetCounts& counts, Page& page) {
   for (const auto& [state, count] : states) {
     page.Gauge("director_items", "Items of all enrollments by state", static_cast<double>(count),
                {{"state", std::string(ItemStateName(state))}});
+  }
+  for (const ProposalKind kind : kProposalKinds) {
+    for (const ProposalState state : {ProposalState::kWaiting, ProposalState::kSent}) {
+      page.Gauge("director_open_proposals", "Commands that people proposed and that are not done",
+                 static_cast<double>(CountOf(counts.proposals, kind, state)),
+                 {{"request_type", std::string(ProposalKindName(kind))},
+                  {"state", std::string(ProposalStateName(state))}});
+    }
   }
   page.Gauge("director_due_enrollments", "Enrollments whose due time has come",
              static_cast<double>(counts.due));
@@ -68,6 +84,10 @@ void AddCounters(const MetricsSources& sources, Page& page) {
                {{"outcome", "sent"}});
   page.Counter("director_pushes_total", "Pushes by outcome", sent.pushes_failed.load(),
                {{"outcome", "failed"}});
+  page.Counter("director_escrows_total", "PINs taken to the escrow server by outcome",
+               sent.pins_escrowed.load(), {{"outcome", "escrowed"}});
+  page.Counter("director_escrows_total", "PINs taken to the escrow server by outcome",
+               sent.escrows_failed.load(), {{"outcome", "failed"}});
   page.Counter("director_signatures_total", "Profiles signed", sources.payloads.signatures());
   page.Counter("director_webhooks_total", "Webhooks by outcome", sources.webhooks.accepted.load(),
                {{"outcome", "accepted"}});

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/log_keys.h"
 #include "director/turns.h"
+#include "reconciler/proposal_rule.h"
 
 namespace director {
 namespace {
@@ -26,13 +27,31 @@ std::string DescribeCommand(const PlannedCommand& command) {
                      command.reason);
 }
 
-/// What is sent, apart from questions.
+bool IsQuestion(const PlannedCommand& command) {
+  return command.payload_identifier.empty() && command.proposal_id == 0;
+}
+
+/// Nothing unless it has come into another state. Its command tells of its own sending.
+std::optional<std::string> DescribeProposal(const PlanCommit& commit) {
+  const auto& before = commit.proposal_before;
+  const auto& after = commit.plan.proposal;
+  if (!before || !after || before->state == after->state || after->state == ProposalState::kSent) {
+    return std::nullopt;
+  }
+  return fmt::format("{} proposed by {} is {}: {}", ProposalKindName(after->kind), after->source,
+                     ProposalStateName(after->state), after->explanation);
+}
+
+/// What is sent, apart from questions, and what became of proposals.
 std::vector<Happening> HappeningsOf(const std::vector<PlanCommit>& commits, Timestamp now) {
   std::vector<Happening> happenings;
   for (const PlanCommit& commit : commits) {
     for (const PlannedCommand& command : commit.plan.commands) {
-      if (command.payload_identifier.empty()) continue;
+      if (IsQuestion(command)) continue;
       happenings.push_back({0, now, commit.enrollment_id, "command", DescribeCommand(command)});
+    }
+    if (const std::optional<std::string> text = DescribeProposal(commit)) {
+      happenings.push_back({0, now, commit.enrollment_id, "command", *text});
     }
   }
   return happenings;
@@ -223,8 +242,13 @@ std::optional<PlanCommit> Runner::DecideOne(const EnrollmentId& id, Snapshot sna
     while (!BookTurns(seen, plan, upstreams_, settings_, now)) {
       plan = Reconcile(seen, settings_, now);
     }
-    return PlanCommit{
-        id, seen.enrollment.upstream, seen.items, std::move(plan), seen.enrollment.epoch, {}};
+    return PlanCommit{id,
+                      seen.enrollment.upstream,
+                      seen.items,
+                      seen.proposal,
+                      std::move(plan),
+                      seen.enrollment.epoch,
+                      {}};
   } catch (const InvariantViolation& violation) {
     Log(LogLevel::kError, "enrollment breaks an invariant; set aside",
         {{log_key::kEnrollmentId, id.value()}, {log_key::kError, violation.what()}});
@@ -233,18 +257,54 @@ std::optional<PlanCommit> Runner::DecideOne(const EnrollmentId& id, Snapshot sna
 }
 
 Status Runner::Perform(const Round& round) {
-  std::vector<EnrollmentId> sending;
+  std::vector<DispatchOutcome> outcomes;
+  if (Status sent = Send(round, outcomes); !sent) return sent;
+  if (Status pushed = Push(round.commits, outcomes); !pushed) return pushed;
+  return EscrowPins(round);
+}
+
+Status Runner::Send(const Round& round, std::vector<DispatchOutcome>& outcomes) {
+  if (round.batches.empty()) return {};
+  outcomes = executor_.Send(round.batches);
+  std::vector<EnrollmentId> finished;
   for (const PlanCommit& commit : round.commits) {
-    if (!commit.commands.empty()) sending.push_back(commit.enrollment_id);
+    const bool is_leased_on = commit.plan.escrow;
+    if (!commit.commands.empty() && !is_leased_on) finished.push_back(commit.enrollment_id);
   }
-  if (sending.empty()) return Push(round.commits, {});
-  const std::vector<DispatchOutcome> outcomes = executor_.Send(round.batches);
-  const Status recorded = store_.Write([&](StoreWriter& writer) -> Status {
+  return store_.Write([&](StoreWriter& writer) -> Status {
     if (Status done = writer.RecordDispatch(outcomes, clock_.Now()); !done) return done;
-    return writer.EndLeases(sending, round.lease_until);
+    return writer.EndLeases(finished, round.lease_until);
   });
-  if (!recorded) return recorded;
-  return Push(round.commits, outcomes);
+}
+
+/// Last in the round, for an escrow server may be slow: when it fails once, the others wait, too.
+Status Runner::EscrowPins(const Round& round) {
+  Status deposited;
+  for (const PlanCommit& commit : round.commits) {
+    if (!commit.plan.escrow) continue;
+    if (deposited) deposited = executor_.Escrow(*commit.plan.proposal);
+    const Status recorded = RecordEscrow(*commit.plan.proposal, deposited, round.lease_until);
+    if (!recorded) return recorded;
+  }
+  return {};
+}
+
+/// A person may have cancelled it meanwhile.
+Status Runner::RecordEscrow(const Proposal& proposal, const Status& deposited,
+                            Timestamp lease_until) {
+  const EnrollmentId& id = proposal.enrollment_id;
+  return store_.Write([&](StoreWriter& writer) -> Status {
+    const Timestamp now = clock_.Now();
+    if (const auto held = writer.LoadEnrollments({id}); !held) return Fail(held.error());
+    Result<Proposal> current = writer.LoadProposal(proposal.proposal_id);
+    if (!current) return Fail(current.error());
+    if (IsOpen(current->state)) {
+      TakeEscrowAnswer(deposited, settings_, now, *current);
+      if (Status saved = writer.SaveProposal(*current); !saved) return saved;
+    }
+    if (Status due = writer.MarkDue({{id, now}}); !due) return due;
+    return writer.EndLeases({id}, lease_until);
+  });
 }
 
 /// Leaves out the pushes that the MDM server has sent by itself with a command.

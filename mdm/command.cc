@@ -25,6 +25,19 @@ struct BodyEncoder {
   void operator()(const DeviceConfiguredCommand&) const {}
   void operator()(const CertificateListCommand&) const {}
   void operator()(const InstalledApplicationListCommand&) const {}
+  void operator()(const DeviceLockCommand& command) const {
+    SetText("PIN", command.pin.Reveal());
+    SetText("Message", command.message);
+    SetText("PhoneNumber", command.phone_number);
+  }
+  void operator()(const EraseDeviceCommand& command) const { SetText("PIN", command.pin.Reveal()); }
+  void operator()(const RestartDeviceCommand&) const {}
+  void operator()(const ShutDownDeviceCommand&) const {}
+
+ private:
+  void SetText(std::string key, const std::string& text) const {
+    if (!text.empty()) body.Set(std::move(key), PlistValue(text));
+  }
 };
 
 struct TypeNamer {
@@ -51,6 +64,16 @@ struct TypeNamer {
   }
   std::string_view operator()(const InstalledApplicationListCommand&) const {
     return request_type::kInstalledApplicationList;
+  }
+  std::string_view operator()(const DeviceLockCommand&) const { return request_type::kDeviceLock; }
+  std::string_view operator()(const EraseDeviceCommand&) const {
+    return request_type::kEraseDevice;
+  }
+  std::string_view operator()(const RestartDeviceCommand&) const {
+    return request_type::kRestartDevice;
+  }
+  std::string_view operator()(const ShutDownDeviceCommand&) const {
+    return request_type::kShutDownDevice;
   }
 };
 

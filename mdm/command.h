@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "mdm/inventory.h"
 #include "mdm/plist.h"
 
@@ -43,10 +44,30 @@ struct CertificateListCommand {};
 /// Asks for all apps, with every key.
 struct InstalledApplicationListCommand {};
 
+/// Locks the device. A Mac restarts and asks for the PIN, six characters, which only Macs take.
+/// Empty strings are left out.
+struct DeviceLockCommand {
+  Secret pin;
+  std::string message;
+  std::string phone_number;
+};
+
+/// Erases the device. A Mac without Apple silicon or a T2 chip then asks for the PIN, six
+/// characters; an empty one is left out.
+struct EraseDeviceCommand {
+  Secret pin;
+};
+
+struct RestartDeviceCommand {};
+
+struct ShutDownDeviceCommand {};
+
 /// Every command that Director can send.
-using Command = std::variant<InstallProfileCommand, RemoveProfileCommand, ProfileListCommand,
-                             DeviceInformationCommand, SecurityInfoCommand, CertificateListCommand,
-                             InstalledApplicationListCommand, DeviceConfiguredCommand>;
+using Command =
+    std::variant<InstallProfileCommand, RemoveProfileCommand, ProfileListCommand,
+                 DeviceInformationCommand, SecurityInfoCommand, CertificateListCommand,
+                 InstalledApplicationListCommand, DeviceConfiguredCommand, DeviceLockCommand,
+                 EraseDeviceCommand, RestartDeviceCommand, ShutDownDeviceCommand>;
 
 /// The wire names, in one table.
 namespace request_type {
@@ -58,6 +79,10 @@ inline constexpr std::string_view kDeviceConfigured = "DeviceConfigured";
 inline constexpr std::string_view kSecurityInfo = "SecurityInfo";
 inline constexpr std::string_view kCertificateList = "CertificateList";
 inline constexpr std::string_view kInstalledApplicationList = "InstalledApplicationList";
+inline constexpr std::string_view kDeviceLock = "DeviceLock";
+inline constexpr std::string_view kEraseDevice = "EraseDevice";
+inline constexpr std::string_view kRestartDevice = "RestartDevice";
+inline constexpr std::string_view kShutDownDevice = "ShutDownDevice";
 }  // namespace request_type
 
 /// The queries that Director asks in DeviceInformation: all that Apple's schema knows but PushToken

@@ -8,6 +8,7 @@
 #include "mdm/command.h"
 #include "reconciler/backoff.h"
 #include "reconciler/history.h"
+#include "reconciler/proposal_rule.h"
 #include "reconciler/setup.h"
 
 namespace director {
@@ -23,6 +24,7 @@ struct Delivery {
   Timestamp now;
   const std::vector<Intent>& staying;
   std::string noun;
+  bool proposal_waits;  ///< for the device to be awake, and for nothing else
 
   const Enrollment& enrollment() const { return snapshot.enrollment; }
   const std::string& key() const { return snapshot.enrollment.channel.enrollment_id.value(); }
@@ -125,9 +127,11 @@ bool HasChanges(const Plan& plan) {
   });
 }
 
+/// A report proves what was changed, and a question wakes a device that a proposal waits for.
 bool WantsReport(const Delivery& delivery, const std::vector<ItemWork>& items, const Plan& plan) {
   const bool has_room = delivery.HasRoom();
-  return HasChanges(plan) || delivery.now >= ReportDueAt(delivery) ||
+  return HasChanges(plan) || (delivery.proposal_waits && !delivery.awake()) ||
+         delivery.now >= ReportDueAt(delivery) ||
          std::any_of(items.begin(), items.end(), [&](const ItemWork& item) {
            return item.needs_report || (item.wanted.has_value() && has_room);
          });
@@ -299,6 +303,7 @@ void HoldBack(const Delivery& delivery, const std::string& why, Timestamp until,
               std::vector<ItemWork>& items, Plan& plan) {
   plan.notes.push_back(why);
   plan.due_at = std::min(plan.due_at, until);
+  if (delivery.proposal_waits) HoldProposal(why, delivery.now, plan);
   for (ItemWork& item : items) {
     if (!item.wanted && !item.needs_report) continue;
     SetState(item.record, item.record.state, item.record.reason + " " + why, delivery.now);
@@ -332,7 +337,8 @@ void ScheduleIntent(const Delivery& delivery, const Intent& intent, Plan& plan) 
   const Timestamp overdue_at = OverdueAt(intent, delivery.settings);
   const Timestamp last_seen_at = delivery.enrollment().last_seen_at;
   if (intent.state != IntentState::kNotNow && delivery.silent_since(intent.journaled_at)) {
-    plan.wants_wake = plan.wants_wake || !intent.payload_identifier.empty();
+    const bool is_question = intent.payload_identifier.empty() && !IsProposed(intent.request_type);
+    plan.wants_wake = plan.wants_wake || !is_question;
   } else if (overdue_at > delivery.now) {
     plan.due_at = std::min(plan.due_at, overdue_at);
   } else if (last_seen_at >= overdue_at) {
@@ -360,8 +366,10 @@ void Schedule(const Delivery& delivery, const std::vector<ItemWork>& items, Plan
 
 void Deliver(const Snapshot& snapshot, const Settings& settings, Timestamp now,
              const std::vector<Intent>& staying, std::vector<ItemWork>& items, Plan& plan) {
-  const Delivery delivery{snapshot, settings, now, staying, DeviceNoun(snapshot.enrollment)};
   plan.due_at = now + kDay;
+  const bool proposal_waits = DecideProposal(snapshot, staying, now, plan);
+  const Delivery delivery{snapshot,      settings, now, staying, DeviceNoun(snapshot.enrollment),
+                          proposal_waits};
   if (snapshot.enrollment.status == EnrollmentStatus::kAuthenticated) {
     plan.notes.push_back("TokenUpdate never came; the device is asked all the same.");
   }
@@ -370,6 +378,9 @@ void Deliver(const Snapshot& snapshot, const Settings& settings, Timestamp now,
   } else if (delivery.waits_for_turn()) {
     HoldBackForTurn(delivery, items, plan);
   } else {
+    if (delivery.awake() && proposal_waits) {
+      plan.commands.push_back(SendProposal(*plan.proposal, now));
+    }
     if (delivery.awake()) SendChanges(delivery, items, plan);
     AskQuestions(delivery, items, plan);
     LetGo(delivery, items, plan);
@@ -406,6 +417,7 @@ void BlockAll(const Snapshot& snapshot, const Settings& settings, Timestamp now,
     plan.due_at = TokenUpdateOverdueAt(enrollment, settings);
   }
   plan.notes.push_back(why);
+  HoldProposal(why, now, plan);
   for (ItemWork& item : items) {
     SetState(item.record, ItemState::kBlocked, why, now);
   }

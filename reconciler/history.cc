@@ -8,6 +8,7 @@
 #include "mdm/command.h"
 #include "reconciler/backoff.h"
 #include "reconciler/identifier_index.h"
+#include "reconciler/proposal_rule.h"
 
 namespace director {
 namespace {
@@ -188,8 +189,34 @@ void DistrustReport(const Snapshot& snapshot, ItemRecord& record) {
 
 enum class Fate { kStays, kGone };
 
+ClosedIntent Lost(const Intent& intent) {
+  return {intent.command_uuid, IntentState::kLost,
+          fmt::format("{} got no answer; it is taken as lost.", intent.request_type)};
+}
+
+/// A command of a proposal, or what is left of one that has ended.
+Fate DigestProposed(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
+                    Timestamp now, Plan& plan) {
+  const bool is_lost = IsOpen(intent.state) && IsLost(intent, snapshot.enrollment, settings, now);
+  if (IsOpen(intent.state) && !is_lost) return Fate::kStays;
+  if (plan.proposal && plan.proposal->state == ProposalState::kSent &&
+      IsOf(intent, *plan.proposal)) {
+    if (is_lost) {
+      GiveUpProposalAnswer(intent, now, *plan.proposal);
+    } else {
+      TakeProposalAnswer(intent, settings, now, *plan.proposal);
+    }
+  }
+  plan.closed.push_back(is_lost ? Lost(intent)
+                                : ClosedIntent{intent.command_uuid, intent.state, {}});
+  return Fate::kGone;
+}
+
 Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
                Timestamp now, ItemWork* work, Plan& plan) {
+  if (IsProposed(intent.request_type)) {
+    return DigestProposed(intent, snapshot, settings, now, plan);
+  }
   if (!IsOpen(intent.state)) {
     if (intent.epoch == snapshot.enrollment.epoch && IsHeldBack(intent, snapshot, settings, now)) {
       return Fate::kStays;
@@ -210,9 +237,7 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
       DistrustReport(snapshot, work->record);
     }
-    plan.closed.push_back(
-        {intent.command_uuid, IntentState::kLost,
-         fmt::format("{} got no answer; it is taken as lost.", intent.request_type)});
+    plan.closed.push_back(Lost(intent));
     return Fate::kGone;
   }
   return Fate::kStays;

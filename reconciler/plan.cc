@@ -4,6 +4,7 @@
 #include "reconciler/history.h"
 #include "reconciler/item_rule.h"
 #include "reconciler/item_work.h"
+#include "reconciler/proposal_rule.h"
 
 namespace director {
 namespace {
@@ -21,6 +22,7 @@ bool TakesCommands(const Enrollment& enrollment, const Settings& settings, Times
 
 Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now) {
   Plan plan;
+  plan.proposal = StartProposal(snapshot, now);
   std::vector<ItemWork> items = StartItems(snapshot, now);
   const std::vector<Intent> staying = DigestIntents(snapshot, settings, now, items, plan);
   if (TakesCommands(snapshot.enrollment, settings, now)) {

@@ -15,6 +15,7 @@ struct PlannedCommand {
   PayloadUuid payload_uuid;              ///< InstallProfile only
   std::string reason;                    ///< a sentence for an administrator
   std::string certificate_authority{};   ///< whom the profile makes the device ask, if anybody
+  std::int64_t proposal_id = 0;          ///< of a proposal's command; else 0
   friend bool operator==(const PlannedCommand&, const PlannedCommand&) = default;
 };
 
@@ -27,12 +28,15 @@ struct ClosedIntent {
 
 /// What to do now, why, why not more, and when to look again.
 struct Plan {
-  std::vector<PlannedCommand> commands;  ///< state-changing ones first, ProfileList last
+  std::vector<PlannedCommand>
+      commands;  ///< a proposal's first, then state-changing ones, ProfileList last
   /// True when the device should be pushed (after the commands, if there are any).
   bool push = false;
   std::vector<ItemRecord>
       items;  ///< one for each desired item, by identifier; others cease to exist
   std::vector<ClosedIntent> closed;  ///< intents that are done with
+  std::optional<Proposal> proposal;  ///< the snapshot's, as it stands now
+  bool escrow = false;               ///< the PIN of `proposal` is to be escrowed
   std::vector<std::string> notes;    ///< sentences about the enrollment as a whole
   Timestamp due_at;                  ///< when to decide again, if nothing happens before
   bool wants_wake = false;           ///< a poll of the device must make it due
@@ -46,8 +50,9 @@ struct Plan {
 /// Promises, whatever the input: no removal without a fresh report that shows the profile, none of
 /// the enrollment profile or of a profile that is not ours or adopted; at most one state-changing
 /// command open per item; none to a device that has not been heard from within `awake_window`;
-/// nothing to an enrollment that is not enrolled; every desired item has a state, a reason and a
-/// due time.
+/// nothing to an enrollment that is not enrolled; no proposal's command without its PIN in escrow,
+/// before its time, after its expiry or epoch, or a second time while the first may still act;
+/// every desired item has a state, a reason and a due time.
 Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now);
 
 }  // namespace director

@@ -1,14 +1,11 @@
 #include "reconciler/state.h"
 
 #include <algorithm>
-#include <array>
-#include <utility>
+
+#include "reconciler/name_table.h"
 
 namespace director {
 namespace {
-
-template <typename Enum, std::size_t N>
-using NameTable = std::array<std::pair<Enum, std::string_view>, N>;
 
 constexpr NameTable<EnrollmentStatus, 4> kEnrollmentStatusNames{{
     {EnrollmentStatus::kAuthenticated, "authenticated"},
@@ -49,26 +46,6 @@ constexpr NameTable<IntentState, 9> kIntentStateNames{{
     {IntentState::kRefused, "refused"},
     {IntentState::kLost, "lost"},
 }};
-
-template <typename Enum, std::size_t N>
-std::string_view NameOf(const NameTable<Enum, N>& table, Enum value) {
-  for (const auto& [candidate, name] : table) {
-    if (candidate == value) return name;
-  }
-  return {};
-}
-
-template <typename Enum, std::size_t N>
-Result<Enum> ValueOf(const NameTable<Enum, N>& table, std::string_view name) {
-  for (const auto& [candidate, candidate_name] : table) {
-    if (candidate_name == name) return candidate;
-  }
-  std::string known;
-  for (const auto& [candidate, candidate_name] : table) {
-    known += (known.empty() ? "" : ", ") + std::string(candidate_name);
-  }
-  return Fail(ErrorKind::kInvalid, "must be one of: " + known);
-}
 
 }  // namespace
 

@@ -13,6 +13,7 @@
 #include "mdm/error_class.h"
 #include "mdm/event.h"
 #include "mdm/inventory.h"
+#include "reconciler/proposal.h"
 
 namespace director {
 
@@ -219,7 +220,8 @@ struct Snapshot {
   std::vector<DesiredAssignment> assignments;  ///< every one that matches this enrollment
   std::optional<ProfileListReport> profile_list;
   std::vector<ItemRecord> items;
-  std::vector<Intent> intents;  ///< open ones, and final ones that no plan has digested
+  std::vector<Intent> intents;       ///< open ones, and final ones that no plan has digested
+  std::optional<Proposal> proposal;  ///< the open one
   /// Set while the MDM server is known to be unreachable: nothing is sent before this time.
   std::optional<Timestamp> upstream_retry_at;
   std::optional<Timestamp> upstream_away_since;  ///< first failure of this absence

@@ -55,6 +55,8 @@ void VirtualDevice::Reenroll(ReenrollmentKind kind, Timestamp now) {
       Note(now, "was erased, enrolls again");
       profiles_.clear();
       is_dark_ = false;
+      is_erased_ = false;
+      unlocks_at_.reset();
       StartSetup();
       break;
   }
@@ -148,6 +150,10 @@ std::optional<DeviceMessage> VirtualDevice::BeginSession(Timestamp now) {
 
 std::optional<DeviceMessage> VirtualDevice::HandleReply(const DeviceReply& reply, Timestamp now) {
   if (sent_ == Sent::kNothing) return std::nullopt;
+  if (is_erased_) {  // it does not tell twice
+    Reenroll(ReenrollmentKind::kWiped, now);
+    return std::nullopt;
+  }
   if (reply.status == 401) {
     Unenroll("was refused with 401", now);
     return std::nullopt;
@@ -175,6 +181,7 @@ std::optional<DeviceMessage> VirtualDevice::HandleAccepted(const std::string& bo
     case Sent::kIdle:
     case Sent::kResult:
       undelivered_result_.clear();
+      if (is_locked()) return EndSession();  // it restarts
       if (leaves_) return Send(Sent::kCheckOut, MakeCheckOut());
       return body.empty() ? EndSession() : HandleCommand(body, now);
     case Sent::kNothing:
@@ -214,12 +221,14 @@ void VirtualDevice::Unenroll(std::string_view why, Timestamp now) {
 }
 
 bool VirtualDevice::IsAwake(Timestamp now) const {
-  return !is_dark_ && state_ != EnrollmentState::kGone && IsAwakeAt(behaviour_.wake, now);
+  const bool is_locked_now = unlocks_at_ && now < *unlocks_at_;
+  return !is_dark_ && !is_locked_now && state_ != EnrollmentState::kGone &&
+         IsAwakeAt(behaviour_.wake, now);
 }
 
 std::optional<Timestamp> VirtualDevice::NextAwakeTime(Timestamp now) const {
   if (is_dark_ || state_ == EnrollmentState::kGone) return std::nullopt;
-  return NextAwakeAt(behaviour_.wake, now);
+  return NextAwakeAt(behaviour_.wake, std::max(now, unlocks_at_.value_or(now)));
 }
 
 // --- time ---------------------------------------------------------------------------------------
@@ -231,6 +240,10 @@ void VirtualDevice::Advance(Timestamp now) {
     facts_.os_version = update.os_version;
     facts_.build_version = update.build_version;
     Note(now, fmt::format("updated to {} ({})", update.os_version, update.build_version));
+  }
+  if (unlocks_at_ && *unlocks_at_ <= now) {
+    unlocks_at_.reset();
+    Note(now, "was unlocked with its PIN");
   }
   AdvanceDeletions(now);
   while (reenrollments_done_ < behaviour_.reenrollments.size() &&
@@ -284,6 +297,7 @@ std::optional<Timestamp> VirtualDevice::NextOwnEventAt() const {
   if (reenrollments_done_ < behaviour_.reenrollments.size()) {
     next = std::min(next, behaviour_.reenrollments[reenrollments_done_].at);
   }
+  if (unlocks_at_) next = std::min(next, *unlocks_at_);
   return next == Timestamp::max() ? std::nullopt : std::optional(next);
 }
 

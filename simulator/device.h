@@ -83,7 +83,8 @@ class VirtualDevice {
   /// session is over.
   std::optional<DeviceMessage> HandleReply(const DeviceReply& reply, Timestamp now);
 
-  /// Lets time pass: user deletions, OS updates, re-enrollments. `BeginSession` does it too.
+  /// Lets time pass: user deletions, OS updates, re-enrollments, the PIN of a locked Mac.
+  /// `BeginSession` does it too.
   void Advance(Timestamp now);
   /// Starts a new enrollment: the next session begins with Authenticate (user channels:
   /// TokenUpdate). New tokens.
@@ -116,6 +117,8 @@ class VirtualDevice {
   EnrollmentId enrollment_id() const { return EnrollmentIdOf(facts_); }
   EnrollmentState state() const { return state_; }
   bool is_dark() const { return is_dark_; }
+  /// Silent until somebody types the PIN (Macs only).
+  bool is_locked() const { return unlocks_at_.has_value(); }
   /// Held in Setup Assistant until DeviceConfigured.
   bool awaits_configuration() const { return awaiting_configuration_; }
   /// Counts Authenticate (user channels: TokenUpdate) starts; 1 during the first enrollment.
@@ -157,6 +160,9 @@ class VirtualDevice {
   Outcome RunCertificateList() const;
   Outcome RunInstalledApplicationList() const;
   Outcome RunDeviceConfigured();
+  bool HasGoodPin(const PlistDict& body) const;
+  Outcome RunDeviceLock(const PlistDict& body, Timestamp now);
+  Outcome RunEraseDevice(const PlistDict& body);
   /// Replaces or adds; false when the device is full.
   bool Put(InstalledProfile profile, Timestamp now);
   std::optional<std::vector<ErrorChainEntry>> RefuseMdmPayload(
@@ -178,6 +184,8 @@ class VirtualDevice {
   bool awaiting_configuration_ = false;
   bool is_dark_ = false;
   bool leaves_ = false;  ///< the enrollment profile was removed: CheckOut follows the answer
+  std::optional<Timestamp> unlocks_at_;
+  bool is_erased_ = false;  ///< EraseDevice was taken: it begins anew after the answer
 
   Sent sent_ = Sent::kNothing;
   int session_messages_ = 0;

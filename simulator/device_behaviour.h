@@ -81,6 +81,8 @@ struct DeviceBehaviour {
   /// Installing this profile cuts the device off: neither the answer nor anything later is sent.
   /// Empty: none.
   PayloadIdentifier dark_after;
+  /// A Mac that was locked is silent for so long; then somebody types the PIN.
+  Duration unlocked_after = std::chrono::hours(2);
   /// TokenUpdate says AwaitingConfiguration true until DeviceConfigured was executed (ADE).
   bool awaits_configuration = false;
 

@@ -103,6 +103,11 @@ VirtualDevice::Outcome VirtualDevice::Run(const ReceivedCommand& command, Timest
   if (type == request_type::kCertificateList) return RunCertificateList();
   if (type == request_type::kInstalledApplicationList) return RunInstalledApplicationList();
   if (type == request_type::kDeviceConfigured) return RunDeviceConfigured();
+  if (type == request_type::kDeviceLock) return RunDeviceLock(command.body, now);
+  if (type == request_type::kEraseDevice) return RunEraseDevice(command.body);
+  const bool just_restarts =
+      type == request_type::kRestartDevice || type == request_type::kShutDownDevice;
+  if (just_restarts) return {};
   return Failed(
       OneError("MCMDMErrorDomain", 12021, fmt::format("“{}” is not a valid request type.", type)));
 }
@@ -288,6 +293,26 @@ VirtualDevice::Outcome VirtualDevice::RunDeviceConfigured() {
     return Failed(OneError("MCMDMErrorDomain", 12021, "The device does not await configuration."));
   }
   awaiting_configuration_ = false;
+  return {};
+}
+
+/// Apple, device.lock and device.erase: the PIN of a Mac has six characters.
+bool VirtualDevice::HasGoodPin(const PlistDict& body) const {
+  return facts_.kind != DeviceKind::kMac || TextAt(body, "PIN").size() == 6;
+}
+
+VirtualDevice::Outcome VirtualDevice::RunDeviceLock(const PlistDict& body, Timestamp now) {
+  if (!HasGoodPin(body)) return FormatError();
+  Outcome outcome;
+  outcome.extra.Set("MessageResult", "Success");
+  // An iPhone shows its lock screen and goes on.
+  if (facts_.kind == DeviceKind::kMac) unlocks_at_ = now + behaviour_.unlocked_after;
+  return outcome;
+}
+
+VirtualDevice::Outcome VirtualDevice::RunEraseDevice(const PlistDict& body) {
+  if (!HasGoodPin(body)) return FormatError();
+  is_erased_ = true;
   return {};
 }
 

@@ -78,6 +78,9 @@ Result<FleetCounts> CountFleet(PostgresTransaction& db, Timestamp now) {
   if (Status done = CountEnrollments(db, counts); !done) return Fail(done.error());
   if (Status done = CountItems(db, counts); !done) return Fail(done.error());
   if (Status done = FindOldestWaiting(db, counts); !done) return Fail(done.error());
+  Result<std::vector<ProposalCount>> proposals = CountOpenProposals(db);
+  if (!proposals) return Fail(proposals.error());
+  counts.proposals = std::move(*proposals);
   Result<PostgresResult> others = db.Run(kCountOthers, {ToPostgres(now)}, "schedule");
   if (!others) return Fail(others.error());
   while (others->Next()) {

@@ -226,6 +226,11 @@ Result<std::vector<Snapshot>> LoadSnapshots(PostgresTransaction& db,
   if (Status done = AddReports(db, array, snapshots); !done) return Fail(done.error());
   if (Status done = AddItems(db, array, snapshots); !done) return Fail(done.error());
   if (Status done = AddIntents(db, array, snapshots); !done) return Fail(done.error());
+  Result<std::vector<Proposal>> proposals = LoadOpenProposals(db, known);
+  if (!proposals) return Fail(proposals.error());
+  for (Proposal& proposal : *proposals) {
+    snapshots.at(proposal.enrollment_id).proposal = std::move(proposal);
+  }
   for (auto& [id, snapshot] : snapshots) loaded.push_back(std::move(snapshot));
   return loaded;
 }

@@ -43,6 +43,17 @@ Result<std::vector<Happening>> ListHappenings(PostgresTransaction& db,
                                               const PageRequest& page);
 Result<std::vector<DeadLetter>> ListDeadLetters(PostgresTransaction& db, const PageRequest& page);
 
+Result<Proposal> LoadProposal(PostgresTransaction& db, std::int64_t proposal_id);
+Result<std::string> LoadSealedPin(PostgresTransaction& db, std::int64_t proposal_id);
+/// The open ones of these enrollments, in any order.
+Result<std::vector<Proposal>> LoadOpenProposals(PostgresTransaction& db,
+                                                const std::vector<EnrollmentId>& ids);
+Result<std::vector<Proposal>> ListProposals(PostgresTransaction& db, const ProposalFilter& filter,
+                                            const PageRequest& page);
+Result<std::int64_t> CountProposalsSince(PostgresTransaction& db, Timestamp since);
+/// Open ones, by kind, then state.
+Result<std::vector<ProposalCount>> CountOpenProposals(PostgresTransaction& db);
+
 }  // namespace postgres
 
 /// The reader's half of a port (`StoreReader` or `StoreWriter`) on one transaction.
@@ -87,6 +98,19 @@ class PostgresReaderOf : public Port {
   }
   Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) override {
     return postgres::ListAssignments(db_, filter);
+  }
+  Result<Proposal> LoadProposal(std::int64_t proposal_id) final {
+    return postgres::LoadProposal(db_, proposal_id);
+  }
+  Result<std::string> LoadSealedPin(std::int64_t proposal_id) final {
+    return postgres::LoadSealedPin(db_, proposal_id);
+  }
+  Result<std::vector<Proposal>> ListProposals(const ProposalFilter& filter,
+                                              const PageRequest& page) final {
+    return postgres::ListProposals(db_, filter, page);
+  }
+  Result<std::int64_t> CountProposalsSince(Timestamp since) final {
+    return postgres::CountProposalsSince(db_, since);
   }
   Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
                                                 const PageRequest& page) final {

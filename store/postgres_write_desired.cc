@@ -4,8 +4,8 @@
 namespace director {
 namespace {
 
-/// The twin of kShareAssignments.
-constexpr const char* kLockAssignments = "SELECT pg_advisory_xact_lock(482834802278)";
+/// The twin of kShareDesired.
+constexpr const char* kLockDesired = "SELECT pg_advisory_xact_lock(482834802278)";
 
 constexpr const char* kInsertRevision =
     "INSERT INTO revisions (payload_uuid, payload_identifier, display_name, payload_scope, "
@@ -39,14 +39,14 @@ constexpr const char* kUnparkItem =
 
 }  // namespace
 
-Status PostgresWriter::LockAssignments() {
-  if (has_assignments_lock_) return {};
-  has_assignments_lock_ = true;
-  return Write(kLockAssignments);
+Status PostgresWriter::LockDesired() {
+  if (has_desired_lock_) return {};
+  has_desired_lock_ = true;
+  return Write(kLockDesired);
 }
 
 Result<std::vector<Assignment>> PostgresWriter::ListAssignments(const AssignmentFilter& filter) {
-  if (Status locked = LockAssignments(); !locked) return Fail(locked.error());
+  if (Status locked = LockDesired(); !locked) return Fail(locked.error());
   return postgres::ListAssignments(db(), filter);
 }
 
@@ -65,7 +65,7 @@ Result<bool> PostgresWriter::SaveRevision(const Revision& revision) {
 }
 
 Result<std::int64_t> PostgresWriter::SaveAssignment(const Assignment& assignment, Timestamp now) {
-  if (Status locked = LockAssignments(); !locked) return Fail(locked.error());
+  if (Status locked = LockDesired(); !locked) return Fail(locked.error());
   Result<PostgresResult> saved =
       db().Run(kUpsertAssignment,
                {ToPostgres(assignment.payload_identifier),
@@ -83,7 +83,7 @@ Result<std::int64_t> PostgresWriter::SaveAssignment(const Assignment& assignment
 }
 
 Status PostgresWriter::DeleteAssignment(std::int64_t assignment_id, Timestamp now) {
-  if (Status locked = LockAssignments(); !locked) return locked;
+  if (Status locked = LockDesired(); !locked) return locked;
   Result<PostgresResult> deleted =
       db().Run(kDeleteAssignment, {ToPostgres(assignment_id)}, "assignments");
   if (!deleted) return Fail(deleted.error());

@@ -9,7 +9,7 @@ namespace {
 
 /// Whoever changes assignments has this alone; whoever may create an enrollment or learn a name
 /// shares it: an assignment finds everybody whom it concerns. The number is ours alone.
-constexpr const char* kShareAssignments = "SELECT pg_advisory_xact_lock_shared(482834802278)";
+constexpr const char* kShareDesired = "SELECT pg_advisory_xact_lock_shared(482834802278)";
 
 constexpr const char* kLock =
     "SELECT enrollment_id FROM schedule WHERE enrollment_id = ANY ($1::text[]) "
@@ -131,8 +131,8 @@ std::vector<EnrollmentId> PostgresWriter::NotLocked(const std::vector<Enrollment
 
 Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
     const std::vector<EnrollmentId>& ids) {
-  if (!has_assignments_lock_) {
-    Status shared = Write(kShareAssignments);
+  if (!has_desired_lock_) {
+    Status shared = Write(kShareDesired);
     if (!shared) return Fail(shared.error());
   }
   if (Status done = Lock(ids); !done) return Fail(done.error());

@@ -96,6 +96,11 @@ constexpr const char* kPruneIntents =
     "DELETE FROM intents WHERE (enrollment_id, command_uuid) IN "
     "(SELECT enrollment_id, command_uuid FROM intents WHERE closed_at < $1::bigint "
     "ORDER BY closed_at LIMIT $2::bigint)";
+/// The conditions are those of the index proposals_ended, word for word.
+constexpr const char* kPruneProposals =
+    "DELETE FROM proposals WHERE proposal_id IN (SELECT proposal_id FROM proposals "
+    "WHERE state NOT IN ('waiting', 'sent') AND state_since < $1::bigint "
+    "ORDER BY state_since, proposal_id LIMIT $2::bigint)";
 /// Numbers may have gaps: at most so many are kept.
 constexpr const char* kPruneHappenings =
     "DELETE FROM happenings WHERE happening_id IN (SELECT happening_id FROM happenings "
@@ -144,6 +149,7 @@ Status PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits, Times
   }
   Status done = Lock(ids);
   if (done) done = StoreItems(commits);
+  if (done) done = StoreProposals(commits);
   if (done) done = CloseIntents(commits, now);
   if (done) done = JournalIntents(commits, now);
   if (done) done = StoreSchedule(commits, lease_until, now);
@@ -195,9 +201,10 @@ Status PostgresWriter::StoreSchedule(const std::vector<PlanCommit>& commits, Tim
                                      Timestamp now) {
   PostgresBatch batch(5);
   for (const PlanCommit& commit : commits) {
+    const bool is_leased = !commit.commands.empty() || commit.plan.escrow;
     batch.Bind(commit.enrollment_id)
         .Bind(commit.plan.due_at)
-        .Bind(commit.commands.empty() ? std::nullopt : std::optional(lease_until))
+        .Bind(is_leased ? std::optional(lease_until) : std::nullopt)
         .Bind(commit.plan.wants_wake)
         .Bind(commit.plan.push);
   }
@@ -256,7 +263,9 @@ Status PostgresWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {
   if (alone->Next() && !alone->Flag()) return {};
   if (Status done = Write(kPruneIntents, {ToPostgres(now - keep), Limit(limit)}); !done)
     return done;
-  Status done = Write(kPruneHappenings, {ToPostgres(kHappeningsMax), Limit(limit)});
+  Status done = Write(kPruneProposals, {ToPostgres(now - kKeepProposals), Limit(limit)});
+  if (!done) return done;
+  done = Write(kPruneHappenings, {ToPostgres(kHappeningsMax), Limit(limit)});
   if (!done) return done;
   return Write(kPruneDeadLetters, {ToPostgres(kDeadLettersMax), Limit(limit)});
 }

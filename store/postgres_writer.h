@@ -56,12 +56,17 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status CheckWritable() override;
 
   // postgres_write_desired.cc
-  Status LockAssignments() override;
+  Status LockDesired() override;
   Result<bool> SaveRevision(const Revision& revision) override;
   Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) override;
   Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) override;
   Status RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,
                    Timestamp now) override;
+
+  // postgres_proposals.cc
+  Result<std::int64_t> AddProposal(const Proposal& proposal,
+                                   const std::string& sealed_pin) override;
+  Status SaveProposal(const Proposal& proposal) override;
 
  private:
   /// Locks those that exist, in the order of their ids, so that no two transactions wait for each
@@ -78,6 +83,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status ClaimInto(std::vector<EnrollmentId>& claims, const char* sql, Timestamp now,
                    std::size_t limit);
   Status StoreItems(const std::vector<PlanCommit>& commits);
+  Status StoreProposals(const std::vector<PlanCommit>& commits);
   Status CloseIntents(const std::vector<PlanCommit>& commits, Timestamp now);
   Status JournalIntents(const std::vector<PlanCommit>& commits, Timestamp now);
   Status StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp lease_until,
@@ -87,7 +93,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
 
   std::set<EnrollmentId> locked_;              ///< whose row in `schedule` this transaction holds
   std::map<EnrollmentId, Enrollment> loaded_;  ///< as this transaction knows them to be stored
-  bool has_assignments_lock_ = false;
+  bool has_desired_lock_ = false;
   std::map<EnrollmentId, Timestamp> concerned_;
   std::map<AssignmentChannel, Timestamp> concerned_channels_;
 };

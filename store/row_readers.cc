@@ -172,6 +172,40 @@ Revision ReadRevision(Row& row) {
   return revision;
 }
 
+Proposal ReadProposal(Row& row) {
+  Proposal proposal;
+  proposal.proposal_id = row.Int();
+  proposal.enrollment_id = row.TextAs<EnrollmentId>();
+  proposal.kind = row.TextBy(ParseProposalKind);
+  proposal.reason = row.Text();
+  proposal.source = row.Text();
+  proposal.message = row.Text();
+  proposal.phone_number = row.Text();
+  proposal.has_pin = row.Flag();
+  proposal.epoch = row.Int();
+  proposal.created_at = row.Time();
+  proposal.not_before = row.Time();
+  proposal.expires_at = row.Time();
+  proposal.state = row.TextBy(ParseProposalState);
+  proposal.explanation = row.Text();
+  proposal.state_since = row.Time();
+  proposal.escrowed_at = row.OptionalTime();
+  proposal.attempts = row.SmallInt();
+  proposal.last_error = row.Text();
+  proposal.next_attempt_at = row.OptionalTime();
+  proposal.acknowledged_at = row.OptionalTime();
+  proposal.repeats = row.Flag();
+  return proposal;
+}
+
+ProposalCount ReadProposalCount(Row& row) {
+  ProposalCount count;
+  count.kind = row.TextBy(ParseProposalKind);
+  count.state = row.TextBy(ParseProposalState);
+  count.count = row.Int();
+  return count;
+}
+
 Happening ReadHappening(Row& row) {
   Happening happening;
   happening.happening_id = row.Int();

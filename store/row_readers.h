@@ -51,6 +51,14 @@ Assignment ReadAssignment(Row& row);
 /// certificate_authority, original_payload_uuid, source, created_at, size_bytes
 Revision ReadRevision(Row& row);
 
+/// proposal_id, enrollment_id, kind, reason, source, repeats, message, phone_number, whether it has
+/// a PIN, epoch, created_at, not_before, expires_at, state, explanation, state_since, escrowed_at,
+/// attempts, last_error, next_attempt_at, acknowledged_at
+Proposal ReadProposal(Row& row);
+
+/// kind, state, the count
+ProposalCount ReadProposalCount(Row& row);
+
 /// happening_id, at, enrollment_id, kind, text
 Happening ReadHappening(Row& row);
 

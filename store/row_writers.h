@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "reconciler/state.h"
 #include "store/report_head.h"
@@ -136,6 +137,39 @@ void BindOutcome(Binder& row, const DispatchOutcome& outcome, Timestamp now) {
       .Bind(IntentStateName(outcome.state))
       .Bind(is_final ? std::optional(now) : std::nullopt)
       .Bind(outcome.error);
+}
+
+/// How a proposal stands: state, explanation, state_since, escrowed_at, attempts, last_error,
+/// next_attempt_at, acknowledged_at, repeats
+template <typename Binder>
+void BindStanding(Binder& row, const Proposal& proposal) {
+  row.Bind(ProposalStateName(proposal.state))
+      .Bind(proposal.explanation)
+      .Bind(proposal.state_since)
+      .Bind(proposal.escrowed_at)
+      .Bind(proposal.attempts)
+      .Bind(proposal.last_error)
+      .Bind(proposal.next_attempt_at)
+      .Bind(proposal.acknowledged_at)
+      .BindFlag(proposal.repeats);
+}
+
+/// enrollment_id, kind, reason, source, message, phone_number, sealed_pin, epoch,
+/// created_at, not_before, expires_at, then how it stands
+template <typename Binder>
+void BindProposal(Binder& row, const Proposal& proposal, const std::string& sealed_pin) {
+  row.Bind(proposal.enrollment_id)
+      .Bind(ProposalKindName(proposal.kind))
+      .Bind(proposal.reason)
+      .Bind(proposal.source)
+      .Bind(proposal.message)
+      .Bind(proposal.phone_number)
+      .Bind(sealed_pin)
+      .Bind(proposal.epoch)
+      .Bind(proposal.created_at)
+      .Bind(proposal.not_before)
+      .Bind(proposal.expires_at);
+  BindStanding(row, proposal);
 }
 
 }  // namespace director

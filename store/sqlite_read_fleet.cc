@@ -87,6 +87,9 @@ Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now) {
   if (Status done = CountEnrollments(db, counts); !done) return Fail(done.error());
   if (Status done = CountItems(db, counts); !done) return Fail(done.error());
   if (Status done = FindOldestWaiting(db, counts); !done) return Fail(done.error());
+  Result<std::vector<ProposalCount>> proposals = CountOpenProposals(db);
+  if (!proposals) return Fail(proposals.error());
+  counts.proposals = std::move(*proposals);
   SqliteStatement due = db.Use(kCountDue);
   due.Bind(now);
   if (!due.Next()) return Fail(due.Finish().error());

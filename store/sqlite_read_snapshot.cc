@@ -218,12 +218,15 @@ Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<Enro
     if (!items) return Fail(items.error());
     auto intents = LoadLiveIntents(db, id);
     if (!intents) return Fail(intents.error());
+    auto proposal = LoadOpenProposal(db, id);
+    if (!proposal) return Fail(proposal.error());
     Snapshot& snapshot = snapshots.emplace_back();
     snapshot.enrollment = std::move(**enrollment);
     snapshot.assignments = std::move(*assignments);
     snapshot.profile_list = std::move(*report);
     snapshot.items = std::move(*items);
     snapshot.intents = std::move(*intents);
+    snapshot.proposal = std::move(*proposal);
   }
   return snapshots;
 }

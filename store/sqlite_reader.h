@@ -43,6 +43,16 @@ Result<std::vector<Happening>> ListHappenings(SqliteDb& db, const EnrollmentId& 
                                               const PageRequest& page);
 Result<std::vector<DeadLetter>> ListDeadLetters(SqliteDb& db, const PageRequest& page);
 
+Result<Proposal> LoadProposal(SqliteDb& db, std::int64_t proposal_id);
+Result<std::string> LoadSealedPin(SqliteDb& db, std::int64_t proposal_id);
+/// Nothing when the enrollment has no open one.
+Result<std::optional<Proposal>> LoadOpenProposal(SqliteDb& db, const EnrollmentId& id);
+Result<std::vector<Proposal>> ListProposals(SqliteDb& db, const ProposalFilter& filter,
+                                            const PageRequest& page);
+Result<std::int64_t> CountProposalsSince(SqliteDb& db, Timestamp since);
+/// Open ones, by kind, then state.
+Result<std::vector<ProposalCount>> CountOpenProposals(SqliteDb& db);
+
 }  // namespace sqlite
 
 /// The reader's half of a port (`StoreReader` or `StoreWriter`) on one connection.
@@ -87,6 +97,19 @@ class SqliteReaderOf : public Port {
   }
   Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) final {
     return sqlite::ListAssignments(db_, filter);
+  }
+  Result<Proposal> LoadProposal(std::int64_t proposal_id) final {
+    return sqlite::LoadProposal(db_, proposal_id);
+  }
+  Result<std::string> LoadSealedPin(std::int64_t proposal_id) final {
+    return sqlite::LoadSealedPin(db_, proposal_id);
+  }
+  Result<std::vector<Proposal>> ListProposals(const ProposalFilter& filter,
+                                              const PageRequest& page) final {
+    return sqlite::ListProposals(db_, filter, page);
+  }
+  Result<std::int64_t> CountProposalsSince(Timestamp since) final {
+    return sqlite::CountProposalsSince(db_, since);
   }
   Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
                                                 const PageRequest& page) final {

@@ -70,6 +70,12 @@ constexpr const char* kPruneIntents =
     "DELETE FROM intents WHERE (enrollment_id, command_uuid) IN "
     "(SELECT enrollment_id, command_uuid FROM intents INDEXED BY intents_closed "
     "WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
+/// The conditions are those of the index proposals_ended, word for word.
+constexpr const char* kPruneProposals =
+    "DELETE FROM proposals WHERE proposal_id IN "
+    "(SELECT proposal_id FROM proposals INDEXED BY proposals_ended "
+    "WHERE state NOT IN ('waiting', 'sent') AND state_since < ?1 "
+    "ORDER BY state_since, proposal_id LIMIT ?2)";
 /// Numbers have no gaps: rows go from the old end only.
 constexpr const char* kPruneHappenings =
     "DELETE FROM happenings WHERE happening_id IN (SELECT happening_id FROM happenings "
@@ -116,9 +122,11 @@ Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp lease_until,
     return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
   }
   if (Status done = StoreItems(commit); !done) return done;
+  if (Status done = StoreProposal(commit); !done) return done;
   if (Status done = CloseIntents(commit, now); !done) return done;
   if (Status done = JournalIntents(commit, now); !done) return done;
   const Plan& plan = commit.plan;
+  const bool is_leased = !commit.commands.empty() || plan.escrow;
   return db()
       .Use(kStorePlan)
       .Bind(commit.enrollment_id)
@@ -126,7 +134,7 @@ Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp lease_until,
       .BindFlag(plan.wants_wake)
       .BindFlag(plan.push)
       .Bind(plan.push ? std::optional(now) : std::nullopt)
-      .Bind(commit.commands.empty() ? std::nullopt : std::optional(lease_until))
+      .Bind(is_leased ? std::optional(lease_until) : std::nullopt)
       .Run();
 }
 
@@ -218,7 +226,9 @@ Status SqliteWriter::RecoverJournaled(Timestamp now) {
 
 Status SqliteWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {
   if (Status done = db().Use(kPruneIntents).Bind(now - keep).Bind(limit).Run(); !done) return done;
-  Status done = db().Use(kPruneHappenings).Bind(kHappeningsMax).Bind(limit).Run();
+  Status done = db().Use(kPruneProposals).Bind(now - kKeepProposals).Bind(limit).Run();
+  if (!done) return done;
+  done = db().Use(kPruneHappenings).Bind(kHappeningsMax).Bind(limit).Run();
   if (!done) return done;
   return db().Use(kPruneDeadLetters).Bind(kDeadLettersMax).Bind(limit).Run();
 }

@@ -44,12 +44,17 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status CheckWritable() override;
 
   // sqlite_write_desired.cc
-  Status LockAssignments() override { return {}; }  // there is one writer
+  Status LockDesired() override { return {}; }  // there is one writer
   Result<bool> SaveRevision(const Revision& revision) override;
   Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) override;
   Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) override;
   Status RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,
                    Timestamp now) override;
+
+  // sqlite_proposals.cc
+  Result<std::int64_t> AddProposal(const Proposal& proposal,
+                                   const std::string& sealed_pin) override;
+  Status SaveProposal(const Proposal& proposal) override;
 
  private:
   Status SaveEnrollment(const Enrollment& enrollment);
@@ -57,6 +62,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
 
   Status CommitPlan(const PlanCommit& commit, Timestamp lease_until, Timestamp now);
   Status StoreItems(const PlanCommit& commit);
+  Status StoreProposal(const PlanCommit& commit);
   Status CloseIntents(const PlanCommit& commit, Timestamp now);
   Status JournalIntents(const PlanCommit& commit, Timestamp now);
 

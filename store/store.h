@@ -89,6 +89,20 @@ struct DeadLetter {
 };
 inline constexpr std::size_t kDeadLetterBodyMaxBytes = 64 * 1024;
 
+/// Which proposals a list shows; empty fields do not filter.
+struct ProposalFilter {
+  EnrollmentId enrollment_id = {};
+  bool only_open = false;
+};
+
+/// Open proposals of one kind in one state.
+struct ProposalCount {
+  ProposalKind kind = ProposalKind::kDeviceLock;
+  ProposalState state = ProposalState::kWaiting;
+  std::int64_t count = 0;
+  friend bool operator==(const ProposalCount&, const ProposalCount&) = default;
+};
+
 /// A planned command with the CommandUUID under which it is journaled.
 struct JournaledCommand {
   PlannedCommand command;
@@ -98,8 +112,9 @@ struct JournaledCommand {
 /// A plan to be stored: records, closed intents, new intents, next due time, push.
 struct PlanCommit {
   EnrollmentId enrollment_id;
-  UpstreamName upstream;                 ///< where its commands go
-  std::vector<ItemRecord> items_before;  ///< as the plan found them; what did not change stays
+  UpstreamName upstream;                    ///< where its commands go
+  std::vector<ItemRecord> items_before;     ///< as the plan found them; what did not change stays
+  std::optional<Proposal> proposal_before;  ///< the same
   Plan plan;
   std::int64_t epoch = 0;
   std::vector<JournaledCommand> commands;  ///< one for each of `plan.commands`, in order
@@ -185,7 +200,8 @@ struct FleetCounts {
   std::map<EnrollmentStatus, std::int64_t> enrollments;
   std::vector<ItemCount> items;  ///< by identifier, then state
   std::optional<OldestWaiting> oldest_waiting;
-  std::int64_t due = 0;  ///< enrollments whose due time has come
+  std::vector<ProposalCount> proposals;  ///< open ones, by kind, then state
+  std::int64_t due = 0;                  ///< enrollments whose due time has come
   std::int64_t dead_letters = 0;
   friend bool operator==(const FleetCounts&, const FleetCounts&) = default;
 };
@@ -238,6 +254,16 @@ class StoreReader {
   /// Ordered by assignment_id.
   virtual Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) = 0;
 
+  /// kNotFound when there is none.
+  virtual Result<Proposal> LoadProposal(std::int64_t proposal_id) = 0;
+  /// The sealed PIN as it was added; empty when the proposal has none. kNotFound as above.
+  virtual Result<std::string> LoadSealedPin(std::int64_t proposal_id) = 0;
+  /// Newest first. `after` is a proposal_id.
+  virtual Result<std::vector<Proposal>> ListProposals(const ProposalFilter& filter,
+                                                      const PageRequest& page) = 0;
+  /// How many were created after `since`, whatever became of them.
+  virtual Result<std::int64_t> CountProposalsSince(Timestamp since) = 0;
+
   /// Newest first; `enrollment_id` empty for all. `after` is a happening_id.
   virtual Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
                                                         const PageRequest& page) = 0;
@@ -280,9 +306,9 @@ class StoreWriter : public StoreReader {
   /// claimed and then neither committed nor set aside stays due.
   virtual Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) = 0;
   /// Stores plans of different enrollments that this transaction has claimed: journals their
-  /// commands as kJournaled, counts the pushes, sets the next due times. An enrollment that is sent
-  /// commands is leased until `lease_until` or `EndLeases`, so that nobody else sends to it
-  /// meanwhile.
+  /// commands as kJournaled, stores items and proposals, counts the pushes, sets the next due
+  /// times. An enrollment that is sent commands, or whose PIN is escrowed, is leased until
+  /// `lease_until` or `EndLeases`, so that nobody else sends to it meanwhile.
   virtual Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                              Timestamp now) = 0;
   /// Claimed enrollments that nothing is decided for are due again at `due_at`.
@@ -305,9 +331,9 @@ class StoreWriter : public StoreReader {
   virtual Status RecoverJournaled(Timestamp now) = 0;
 
   // What owners want.
-  /// For who changes assignments and looks at enrollments before: nobody else changes any until the
-  /// end. To be called first.
-  virtual Status LockAssignments() = 0;
+  /// For who changes assignments or adds proposals and looks at what is there before: nobody else
+  /// changes or adds any until the end. To be called first.
+  virtual Status LockDesired() = 0;
   /// Stores a revision; an existing one with the same payload_uuid stays as it is. True when it is
   /// new.
   virtual Result<bool> SaveRevision(const Revision& revision) = 0;
@@ -321,8 +347,17 @@ class StoreWriter : public StoreReader {
   virtual Status RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,
                            Timestamp now) = 0;
 
-  /// Deletes closed intents older than `keep`, and the oldest happenings and dead letters beyond
-  /// their bounds; at most `limit` rows of each.
+  /// Adds a proposal with its sealed PIN (empty without one), makes the enrollment due at its
+  /// `created_at` and returns the proposal_id, which is never used twice. kConflict when the
+  /// enrollment has an open one.
+  virtual Result<std::int64_t> AddProposal(const Proposal& proposal,
+                                           const std::string& sealed_pin) = 0;
+  /// Stores how a proposal stands, and whether it repeats; the rest of it stays. Load its
+  /// enrollment first, so that nobody decides about it meanwhile.
+  virtual Status SaveProposal(const Proposal& proposal) = 0;
+
+  /// Deletes closed intents older than `keep`, proposals whose end is older than `kKeepProposals`,
+  /// and the oldest happenings and dead letters beyond their bounds; at most `limit` rows of each.
   virtual Status Prune(Timestamp now, Duration keep, std::size_t limit) = 0;
 
   /// Writes without changing anything: fails when nothing can be stored. The failure may come only
@@ -332,6 +367,8 @@ class StoreWriter : public StoreReader {
 
 inline constexpr std::int64_t kHappeningsMax = 100'000;
 inline constexpr std::int64_t kDeadLettersMax = 1'000;
+/// The PIN of a locked Mac may be asked for long after.
+inline constexpr Duration kKeepProposals = std::chrono::hours(24 * 730);
 
 /// Where Director's state lives. Thread-safe.
 class Store {

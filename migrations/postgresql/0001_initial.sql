@@ -166,6 +166,38 @@ CREATE TABLE assignments (
 CREATE UNIQUE INDEX assignments_key ON assignments (payload_identifier, channel, target_kind, lower(target));
 CREATE INDEX assignments_target ON assignments (channel, target_kind, lower(target));
 
+CREATE TABLE proposals (
+  proposal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- never used twice
+  enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
+  kind text COLLATE "C" NOT NULL
+    CHECK (kind IN ('DeviceLock', 'EraseDevice', 'RestartDevice', 'ShutDownDevice')),
+  reason text NOT NULL,
+  source text NOT NULL,
+  repeats boolean NOT NULL,
+  message text NOT NULL,
+  phone_number text NOT NULL,
+  sealed_pin text NOT NULL,  -- empty without one; stays when the proposal has ended
+  epoch bigint NOT NULL,
+  created_at bigint NOT NULL,
+  not_before bigint NOT NULL,
+  expires_at bigint NOT NULL,
+  state text COLLATE "C" NOT NULL
+    CHECK (state IN ('waiting', 'sent', 'done', 'failed', 'cancelled', 'expired', 'dropped')),
+  explanation text NOT NULL,
+  state_since bigint NOT NULL,
+  escrowed_at bigint,
+  attempts integer NOT NULL CHECK (attempts >= 0),
+  last_error text NOT NULL,
+  next_attempt_at bigint,
+  acknowledged_at bigint
+);
+
+-- A device has one open proposal at most.
+CREATE UNIQUE INDEX proposals_open ON proposals (enrollment_id) WHERE state IN ('waiting', 'sent');
+CREATE INDEX proposals_ended ON proposals (state_since, proposal_id) WHERE state NOT IN ('waiting', 'sent');
+CREATE INDEX proposals_enrollment ON proposals (enrollment_id, proposal_id);
+CREATE INDEX proposals_created ON proposals (created_at);
+
 CREATE TABLE happenings (
   happening_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at bigint NOT NULL,

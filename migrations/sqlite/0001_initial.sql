@@ -175,6 +175,40 @@ CREATE UNIQUE INDEX assignments_key
   ON assignments (payload_identifier, channel, target_kind, target COLLATE NOCASE);
 CREATE INDEX assignments_target ON assignments (channel, target_kind, target COLLATE NOCASE);
 
+CREATE TABLE proposals (
+  proposal_id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice
+  enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
+  kind TEXT NOT NULL
+    CHECK (kind = 'DeviceLock' OR kind = 'EraseDevice' OR kind = 'RestartDevice' OR
+      kind = 'ShutDownDevice'),
+  reason TEXT NOT NULL,
+  source TEXT NOT NULL,
+  repeats INTEGER NOT NULL CHECK (repeats IN (0, 1)),
+  message TEXT NOT NULL,
+  phone_number TEXT NOT NULL,
+  sealed_pin TEXT NOT NULL,  -- empty without one; stays when the proposal has ended
+  epoch INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  not_before INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  state TEXT NOT NULL
+    CHECK (state = 'waiting' OR state = 'sent' OR state = 'done' OR state = 'failed' OR
+      state = 'cancelled' OR state = 'expired' OR state = 'dropped'),
+  explanation TEXT NOT NULL,
+  state_since INTEGER NOT NULL,
+  escrowed_at INTEGER,
+  attempts INTEGER NOT NULL CHECK (attempts >= 0),
+  last_error TEXT NOT NULL,
+  next_attempt_at INTEGER,
+  acknowledged_at INTEGER
+) STRICT;
+
+-- A device has one open proposal at most.
+CREATE UNIQUE INDEX proposals_open ON proposals (enrollment_id) WHERE state IN ('waiting', 'sent');
+CREATE INDEX proposals_ended ON proposals (state_since) WHERE state NOT IN ('waiting', 'sent');
+CREATE INDEX proposals_enrollment ON proposals (enrollment_id);
+CREATE INDEX proposals_created ON proposals (created_at);
+
 CREATE TABLE happenings (
   happening_id INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,

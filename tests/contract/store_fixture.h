@@ -212,6 +212,21 @@ inline Assignment MakeAssignment(const std::string& identifier, const std::strin
   return assignment;
 }
 
+/// A waiting proposal to lock the device, without a PIN.
+inline Proposal MakeProposal(const std::string& id, Timestamp created_at = At(0)) {
+  Proposal proposal;
+  proposal.enrollment_id = EnrollmentId(id);
+  proposal.reason = "left in a taxi";
+  proposal.source = "ops";
+  proposal.epoch = 1;
+  proposal.created_at = created_at;
+  proposal.not_before = created_at;
+  proposal.expires_at = created_at + std::chrono::hours(24);
+  proposal.explanation = "waits";
+  proposal.state_since = created_at;
+  return proposal;
+}
+
 inline PlanCommit MakeCommit(const EnrollmentId& id, Timestamp due_at) {
   PlanCommit commit;
   commit.enrollment_id = id;

@@ -23,6 +23,7 @@ using store_test::MakeAssignment;
 using store_test::MakeDevice;
 using store_test::MakeIntent;
 using store_test::MakeItem;
+using store_test::MakeProposal;
 using store_test::MakeRevision;
 using store_test::MakeUser;
 using store_test::StoreKind;
@@ -57,7 +58,7 @@ class Generator {
 
   Operation Next() {
     now_ += seconds(random_.Below(40));
-    switch (random_.Below(14)) {
+    switch (random_.Below(17)) {
       case 0:
         return SaveEnrollments();
       case 1:
@@ -84,6 +85,11 @@ class Generator {
         return Desire();
       case 12:
         return Fallback();
+      case 13:
+      case 14:
+        return Propose();
+      case 15:
+        return SaveProposal();
       default:
         return Broken();
     }
@@ -170,6 +176,59 @@ class Generator {
     return [due_at](StoreWriter& writer, std::string&) { return writer.MarkDue(due_at); };
   }
 
+  Operation Propose() {
+    Proposal proposal = MakeProposal(AnyId().value(), now_);
+    proposal.kind = Any(kProposalKinds);
+    proposal.repeats = random_.Below(2) == 0;
+    proposal.expires_at = AnyTime();
+    const std::string pin =
+        random_.Below(2) == 0 ? "" : fmt::format("sealed {}", random_.Below(1'000'000));
+    return [proposal, pin](StoreWriter& writer, std::string&) -> Status {
+      if (Status locked = writer.LockDesired(); !locked) return locked;
+      const Result<std::int64_t> id = writer.AddProposal(proposal, pin);
+      if (!id) return Fail(id.error());
+      return {};
+    };
+  }
+
+  /// How a proposal may stand after a decision; everything else of it is left alone.
+  Proposal AnyStanding() {
+    Proposal proposal;
+    proposal.state = Any(kProposalStates);
+    proposal.explanation = Any(std::array<std::string, 2>{"It's \"sent\"", "{NULL,\\}"});
+    proposal.state_since = AnyTime();
+    if (Rarely()) proposal.escrowed_at = AnyTime();
+    if (Rarely()) proposal.attempts = 3;
+    if (Rarely()) proposal.last_error = "No.";
+    if (Rarely()) proposal.next_attempt_at = AnyTime();
+    if (Rarely()) proposal.acknowledged_at = AnyTime();
+    return proposal;
+  }
+  static Proposal WithStanding(Proposal proposal, const Proposal& standing) {
+    proposal.state = standing.state;
+    proposal.explanation = standing.explanation;
+    proposal.state_since = standing.state_since;
+    proposal.escrowed_at = standing.escrowed_at;
+    proposal.attempts = standing.attempts;
+    proposal.last_error = standing.last_error;
+    proposal.next_attempt_at = standing.next_attempt_at;
+    proposal.acknowledged_at = standing.acknowledged_at;
+    return proposal;
+  }
+
+  /// The open one of an enrollment; now and then the oldest, which may be open again then.
+  Operation SaveProposal() {
+    const ProposalFilter filter = {.enrollment_id = AnyId(), .only_open = !Rarely()};
+    return [filter, standing = AnyStanding()](StoreWriter& writer, std::string&) -> Status {
+      const auto known = writer.LoadEnrollments({filter.enrollment_id});
+      if (!known) return Fail(known.error());
+      const auto listed = writer.ListProposals(filter, {"", 10});
+      if (!listed) return Fail(listed.error());
+      if (listed->empty()) return {};
+      return writer.SaveProposal(WithStanding(listed->back(), standing));
+    };
+  }
+
   PlanCommit AnyPlan(const EnrollmentId& id) {
     PlanCommit commit = store_test::MakeCommit(id, AnyTime());
     commit.plan.push = random_.Below(2) == 0;
@@ -190,6 +249,8 @@ class Generator {
       PlannedCommand command{"ProfileList", {}, {}, "asked"};
       store_test::AddCommand(commit, command, fmt::format("N{}", random_.Below(1'000'000)));
     }
+    commit.plan.proposal = AnyStanding();
+    commit.plan.escrow = Rarely();
     return commit;
   }
 
@@ -215,7 +276,15 @@ class Generator {
         commits.push_back(plans[i]);
         commits.back().enrollment_id = id;
         const auto snapshot = writer.LoadSnapshot(id);
-        if (snapshot) commits.back().items_before = snapshot->items;
+        if (!snapshot) return Fail(snapshot.error());
+        PlanCommit& commit = commits.back();
+        commit.items_before = snapshot->items;
+        commit.proposal_before = snapshot->proposal;
+        if (snapshot->proposal) {
+          commit.plan.proposal = WithStanding(*snapshot->proposal, *commit.plan.proposal);
+        } else {
+          commit.plan.proposal.reset();
+        }
       }
       if (Status done = writer.SetAside(others, lease_until); !done) return done;
       return writer.CommitPlans(commits, lease_until, now);
@@ -277,7 +346,8 @@ class Generator {
     return [id = AnyId(), item = AnyItem(), now = now_, which = random_.Below(5)](
                StoreWriter& writer, std::string&) -> Status {
       if (which == 0) return writer.RecoverJournaled(now);
-      if (which == 1) return writer.Prune(now, seconds(60), 2);
+      // Proposals that ended before now are old as well then.
+      if (which == 1) return writer.Prune(now + kKeepProposals, kKeepProposals + seconds(60), 2);
       if (which == 2)
         return writer.AddHappenings({{0, now, id, "device", "a"}, {0, now, {}, "x", "b"}});
       if (which == 3) return writer.CheckWritable();
@@ -305,11 +375,34 @@ struct Look {
   std::vector<EnrollmentRow> rows;
   std::map<EnrollmentId, Snapshot> snapshots;
   std::vector<Assignment> assignments;
+  std::vector<Proposal> proposals;
+  std::vector<std::string> sealed_pins;
+  std::int64_t new_proposals = 0;
   std::vector<Happening> happenings;
   std::vector<std::pair<EnrollmentId, Intent>> intents;
   FleetCounts counts;
   std::optional<Timestamp> next_due_at;
 };
+
+/// Proposals of every state and their PINs; returns the place of each number.
+std::map<std::int64_t, std::int64_t> LookAtProposals(TestStore& store, Look& look) {
+  look.proposals = store.Get<std::vector<Proposal>>([](StoreReader& reader) {
+    return reader.ListProposals({}, {"", 1000});
+  });
+  std::map<std::int64_t, std::int64_t> places;
+  for (Proposal& proposal : look.proposals) {
+    const std::int64_t id = proposal.proposal_id;
+    CHECK(store.Get<Proposal>([&](StoreReader& reader) { return reader.LoadProposal(id); }) ==
+          proposal);
+    look.sealed_pins.push_back(
+        store.Get<std::string>([&](StoreReader& reader) { return reader.LoadSealedPin(id); }));
+    proposal.proposal_id = static_cast<std::int64_t>(places.size());
+    places.emplace(id, proposal.proposal_id);
+  }
+  look.new_proposals = store.Get<std::int64_t>(
+      [](StoreReader& reader) { return reader.CountProposalsSince(At(500)); });
+  return places;
+}
 
 Look LookAt(TestStore& store) {
   Look look;
@@ -330,11 +423,16 @@ Look LookAt(TestStore& store) {
     places.emplace(assignment.assignment_id, place);
     assignment.assignment_id = place;
   }
+  const auto proposal_places = LookAtProposals(store, look);
   auto snapshots = store.Get<std::vector<Snapshot>>(
       [&](StoreReader& reader) { return reader.LoadSnapshots(ids); });
   for (Snapshot& snapshot : snapshots) {
     for (DesiredAssignment& assignment : snapshot.assignments) {
       assignment.assignment_id = places.at(assignment.assignment_id);
+    }
+    if (snapshot.proposal) {
+      std::int64_t& number = snapshot.proposal->proposal_id;
+      number = proposal_places.at(number);
     }
     const EnrollmentId id = snapshot.enrollment.channel.enrollment_id;
     look.snapshots.emplace(id, std::move(snapshot));
@@ -360,6 +458,9 @@ void CompareLooks(TestStore& one, TestStore& other) {
   CHECK(a.rows == b.rows);
   CHECK(a.snapshots == b.snapshots);
   CHECK(a.assignments == b.assignments);
+  CHECK(a.proposals == b.proposals);
+  CHECK(a.sealed_pins == b.sealed_pins);
+  CHECK(a.new_proposals == b.new_proposals);
   CHECK(a.happenings == b.happenings);
   CHECK(a.intents == b.intents);
   CHECK(a.counts == b.counts);

@@ -29,7 +29,7 @@ class World {
     config_.api_token = SecretSource::FromValue(Secret("token"));
     upstreams_.Add(std::make_unique<test::WillingUpstream>());
     payloads_.emplace(*store_, nullptr);
-    executor_.emplace(*store_, upstreams_, *payloads_, clock_, random_);
+    executor_.emplace(*store_, upstreams_, *payloads_, pins_, clock_, random_);
   }
 
   Store& store() { return *store_; }
@@ -38,7 +38,7 @@ class World {
   ManualClock& clock() { return clock_; }
   const Config& config() const { return config_; }
   Api::Dependencies ApiDependencies() {
-    return {*store_, upstreams_, *executor_, clock_, config_, [] {}};
+    return {*store_, upstreams_, *executor_, pins_, clock_, config_, [] {}};
   }
 
  private:
@@ -48,6 +48,7 @@ class World {
   Upstreams upstreams_;
   Config config_;
   std::optional<Payloads> payloads_;
+  const Pins pins_;
   std::optional<Executor> executor_;
 };
 

@@ -124,6 +124,11 @@ std::string Checker::Explain(const EnrollmentId& id) {
     text += fmt::format("  {} {}: {}: {}\n", item.payload_identifier.value(),
                         PresenceName(item.presence), ItemStateName(item.state), item.reason);
   }
+  if (const auto& proposal = snapshot->proposal) {
+    text += fmt::format("  {} proposed at {}, epoch {}: {}: {}\n", ProposalKindName(proposal->kind),
+                        FormatTime(proposal->created_at), proposal->epoch,
+                        ProposalStateName(proposal->state), proposal->explanation);
+  }
   for (const Intent& intent : snapshot->intents) {
     text += fmt::format("  {} {} {}: {}, journaled {}\n", intent.request_type,
                         intent.payload_identifier.value(), intent.command_uuid.value(),

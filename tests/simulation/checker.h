@@ -44,6 +44,7 @@ class Checker final : public ProcessWatcher {
   void WatchEnqueued(const EnqueueRequest& request,
                      const std::vector<EnqueueTargetResult>& results) override;
   void WatchPush(const EnrollmentId& id) override;
+  void WatchEscrow(const std::string& serial_number, const std::string& pin) override;
   void WatchRecorded(const MdmEvent& event, Timestamp said_at) override;
   void WatchContact(const EnrollmentId& id) { At(id).contact_at = kernel_.Now(); }
   void WatchLog(std::string_view line);
@@ -92,6 +93,8 @@ class Checker final : public ProcessWatcher {
     std::deque<Timestamp> questions;
     std::deque<Timestamp> idle_questions;  ///< ProfileLists since the last change
     std::deque<Timestamp> pushes;
+    /// Commands that were proposed and may be in the server's queue or beyond.
+    std::map<std::string, std::set<CommandUuid>> proposed;
   };
 
   /// A command that installs or removes a profile, as a device reads it.
@@ -107,6 +110,8 @@ class Checker final : public ProcessWatcher {
   void CheckTarget(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
   void CheckJournaled(const EnqueueRequest& request, const EnrollmentId& id);
   void CheckChange(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
+  void CheckProposed(const EnqueueRequest& request, const EnrollmentId& id,
+                     Timestamp step_began_at);
   void CheckAwake(const EnrollmentId& id, Timestamp step_began_at);
   void CheckInstall(const CommandUuid& command_uuid, const Profile& profile, const EnrollmentId& id,
                     Timestamp step_began_at);
@@ -136,6 +141,7 @@ class Checker final : public ProcessWatcher {
   const DirectorProcess* process_ = nullptr;
   std::map<EnrollmentId, Known> known_;
   Change last_change_;
+  std::map<std::string, std::set<std::string>> escrowed_;  ///< PINs by serial number
   std::set<EnrollmentId> twins_;
   EnrollmentId last_unconverged_;
   bool is_quiet_ = false;

@@ -69,6 +69,48 @@ void Checker::CheckTarget(const EnqueueRequest& request, const EnrollmentId& id,
                     known.check_out_recorded_at < step_began_at;
   if (left) Report("checked out", request.request_type + " for a device that has left", id);
   if (IsChange(request)) CheckChange(request, id, step_began_at);
+  if (IsProposed(request.request_type)) CheckProposed(request, id, step_began_at);
+}
+
+void Checker::WatchEscrow(const std::string& serial_number, const std::string& pin) {
+  escrowed_[serial_number].insert(pin);
+}
+
+/// At most one command for each proposal of an owner, in the epoch for which it was made, with a
+/// PIN that is in escrow.
+void Checker::CheckProposed(const EnqueueRequest& request, const EnrollmentId& id,
+                            Timestamp step_began_at) {
+  CheckAwake(id, step_began_at);
+  Known& known = At(id);
+  const auto book = ledger_.proposed().find(id);
+  std::size_t made = 0;
+  bool in_this_epoch = false;
+  if (book != ledger_.proposed().end()) {
+    for (const OwnersProposal& proposal : book->second) {
+      if (ProposalKindName(proposal.kind) != request.request_type || proposal.is_cancelled)
+        continue;
+      ++made;
+      in_this_epoch = in_this_epoch || proposal.asked_at >= known.authenticate_recorded_at;
+    }
+  }
+  std::set<CommandUuid> sent = known.proposed[request.request_type];
+  sent.insert(request.command_uuid);
+  if (sent.size() > made) {
+    Report("proposals",
+           fmt::format("{} goes out {} times, proposed and not cancelled were {}",
+                       request.request_type, sent.size(), made),
+           id);
+  }
+  if (!in_this_epoch && known.authenticate_recorded_at < step_began_at) {
+    Report("proposals", request.request_type + " was proposed for an enrollment that is over", id);
+  }
+  const Result<ReceivedCommand> command = DecodeCommand(request.command);
+  if (!command) return Report("I8", "a command cannot be read", id);
+  const std::string pin = TextAt(command->body, "PIN");
+  if (pin.empty() || known.device == nullptr) return;
+  if (!escrowed_[known.device->facts().serial_number].contains(pin)) {
+    Report("proposals", request.request_type + " with a PIN that is not in escrow", id);
+  }
 }
 
 void Checker::CheckJournaled(const EnqueueRequest& request, const EnrollmentId& id) {
@@ -253,6 +295,10 @@ void Checker::WatchEnqueued(const EnqueueRequest& request,
         result.outcome == EnqueueOutcome::kQueued || result.outcome == EnqueueOutcome::kUnknown;
     if (!may_be_there) continue;
     Known& known = At(result.enrollment_id);
+    if (IsProposed(request.request_type)) {
+      known.proposed[request.request_type].insert(request.command_uuid);
+      continue;
+    }
     std::deque<Timestamp>& times = is_change ? known.sends[item] : known.questions;
     times.push_back(kernel_.Now());
     Forget(times, day_ago);

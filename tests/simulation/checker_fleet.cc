@@ -105,6 +105,7 @@ std::string Checker::WhyUnconverged(const EnrollmentId& id, const Known& known) 
   if (device.state() == EnrollmentState::kGone) return "has left management and is to come back";
   if (device.awaits_configuration()) return "is held in Setup Assistant";
   const std::optional<Snapshot> snapshot = Load(id);
+  if (snapshot && snapshot->proposal) return "has an open proposal";
   for (const PayloadIdentifier& item : ledger_.items()) {
     const std::string why = WhyUnconverged(device, item, snapshot);
     if (!why.empty()) return fmt::format("{}: {}", item.value(), why);

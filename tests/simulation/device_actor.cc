@@ -191,6 +191,8 @@ void DeviceActor::EndSession() {
   const bool half_enrolled = device_.state() == EnrollmentState::kNotEnrolled ||
                              device_.state() == EnrollmentState::kAuthenticated;
   if (half_enrolled) kernel_.After(minutes(1 + random_.Below(10)), [this] { Wake(); });
+  // A Mac that was locked comes by itself once somebody has typed the PIN.
+  if (device_.is_locked()) Wake();
   if (const auto at = device_.self_poll_at()) kernel_.At(*at, [this] { Wake(); });
 }
 

@@ -21,6 +21,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr char kToken[] = "SECRET-api-token";
+constexpr char kDataKey[] = "U0VDUkVULWRhdGEta2V5LVNFQ1JFVC1kYXRhLWtleSE=";
 
 Config ProcessConfig() {
   Config config;
@@ -125,6 +126,28 @@ class DirectorProcess::Wire final : public HttpClient {
   std::unique_ptr<HttpClient> server_;
 };
 
+/// Where PINs are kept: slow, and fails before or after it has taken one.
+class DirectorProcess::EscrowServer final : public Escrow {
+ public:
+  explicit EscrowServer(DirectorProcess& process) : process_(process) {}
+
+  Status Deposit(const std::string& serial_number, const Secret& pin) override {
+    if (!process_.is_alive_) return Dead();
+    process_.Breathe(Duration(1 + process_.random_.Below(5000)));
+    if (process_.Happens(process_.scenario_.faults.escrow_fails / 2)) {
+      return Fail(ErrorKind::kUnavailable, "it answered 500");
+    }
+    process_.watcher_.WatchEscrow(serial_number, pin.Reveal());
+    if (process_.Happens(process_.scenario_.faults.escrow_fails / 2)) {
+      return Fail(ErrorKind::kUnavailable, "timed out");
+    }
+    return {};
+  }
+
+ private:
+  DirectorProcess& process_;
+};
+
 /// The real client, watched.
 class DirectorProcess::WatchedUpstream final : public Upstream {
  public:
@@ -162,9 +185,9 @@ struct DirectorProcess::Parts {
       : random(process.random_.Next()),
         upstreams(process.scenario_.certificates_per_minute),
         payloads(*process.store_, nullptr),
-        executor(*process.store_, upstreams, payloads, process.clock_, random),
+        executor(*process.store_, upstreams, payloads, process.pins_, process.clock_, random),
         runner(*process.store_, upstreams, executor, process.clock_, process.scenario_.settings),
-        api({*process.store_, upstreams, executor, process.clock_, process.config_,
+        api({*process.store_, upstreams, executor, process.pins_, process.clock_, process.config_,
              [&process] { process.Notify(); }}),
         routes(api.Routes()) {
     upstreams.Add(std::make_unique<WatchedUpstream>(process, process.MakeClient()),
@@ -190,6 +213,7 @@ DirectorProcess::DirectorProcess(Kernel& kernel, Store& database, MdmStandIn& se
       random_(scenario.seed ^ StableHash("process")),
       clock_(kernel),
       config_(ProcessConfig()),
+      pins_(SecretSource::FromValue(Secret(kDataKey)), std::make_unique<EscrowServer>(*this)),
       store_(std::make_unique<ProcessStore>(*this)) {}
 
 DirectorProcess::~DirectorProcess() = default;

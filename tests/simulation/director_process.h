@@ -31,6 +31,8 @@ class ProcessWatcher {
   virtual void WatchEnqueued(const EnqueueRequest& request,
                              const std::vector<EnqueueTargetResult>& results) = 0;
   virtual void WatchPush(const EnrollmentId& id) = 0;
+  /// The escrow server has taken a PIN.
+  virtual void WatchEscrow(const std::string& serial_number, const std::string& pin) = 0;
   /// After a webhook with an event was recorded. `said_at`: by the MDM server's clock, whatever
   /// Director's clock makes of it.
   virtual void WatchRecorded(const MdmEvent& event, Timestamp said_at) = 0;
@@ -80,6 +82,7 @@ class DirectorProcess {
   };
   class ProcessStore;
   class Wire;
+  class EscrowServer;
   class WatchedUpstream;
   struct Parts;
 
@@ -101,6 +104,7 @@ class DirectorProcess {
   SeededRandom random_;
   SkewedClock clock_;
   const Config config_;
+  const Pins pins_;
 
   bool is_calm_ = false;
   bool is_alive_ = false;

@@ -22,6 +22,14 @@ struct Wanted {
   friend bool operator==(const Wanted&, const Wanted&) = default;
 };
 
+/// A command that an owner proposed for a device.
+struct OwnersProposal {
+  ProposalKind kind = ProposalKind::kDeviceLock;
+  Timestamp asked_at;
+  std::int64_t proposal_id = 0;  ///< 0 while it is not known whether Director has it
+  bool is_cancelled = false;     ///< Director has said so
+};
+
 /// The owners' own book of what they asked for, kept apart from Director's database, with the times
 /// of changes. Resolves targets by its own rules: a named device beats all.
 class Ledger {
@@ -45,6 +53,10 @@ class Ledger {
   /// Every item that was ever assigned.
   const std::set<PayloadIdentifier>& items() const { return items_; }
   bool IsRevision(const PayloadIdentifier& item, const std::string& payload_uuid) const;
+  /// What was proposed for each device, oldest first.
+  std::map<EnrollmentId, std::vector<OwnersProposal>>& proposed() { return proposed_; }
+  const std::map<EnrollmentId, std::vector<OwnersProposal>>& proposed() const { return proposed_; }
+
   /// True while an owner has not been answered.
   bool HasProposals() const { return !proposals_.empty(); }
 
@@ -74,6 +86,7 @@ class Ledger {
   std::map<Key, std::optional<Wanted>> proposals_;
   std::map<PayloadIdentifier, std::set<std::string>> revisions_;
   std::set<PayloadIdentifier> items_;
+  std::map<EnrollmentId, std::vector<OwnersProposal>> proposed_;
 };
 
 }  // namespace director::simulation

@@ -52,7 +52,8 @@ Owner::Owner(Kernel& kernel, DirectorProcess& director, Ledger& ledger, const Sc
       scenario_(scenario),
       devices_(std::move(devices)),
       problem_(std::move(problem)),
-      random_(scenario.seed ^ StableHash("owner")) {}
+      random_(scenario.seed ^ StableHash("owner")),
+      proposal_random_(scenario.seed ^ StableHash("owner's proposals")) {}
 
 void Owner::Start(Timestamp until) {
   for (std::size_t i = 0; i < scenario_.items; ++i) {
@@ -61,12 +62,19 @@ void Owner::Start(Timestamp until) {
     UploadAndAssign(item, for_users ? AssignmentChannel::kUser : AssignmentChannel::kDevice, {},
                     ++edition_);
   }
+  PlanEach(scenario_.changes_per_day, until, random_, [this] { Change(); });
+  PlanEach(scenario_.proposals_per_day, until, proposal_random_, [this] { ProposeSomething(); });
+}
+
+void Owner::PlanEach(double per_day, Timestamp until, RandomSource& random,
+                     const std::function<void()>& action) {
+  if (per_day <= 0) return;
   Timestamp at = kernel_.Now();
-  const auto mean_ms = static_cast<double>(kDay.count()) / scenario_.changes_per_day;
+  const auto mean_ms = static_cast<double>(kDay.count()) / per_day;
   while (true) {
-    at += Duration(1 + static_cast<std::int64_t>(2 * mean_ms * random_.Fraction()));
+    at += Duration(1 + static_cast<std::int64_t>(2 * mean_ms * random.Fraction()));
     if (at >= until) return;
-    kernel_.At(at, [this] { Change(); });
+    kernel_.At(at, action);
   }
 }
 
@@ -181,6 +189,44 @@ void Owner::Withdraw(const PayloadIdentifier& item, AssignmentChannel channel,
     break;
   }
   ledger_.Set(item, channel, target, std::nullopt, kernel_.Now());
+}
+
+void Owner::ProposeSomething() {
+  const DeviceFacts& device = devices_[proposal_random_.Below(devices_.size())];
+  Propose(device, kProposalKinds[proposal_random_.Below(kProposalKinds.size())]);
+}
+
+/// What is not answered may be there all the same: it is not asked for twice.
+void Owner::Propose(const DeviceFacts& device, ProposalKind kind) {
+  const EnrollmentId id = EnrollmentIdOf(device);
+  std::vector<OwnersProposal>& book = ledger_.proposed()[id];
+  book.push_back({kind, kernel_.Now()});
+  const Json body{{"request_type", ProposalKindName(kind)}, {"reason", "Lost"}};
+  const HttpServerResponse done = director_.CallApi("POST", "/api/v1/devices/{device}/proposals",
+                                                    {{"device", device.udid}}, body.dump());
+  kernel_.Trace(fmt::format("owner: {} proposed for {}: {}", ProposalKindName(kind), id.value(),
+                            done.status));
+  if (IsToBeRepeated(done.status)) return;
+  if (!IsDone(done.status)) {  // not enrolled, quarantined, another one is open, too many
+    book.pop_back();
+    return;
+  }
+  const auto proposal_id = Json::parse(done.body)["proposal_id"].get<std::int64_t>();
+  book.back().proposal_id = proposal_id;
+  if (proposal_random_.Below(4) != 0) return;
+  kernel_.After(seconds(proposal_random_.Below(1800)),
+                [this, id, proposal_id] { CancelProposal(id, proposal_id); });
+}
+
+void Owner::CancelProposal(const EnrollmentId& id, std::int64_t proposal_id) {
+  const HttpServerResponse done =
+      director_.CallApi("DELETE", "/api/v1/proposals/{proposal_id}",
+                        {{"proposal_id", std::to_string(proposal_id)}}, {});
+  kernel_.Trace(fmt::format("owner: proposal {} cancelled: {}", proposal_id, done.status));
+  if (!IsDone(done.status)) return;
+  for (OwnersProposal& proposal : ledger_.proposed()[id]) {
+    if (proposal.proposal_id == proposal_id) proposal.is_cancelled = true;
+  }
 }
 
 }  // namespace director::simulation

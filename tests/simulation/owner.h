@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@ inline constexpr std::string_view kProfileSecret = "SECRET-in-a-profile";
 /// A small profile; another `edition` is another revision.
 std::string MakeProfile(const PayloadIdentifier& item, int edition);
 
-/// The administrator: uploads, assigns to all or to single devices, withdraws, removes, at random
-/// times through the API; repeats what was not answered until it is.
+/// The administrator: uploads, assigns to all or to single devices, withdraws, removes, proposes
+/// locks and erases, at random times through the API; repeats what was not answered until it is.
 class Owner {
  public:
   /// `devices`: whom single assignments may name. `problem` is called when an answer is wrong.
@@ -29,6 +30,9 @@ class Owner {
 
  private:
   void Change();
+  void ProposeSomething();
+  void Propose(const DeviceFacts& device, ProposalKind kind);
+  void CancelProposal(const EnrollmentId& id, std::int64_t proposal_id);
   void Assign(const PayloadIdentifier& item, AssignmentChannel channel, const std::string& target,
               Wanted wanted);
   void Withdraw(const PayloadIdentifier& item, AssignmentChannel channel,
@@ -36,6 +40,8 @@ class Owner {
   void UploadAndAssign(const PayloadIdentifier& item, AssignmentChannel channel,
                        const std::string& target, int edition);
   void Retry(std::function<void()> again);
+  void PlanEach(double per_day, Timestamp until, RandomSource& random,
+                const std::function<void()>& action);
   std::string RandomTarget();
 
   Kernel& kernel_;
@@ -45,6 +51,7 @@ class Owner {
   const std::vector<DeviceFacts> devices_;
   std::function<void(std::string)> problem_;
   SeededRandom random_;
+  SeededRandom proposal_random_;
   int edition_ = 0;
   bool is_busy_ = false;  ///< one request at a time: the ledger's order is the database's order
 };

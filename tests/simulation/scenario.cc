@@ -90,6 +90,22 @@ void SetPace(Scenario& scenario) {
   scenario.certificates_per_minute = 0.5 + 5 * random.Fraction();
 }
 
+/// Half of the worlds have an administrator who locks, erases and restarts devices. Drawn apart as
+/// above.
+void SetProposals(Scenario& scenario) {
+  SeededRandom random(scenario.seed ^ StableHash("proposals"));
+  if (random.Below(2) != 0) return;
+  scenario.proposals_per_day = 0.2 + 3 * random.Fraction();
+  scenario.faults.escrow_fails = Chance(random, 0.6);
+}
+
+/// In a quarter of the small worlds nobody keeps the clocks together. Drawn apart as above.
+void SetClock(Scenario& scenario) {
+  SeededRandom random(scenario.seed ^ StableHash("clock"));
+  if (random.Below(4) != 0) return;
+  scenario.clock_ahead = minutes(static_cast<std::int64_t>(random.Below(12 * 60)) - 6 * 60);
+}
+
 }  // namespace
 
 std::string_view ServerKindName(ServerKind kind) {
@@ -120,6 +136,8 @@ Scenario MakeSmallWorld(std::uint64_t seed) {
   scenario.faults = RandomFaults(random);
   scenario.settings = RandomSettings(random);
   SetPace(scenario);
+  SetProposals(scenario);
+  SetClock(scenario);
   return scenario;
 }
 
@@ -132,6 +150,7 @@ Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   scenario.items = 8;
   scenario.faults_for = hours(24 * days);
   scenario.changes_per_day = 0.5;
+  scenario.proposals_per_day = 0.004 * static_cast<double>(devices);
   scenario.user_channels = 0.1;
   scenario.sleepers = 0.7;
   scenario.settings.profile_list_interval = hours(24);
@@ -143,6 +162,7 @@ Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   faults.webhook_garbage = 0.0001;
   faults.request_refused = faults.request_timeout_before = faults.request_timeout_after = 0.005;
   faults.request_error_after = faults.request_html = 0.005;
+  faults.escrow_fails = 0.05;
   faults.store_unavailable = faults.store_rolled_back = 0.0001;
   faults.death_before_commit = faults.death_after_commit = faults.death_around_request = 0.00002;
   faults.device_request_lost = 0.005;

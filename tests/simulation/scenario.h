@@ -30,6 +30,8 @@ struct Faults {
   double request_error_after = 0;     ///< handled, answered 500 with HTML
   double request_html = 0;            ///< not handled, a proxy's page
 
+  double escrow_fails = 0;  ///< per deposit: before or after the escrow server has taken it
+
   // Director's own process, per transaction.
   double store_unavailable = 0;
   double store_rolled_back = 0;  ///< the body runs, the commit fails
@@ -67,9 +69,11 @@ struct Scenario {
   std::size_t devices = 3;
   std::size_t items = 3;
   Duration faults_for = std::chrono::hours(72);
-  double changes_per_day = 1;  ///< of the administrator
-  double user_channels = 0;    ///< share of Macs with one
-  double sleepers = 0;         ///< share of devices that sleep most of the day
+  double changes_per_day = 1;    ///< of the administrator
+  double proposals_per_day = 0;  ///< of the administrator, for all devices together
+  double user_channels = 0;      ///< share of Macs with one
+  double sleepers = 0;           ///< share of devices that sleep most of the day
+  Duration clock_ahead{};  ///< of Director's clock, from the beginning
   Faults faults;
   Settings settings;
   UpstreamRates rates;

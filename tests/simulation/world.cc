@@ -233,6 +233,7 @@ void World::PlanChecks() {
 
 Outcome World::Run() {
   director_->Start();
+  if (scenario_.clock_ahead != Duration::zero()) director_->JumpClock(scenario_.clock_ahead);
   for (const auto& actor : devices_) {
     const Duration span = std::min<Duration>(scenario_.faults_for / 4, hours(24));
     actor->Start(begin_ + Duration(random_.Below(static_cast<std::uint64_t>(span.count()))));

@@ -2,8 +2,8 @@
 
 // One decision as three strings: the world (see plan_world.h), the time, the expected plan.
 //
-// Plan: a line of commands and `push` (or `nothing`), then a line for each item with its state,
-// then `closed c1 lost` lines.
+// Plan: a line of commands, `push` and `escrow` (or `nothing`), then a line for each item with its
+// state, then `proposal waiting` when there is one, then `closed c1 lost` lines.
 
 #include <string>
 #include <vector>

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "director/pins.h"
 #include "mdm/plist.h"
 #include "signing/device_identity.h"
 #include "store/sqlite_store.h"
@@ -58,6 +59,11 @@ inline std::string MakePem(const std::string& name, Timestamp now, int days = 30
   const Result<PemIdentity> identity = MakeAuthority(name, now, days);
   REQUIRE(identity);
   return identity->certificate_pem + identity->key_pem;
+}
+
+/// A key that seals PINs: 32 times the letter k.
+inline SecretSource TestDataKey() {
+  return SecretSource::FromValue(Secret("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="));
 }
 
 /// A real store that runs everything a second time, as one does in which another director was in

@@ -16,7 +16,8 @@ class MdmDirectorClient {
   using Json = nlohmann::ordered_json;
 
   MdmDirectorClient(Store& store, Upstreams& upstreams, const Clock& clock)
-      : api_({store, upstreams, clock, password_, [] {}}), routes_(api_.Routes()) {}
+      : api_({store, upstreams, pins_, clock, password_, limits, [] {}}),
+        routes_(api_.Routes()) {}
 
   HttpServerResponse Send(const std::string& method, const std::string& path,
                           const std::string& body = "") {
@@ -51,8 +52,10 @@ class MdmDirectorClient {
   }
 
   int parts = 0;  ///< that lists came in so far
+  ProposalLimits limits;
 
  private:
+  const Pins pins_{TestDataKey(), nullptr};
   const SecretSource password_ = SecretSource::FromValue(Secret("word"));
   mdmdirector::Api api_;
   const std::vector<HttpRoute> routes_;

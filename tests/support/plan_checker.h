@@ -25,6 +25,7 @@ class PlanChecker {
     for (const PlannedCommand& command : plan_.commands) CheckCommand(command);
     CheckOrder();
     CheckQuestions();
+    CheckProposal();
     CheckOpenChanges();
     CheckItems();
     CheckTime();
@@ -40,6 +41,7 @@ class PlanChecker {
   static bool IsChange(const PlannedCommand& command) {
     return !command.payload_identifier.empty();
   }
+  static bool IsProposed(const PlannedCommand& command) { return command.proposal_id != 0; }
 
   bool StaysOpen(const Intent& intent) const {
     return IsOpen(intent.state) &&
@@ -81,6 +83,7 @@ class PlanChecker {
     Must(!snapshot_.upstream_retry_at || *snapshot_.upstream_retry_at <= now_,
          name + " while the MDM server is out of reach");
     Must(!command.reason.empty(), name + " without a reason");
+    if (IsProposed(command)) CheckProposed(command);
     if (!IsChange(command)) return;
     Must(enrollment.last_seen_at + settings_.awake_window > now_, name + " to a sleeping device");
     for (const ReportedProfile& profile : Reported(command.payload_identifier)) {
@@ -94,6 +97,40 @@ class PlanChecker {
            name + " is not what is assigned");
     }
     Must(!Deciding(command.payload_identifier).empty(), name + " that nobody assigned");
+  }
+
+  void CheckProposed(const PlannedCommand& command) {
+    const std::string name = DescribeCommand(command);
+    Must(snapshot_.proposal.has_value(), name + " that nobody proposed");
+    if (!snapshot_.proposal) return;
+    const Proposal& proposal = *snapshot_.proposal;
+    Must(command.request_type == ProposalKindName(proposal.kind) &&
+             command.proposal_id == proposal.proposal_id,
+         name + " is not what was proposed");
+    Must(snapshot_.enrollment.last_seen_at + settings_.awake_window > now_,
+         name + " to a sleeping device");
+    Must(proposal.escrowed_at.has_value(), name + " before its PIN is escrowed");
+    Must(proposal.epoch == snapshot_.enrollment.epoch, name + " in another epoch");
+    Must(now_ >= proposal.not_before && now_ < proposal.expires_at, name + " out of its time");
+    Must(plan_.proposal && plan_.proposal->state == ProposalState::kSent,
+         name + " and the proposal does not know");
+    for (const Intent& intent : snapshot_.intents) {
+      Must(!StaysOpen(intent) || intent.request_type != command.request_type,
+           name + " while one may still act");
+    }
+  }
+
+  void CheckProposal() {
+    Must(plan_.proposal.has_value() == snapshot_.proposal.has_value(), "a proposal is forgotten");
+    if (!plan_.proposal) return;
+    const Proposal& proposal = *plan_.proposal;
+    Must(proposal.explanation.size() > 1 && proposal.explanation.back() == '.',
+         "the proposal has no sentence: " + proposal.explanation);
+    Must(!plan_.escrow || (IsOpen(proposal.state) && !proposal.escrowed_at),
+         "a PIN is escrowed for nothing");
+    const bool waits = proposal.state == ProposalState::kWaiting;
+    Must(!waits || now_ < proposal.expires_at, "the proposal waits beyond its time");
+    Must(!waits || plan_.due_at <= proposal.expires_at, "nobody looks when the proposal expires");
   }
 
   void CheckRemoval(const PlannedCommand& command) {
@@ -123,12 +160,16 @@ class PlanChecker {
   }
 
   void CheckOrder() {
-    int rank = 0;
+    int rank = -1;
     for (const PlannedCommand& command : plan_.commands) {
       const bool is_inventory = ParseInventoryKind(command.request_type).has_value();
       const bool lets_go = command.request_type == request_type::kDeviceConfigured;
       Must(!lets_go || snapshot_.enrollment.awaiting_since, "nobody awaits DeviceConfigured");
-      const int own = IsChange(command) ? 0 : is_inventory ? 1 : lets_go ? 3 : 2;
+      const int own = IsProposed(command) ? -1
+                      : IsChange(command) ? 0
+                      : is_inventory      ? 1
+                      : lets_go           ? 3
+                                          : 2;
       Must(own >= rank, DescribeCommand(command) + " is out of order");
       rank = own;
     }
@@ -137,7 +178,7 @@ class PlanChecker {
   void CheckQuestions() {
     std::multiset<std::string> questions;
     for (const PlannedCommand& command : plan_.commands) {
-      if (!IsChange(command)) questions.insert(command.request_type);
+      if (!IsChange(command) && !IsProposed(command)) questions.insert(command.request_type);
     }
     int unknown = 0;
     for (const Intent& intent : snapshot_.intents) {

@@ -27,10 +27,14 @@ inline std::string DescribePlan(const Plan& plan) {
   };
   for (const PlannedCommand& command : plan.commands) add(DescribeCommand(command));
   if (plan.push) add("push");
+  if (plan.escrow) add("escrow");
   if (actions.empty()) actions = "nothing";
   std::string text = actions + "\n";
   for (const ItemRecord& item : plan.items) {
     text += fmt::format("{} {}\n", item.payload_identifier.value(), ItemStateName(item.state));
+  }
+  if (plan.proposal) {
+    text += fmt::format("proposal {}\n", ProposalStateName(plan.proposal->state));
   }
   for (const ClosedIntent& closed : plan.closed) {
     text +=
@@ -48,6 +52,7 @@ inline std::string DescribePlanInFull(const Plan& plan) {
                         ToUnixMs(item.next_attempt_at.value_or(Timestamp())));
   }
   for (const ClosedIntent& closed : plan.closed) text += closed.reason + "\n";
+  if (plan.proposal) text += plan.proposal->explanation + "\n";
   for (const std::string& note : plan.notes) text += note + "\n";
   return text + FormatTime(plan.due_at) + (plan.wants_wake ? " wants wake" : "");
 }
@@ -72,6 +77,8 @@ inline Snapshot CommitPlan(Snapshot snapshot, const Plan& plan, Timestamp now) {
     snapshot.intents.push_back(std::move(intent));
   }
   snapshot.items = plan.items;
+  snapshot.proposal = plan.proposal;
+  if (snapshot.proposal && !IsOpen(snapshot.proposal->state)) snapshot.proposal.reset();
   snapshot.enrollment.wants_wake = plan.wants_wake;
   if (plan.push) {
     snapshot.enrollment.pushed_at = now;

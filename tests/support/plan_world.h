@@ -11,6 +11,8 @@
 //     (every report lists the enrollment profile too, unless it says `hidden`)
 //   intent InstallProfile com.example.wifi A sent -1m answered=-30s class=transient error=No_route. not_now=2@-10m epoch=1
 //   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1
+//   proposal DeviceLock waiting epoch=1 escrowed=-1m before=+5m expires=+7d repeats ack=-1m next=+5m attempts=1 error=No.
+//     (escrowed a minute ago and free to go, unless it says otherwise; `escrowed=none`)
 //   upstream down=+5m away=-1h problem=connection_refused turn=+9s
 //   turn ca.example.com +20s
 // clang-format on
@@ -95,6 +97,7 @@ class WorldReader {
     if (words[0] == "report") return ReadReport(rest);
     if (words[0] == "intent") return ReadIntent(rest);
     if (words[0] == "item") return ReadItem(rest);
+    if (words[0] == "proposal") return ReadProposal(rest);
     if (words[0] == "upstream") return ReadUpstream(rest);
     if (words[0] == "turn") {
       snapshot_.certificate_turns.emplace(words.at(1), At(words.at(2)));
@@ -323,6 +326,52 @@ class WorldReader {
       }
     }
     snapshot_.items.push_back(std::move(item));
+  }
+
+  void ReadProposal(const std::vector<std::string>& words) {
+    Proposal proposal;
+    proposal.proposal_id = 7;
+    proposal.enrollment_id = snapshot_.enrollment.channel.enrollment_id;
+    const auto kind = ParseProposalKind(words.at(0));
+    const auto state = ParseProposalState(words.at(1));
+    if (!kind || !state) BadWorld(words.at(0) + " " + words.at(1));
+    proposal.kind = *kind;
+    proposal.state = *state;
+    proposal.reason = "Stolen";
+    proposal.source = "ada";
+    proposal.has_pin = true;
+    proposal.explanation = "As it was.";
+    proposal.epoch = snapshot_.enrollment.epoch;
+    proposal.created_at = now_ - std::chrono::hours(1);
+    proposal.not_before = proposal.created_at;
+    proposal.expires_at = now_ + std::chrono::hours(24 * 7);
+    proposal.state_since = proposal.created_at;
+    proposal.escrowed_at = now_ - std::chrono::minutes(1);
+    for (const auto& [key, value] : ReadFields(words, 2)) {
+      if (key == "epoch") {
+        proposal.epoch = std::stoll(value);
+      } else if (key == "escrowed") {
+        proposal.escrowed_at.reset();
+        if (value != "none") proposal.escrowed_at = At(value);
+      } else if (key == "before") {
+        proposal.not_before = At(value);
+      } else if (key == "expires") {
+        proposal.expires_at = At(value);
+      } else if (key == "repeats") {
+        proposal.repeats = true;
+      } else if (key == "ack") {
+        proposal.acknowledged_at = At(value);
+      } else if (key == "next") {
+        proposal.next_attempt_at = At(value);
+      } else if (key == "attempts") {
+        proposal.attempts = std::stoi(value);
+      } else if (key == "error") {
+        proposal.last_error = Spaced(value);
+      } else {
+        BadWorld(key);
+      }
+    }
+    snapshot_.proposal = std::move(proposal);
   }
 
   void ReadUpstream(const std::vector<std::string>& words) {

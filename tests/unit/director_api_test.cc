@@ -59,8 +59,10 @@ TEST_CASE("every route demands the token") {
   Upstreams upstreams;
   Payloads payloads(service.store(), nullptr);
   SystemRandom random;
-  Executor executor(service.store(), upstreams, payloads, service.clock(), random);
-  Api api(Api::Dependencies{service.store(), upstreams, executor, service.clock(), config, [] {}});
+  const Pins pins;
+  Executor executor(service.store(), upstreams, payloads, pins, service.clock(), random);
+  Api api(Api::Dependencies{
+      service.store(), upstreams, executor, pins, service.clock(), config, [] {}});
   std::size_t routes = 0;
   for (const HttpRoute& route : api.Routes()) {
     std::string path = route.pattern;

@@ -133,17 +133,24 @@ TEST_CASE("signing is translated when it is switched on") {
   CHECK_FALSE(ConfigOf(With({"-sign=false", "-cert=/i.p12"})).signs());
 }
 
+TEST_CASE("the escrow server is the same") {
+  const Config config = ConfigOf(With({"-escrowurl=https://crypt.example.com/checkin"}));
+  REQUIRE(config.escrow_url.Get());
+  CHECK(config.escrow_url.Get()->Reveal() == "https://crypt.example.com/checkin");
+  CHECK_FALSE(ConfigOf(With({})).escrow_url.is_set());
+}
+
 TEST_CASE("what has no meaning or is not built is accepted and said once, without values") {
   const Result<Invocation> translated =
       Translate({With({"-redis-host=redis", "-redis-password", "hidden", "-once-in=5",
-                       "-escrowurl=https://e", "-prometheus"}),
+                       "-push-new-build", "-prometheus"}),
                  {},
                  {}});
   REQUIRE(translated);
   REQUIRE(translated->notes.size() == 3);
   CHECK(translated->notes[1] ==
         "these have no meaning here: -redis-host, -redis-password, -once-in, -prometheus");
-  CHECK(translated->notes[2] == "what these ask for is not built yet: -escrowurl");
+  CHECK(translated->notes[2] == "what these ask for is not built yet: -push-new-build");
 }
 
 TEST_CASE("what cannot be translated is named, all at once") {

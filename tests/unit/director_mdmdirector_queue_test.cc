@@ -137,8 +137,6 @@ TEST_CASE("clear_queue: what is no request is refused, and no device is no work"
 TEST_CASE("fault: a command that does not exist was answered 200") {
   Fleet fleet;
   CheckSays(fleet.client.Send("POST", "/device/command/clear_que", "{}"), 404, "clear_queue");
-  CHECK(fleet.client.Send("POST", "/device/command/device_lock", "{}").status == 501);
-  CHECK(fleet.client.Send("POST", "/device/command/erase_device", "{}").status == 501);
 }
 
 TEST_CASE("after a clear the one question for a sleeping device waits there again") {

@@ -370,7 +370,6 @@ TEST_CASE("what is not built says so") {
   const ApiAnswer answer = world.Send("GET", "/installapplication");
   CHECK(answer.status == 501);
   CheckHas(answer.body, "not built");
-  CHECK(world.Send("POST", "/device/command/erase_device", std::string("{}")).status == 501);
 }
 
 }  // namespace

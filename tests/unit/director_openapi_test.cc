@@ -58,6 +58,13 @@ Json TheHintExample() {
                                            ["examples"]["profiles"];
 }
 
+/// A command that a person proposes.
+const Json& TheProposalExample() {
+  return TheDocument().Operation(
+      "POST /api/v1/devices/{device}/proposals")["requestBody"]["content"]["application/json"]
+                                                ["example"];
+}
+
 std::string MediaType(const std::string& content_type) {
   return content_type.substr(0, content_type.find(';'));
 }
@@ -170,11 +177,12 @@ class Service {
   Upstreams upstreams_;
   test::WillingUpstream* upstream_ = nullptr;
   Payloads payloads_{*store_, nullptr};
-  Executor executor_{*store_, upstreams_, payloads_, clock_, random_};
+  const Pins pins_{director_test::TestDataKey(), nullptr};
+  Executor executor_{*store_, upstreams_, payloads_, pins_, clock_, random_};
   Runner runner_{*store_, upstreams_, executor_, clock_, config_.settings};
   Ingest ingest_{*store_, [] {}};
   WebhookCounts counts_;
-  Api api_{{*store_, upstreams_, executor_, clock_, config_, [] {}}};
+  Api api_{{*store_, upstreams_, executor_, pins_, clock_, config_, [] {}}};
   std::vector<HttpRoute> routes_;
   std::set<std::string> answered_;
   std::string payload_uuid_;
@@ -327,6 +335,22 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   service.Call("POST /api/v1/devices/{device}/seen", 202, hint);
   service.Call("POST /api/v1/devices/{device}/seen", 202, device);
   service.Call("POST /api/v1/devices/{device}/release", 204, WithPath({{"device", "UDID-2"}}));
+  HttpServerRequest lock = WithBody(TheProposalExample().dump());
+  lock.path_values = device.path_values;
+  const Json proposal = service.CallJson("POST /api/v1/devices/{device}/proposals", 201, lock);
+  CHECK(service.CallJson("GET /api/v1/devices/{device}", 200, device)["proposal"] == proposal);
+  const auto proposed = WithPath({{"proposal_id", proposal["proposal_id"].dump()}});
+  service.Call("GET /api/v1/proposals/{proposal_id}", 200, proposed);
+  CHECK(service.CallJson("POST /api/v1/proposals/{proposal_id}/pin", 200, proposed)["pin"]
+            .get<std::string>()
+            .size() == 6);
+  CHECK(service.CallJson("GET /api/v1/proposals", 200, WithQuery({{"open", "true"}}))["proposals"]
+            .size() == 1);
+  const Json open = service.CallJson("GET /api/v1/status", 200)["open_proposals"];
+  CHECK(open ==
+        Json::array({{{"request_type", "DeviceLock"}, {"state", "waiting"}, {"count", 1}}}));
+  CHECK(service.CallJson("DELETE /api/v1/proposals/{proposal_id}", 200, proposed)["state"] ==
+        "cancelled");
 
   const std::string unknown_topic =
       R"({"topic": "other.Topic", "created_at": "2025-10-09T08:53:20Z"})";
@@ -334,7 +358,7 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   service.Call("POST /webhook/{upstream}", 200, Webhook({{"upstream", "nanomdm"}}, "rubbish"));
   CHECK(service.CallJson("GET /api/v1/dead-letters", 200)["dead_letters"].size() == 1);
   CHECK(service.CallJson("GET /api/v1/events", 200, WithQuery({{"device", "UDID-1"}}))["events"]
-            .size() == 2);
+            .size() == 5);
   const Json status = service.CallJson("GET /api/v1/status", 200);
   CHECK(status["items"].size() == 1);
   CHECK(status["oldest_waiting"].is_object());
@@ -362,7 +386,7 @@ TEST_CASE("openapi: errors are the documented problem documents") {
                  WithPath({{"device", std::string(300, 'x')}, {"payload_identifier", kItem}}));
   }
   for (const char* list :
-       {"profiles", "assignments", "devices", "status", "events", "dead-letters"}) {
+       {"profiles", "assignments", "devices", "proposals", "status", "events", "dead-letters"}) {
     service.Call(fmt::format("GET /api/v1/{}", list), 400, WithQuery({{"colour", "red"}}));
   }
   service.Call("GET /api/v1/devices", 400, WithQuery({{"item_state", "happy"}}));
@@ -380,6 +404,25 @@ TEST_CASE("openapi: errors are the documented problem documents") {
   service.Call("DELETE /api/v1/assignments/{assignment_id}", 404,
                WithPath({{"assignment_id", "4711"}}));
   service.Call("POST /api/v1/devices/{device}/release", 409, WithPath({{"device", "UDID-1"}}));
+  service.Call("GET /api/v1/proposals", 400, WithQuery({{"open", "perhaps"}}));
+  service.Call("GET /api/v1/proposals", 404, WithQuery({{"device", "nobody"}}));
+  for (const char* operation :
+       {"GET /api/v1/proposals/{proposal_id}", "DELETE /api/v1/proposals/{proposal_id}",
+        "POST /api/v1/proposals/{proposal_id}/pin"}) {
+    service.Call(operation, 400, WithPath({{"proposal_id", "x"}}));
+    service.Call(operation, 404, WithPath({{"proposal_id", "4711"}}));
+  }
+  HttpServerRequest lock = WithBody(TheProposalExample().dump());
+  lock.path_values = {{"device", "UDID-1"}};
+  const Json first = service.CallJson("POST /api/v1/devices/{device}/proposals", 201, lock);
+  service.Call("POST /api/v1/devices/{device}/proposals", 409, lock);
+  const auto proposed = WithPath({{"proposal_id", first["proposal_id"].dump()}});
+  service.Call("DELETE /api/v1/proposals/{proposal_id}", 200, proposed);
+  service.Call("DELETE /api/v1/proposals/{proposal_id}", 409, proposed);
+  HttpServerRequest wrong = WithBody(R"({"request_type": "Explode", "pin": "1"})");
+  wrong.path_values = lock.path_values;
+  CHECK(service.CallJson("POST /api/v1/devices/{device}/proposals", 400, wrong)["errors"].size() ==
+        2);
   service.Call("POST /webhook/{upstream}", 404, WithPath({{"upstream", "other"}}));
   service.upstream().push_outcome = PushOutcome::kFailed;
   service.upstream().push_detail = "no push certificate";
@@ -430,6 +473,8 @@ TEST_CASE("openapi: enumerations are the program's words") {
   CHECK(EnumOf("EnrollmentStatus") == KnownNames(ParseEnrollmentStatus("?")));
   CHECK(EnumOf("ItemState") == KnownNames(ParseItemState("?")));
   CHECK(EnumOf("CommandState") == KnownNames(ParseIntentState("?")));
+  CHECK(EnumOf("ProposalKind") == KnownNames(ParseProposalKind("?")));
+  CHECK(EnumOf("ProposalState") == KnownNames(ParseProposalState("?")));
   CHECK(EnumOf("InventoryKind") == KnownNames(ParseInventoryKind("?")));
   CHECK(EnumOf("Presence") == KnownNames(ParsePresence("?")));
   CHECK(EnumOf("TargetKind") == KnownNames(ParseTargetKind("?")));
@@ -463,6 +508,10 @@ TEST_CASE("openapi: examples fit their schemas, and request examples are underst
   const Json& hint = document.Operation(
       "POST /api/v1/devices/{device}/seen")["requestBody"]["content"]["application/json"];
   CHECK(document.Problems(hint["schema"], TheHintExample()["value"], "$") ==
+        std::vector<std::string>{});
+  const Json& propose = document.Operation(
+      "POST /api/v1/devices/{device}/proposals")["requestBody"]["content"]["application/json"];
+  CHECK(document.Problems(propose["schema"], TheProposalExample(), "$") ==
         std::vector<std::string>{});
   const Json& invalid =
       document.root()["components"]["responses"]["Invalid"]["content"]["application/problem+json"];

@@ -256,6 +256,7 @@ TEST_CASE("a crash between journal and sending loses nothing and repeats nothing
       commits.push_back({id,
                          snapshot->enrollment.upstream,
                          snapshot->items,
+                         snapshot->proposal,
                          Reconcile(*snapshot, world.settings, now),
                          1,
                          {}});

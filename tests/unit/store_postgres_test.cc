@@ -21,6 +21,7 @@ using store_test::MakeCommit;
 using store_test::MakeDevice;
 using store_test::MakeIntent;
 using store_test::MakeItem;
+using store_test::MakeProposal;
 using store_test::MakeRevision;
 using store_test::Meeting;
 using store_test::Open;
@@ -145,7 +146,7 @@ TEST_CASE("two that look at enrollments and then assign do not wait for each oth
     start.Arrive();
     CHECK(store.Write([&](StoreWriter& writer) -> Status {
       ++runs;
-      if (Status locked = writer.LockAssignments(); !locked) return locked;
+      if (Status locked = writer.LockDesired(); !locked) return locked;
       const auto known = writer.LoadEnrollments({EnrollmentId("A")});
       if (!known) return Fail(known.error());
       Assignment assignment = MakeAssignment("com.example.wifi", "", target);
@@ -158,6 +159,32 @@ TEST_CASE("two that look at enrollments and then assign do not wait for each oth
   assign(*first, "C");
   other.join();
   CHECK(runs == 2);
+}
+
+TEST_CASE("of two that propose for one device at the same time one is refused") {
+  const PostgresDatabase database;
+  const auto first = Open(database);
+  const auto second = Open(database);
+  REQUIRE(Save(*first, "A"));
+  std::atomic<int> accepted{0};
+  Meeting start(2);
+  const auto propose = [&](Store& store) {
+    start.Arrive();
+    const Status done = store.Write([](StoreWriter& writer) -> Status {
+      const auto added = writer.AddProposal(MakeProposal("A"), "");
+      if (!added) return Fail(added.error());
+      return {};
+    });
+    if (done) {
+      ++accepted;
+    } else {
+      CHECK(done.error().kind == ErrorKind::kConflict);
+    }
+  };
+  std::thread other([&] { propose(*second); });
+  propose(*first);
+  other.join();
+  CHECK(accepted == 1);
 }
 
 TEST_CASE("an assignment concerns the enrollment that is being created meanwhile") {
@@ -277,6 +304,13 @@ TEST_CASE("no hot path reads a whole table") {
       intents.emplace_back(id, MakeIntent("C-" + id.value()));
     }
     if (Status done = writer.SaveIntents(intents); !done) return done;
+    for (const EnrollmentId& id : *found) {
+      const bool is_open = id.value().back() == '7';
+      if (!is_open && id.value().back() != '8') continue;
+      Proposal proposal = MakeProposal(id.value(), At(100'000));
+      if (!is_open) proposal.state = ProposalState::kDone;
+      if (auto added = writer.AddProposal(proposal, ""); !added) return Fail(added.error());
+    }
     std::vector<std::pair<EnrollmentId, ProfileListReport>> reports;
     for (const EnrollmentId& id : *found) {
       ProfileListReport report;
@@ -290,7 +324,8 @@ TEST_CASE("no hot path reads a whole table") {
     return database.Execute(
         "SELECT string_agg(relname || ' ' || seq_scan, ', ' ORDER BY relname) "
         "FROM pg_stat_user_tables WHERE schemaname = current_schema() AND relname IN "
-        "('enrollments', 'schedule', 'items', 'intents', 'reports', 'report_bodies')");
+        "('enrollments', 'schedule', 'items', 'intents', 'reports', 'report_bodies', "
+        "'proposals')");
   };
   // The statistics of a session are there for others when it has ended.
   CutConnections(database);
@@ -315,6 +350,10 @@ TEST_CASE("no hot path reads a whole table") {
     if (!snapshot) return Fail(snapshot.error());
     PlanCommit commit = MakeCommit(claimed->at(0), At(900));
     commit.items_before = snapshot->items;
+    REQUIRE(snapshot->proposal);
+    commit.proposal_before = snapshot->proposal;
+    commit.plan.proposal = snapshot->proposal;
+    commit.plan.proposal->state = ProposalState::kDone;
     commit.plan.items = {MakeItem("com.example.wifi", ItemState::kVerified)};
     store_test::AddCommand(commit, {"ProfileList", {}, {}, "asked"}, "NEW");
     commit.plan.closed = {{CommandUuid("C-D77"), IntentState::kLost, "gone"}};
@@ -324,6 +363,19 @@ TEST_CASE("no hot path reads a whole table") {
     }
     if (done) done = writer.EndLeases({id}, At(700));
     if (!done) return done;
+    const auto added = writer.AddProposal(MakeProposal(id.value(), At(100'001)), "");
+    if (!added) return Fail(added.error());
+    auto proposal = writer.LoadProposal(*added);
+    if (!proposal) return Fail(proposal.error());
+    if (done = writer.SaveProposal(*proposal); !done) return done;
+    const auto proposed = writer.CountProposalsSince(At(100'000));
+    if (!proposed) return Fail(proposed.error());
+    CHECK(*proposed == 1);
+    for (const bool only_open : {false, true}) {
+      const auto page = writer.ListProposals({.enrollment_id = id, .only_open = only_open}, {});
+      if (!page) return Fail(page.error());
+      CHECK(page->size() == (only_open ? 1 : 2));
+    }
     const auto next = writer.NextDueAt();
     if (!next) return Fail(next.error());
     const auto named = writer.FindEnrollments("snd77");

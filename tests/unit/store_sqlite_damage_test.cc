@@ -48,6 +48,33 @@ TEST_CASE("a report that cannot be read back is corrupt") {
   CHECK(done.error().message.find("reports row A") != std::string::npos);
 }
 
+TEST_CASE("a proposal that cannot be read back is corrupt and names its row") {
+  const TempFolder folder;
+  const std::string path = folder.Path("director.db");
+  const auto store = Open(path);
+  REQUIRE(SaveDevice(*store, "A"));
+  REQUIRE(store->Write([](StoreWriter& writer) -> Status {
+    const auto added = writer.AddProposal(MakeProposal("A"), "");
+    if (!added) return Fail(added.error());
+    return {};
+  }));
+  RawDb raw(path);
+  raw.Execute("PRAGMA ignore_check_constraints = ON");
+  raw.Execute("UPDATE proposals SET kind = 'Explode'");
+  const Status done = store->Read([](StoreReader& reader) -> Status {
+    const auto listed = reader.ListProposals({}, {});
+    CHECK_FALSE(listed);
+    const auto counts = reader.CountFleet(At(0));
+    CHECK_FALSE(counts);
+    const auto snapshot = reader.LoadSnapshot(EnrollmentId("A"));
+    if (!snapshot) return Fail(snapshot.error());
+    return {};
+  });
+  REQUIRE_FALSE(done);
+  CHECK(done.error().kind == ErrorKind::kCorrupt);
+  CHECK(done.error().message == "proposals row 1 cannot be read: kind is \"Explode\"");
+}
+
 TEST_CASE("a damaged page makes the file unusable, and the log is told which file") {
   const TempFolder folder;
   const std::string path = folder.Path("director.db");

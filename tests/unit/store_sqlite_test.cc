@@ -280,10 +280,15 @@ TEST_CASE("an unchanged plan writes the enrollment's row alone") {
   const std::string path = folder.Path("director.db");
   const auto store = Open(path);
   REQUIRE(SaveDevice(*store, "A"));
+  REQUIRE(store->Write([](StoreWriter& writer) -> Status {
+    const auto added = writer.AddProposal(MakeProposal("A"), "");
+    if (!added) return Fail(added.error());
+    return {};
+  }));
   RawDb raw(path);
   // What a statement writes is seen by triggers.
   raw.Execute("CREATE TABLE written (name TEXT)");
-  for (const char* table : {"items", "intents", "reports", "report_bodies"}) {
+  for (const char* table : {"items", "intents", "reports", "report_bodies", "proposals"}) {
     for (const char* verb : {"INSERT", "UPDATE", "DELETE"}) {
       raw.Execute(std::string("CREATE TRIGGER ") + table + verb + " AFTER " + verb + " ON " +
                   table + " BEGIN INSERT INTO written VALUES ('" + verb + " " + table + "'); END");
@@ -297,6 +302,9 @@ TEST_CASE("an unchanged plan writes the enrollment's row alone") {
       const auto snapshot = writer.LoadSnapshot(EnrollmentId("A"));
       if (!snapshot) return Fail(snapshot.error());
       commit.items_before = snapshot->items;
+      REQUIRE(snapshot->proposal);
+      commit.proposal_before = snapshot->proposal;
+      commit.plan.proposal = snapshot->proposal;
       commit.plan.items = {MakeItem("a"), MakeItem("b")};
       return writer.CommitPlans({commit}, now, now);
     }));

@@ -1,0 +1,95 @@
+// Lock and erase by MDMDirector's path: its flags are proposals that repeat.
+#include <fmt/core.h>
+
+#include <utility>
+#include <vector>
+
+#include "director/mdmdirector_api.h"
+#include "director/mdmdirector_support.h"
+#include "director/propose.h"
+
+namespace director::mdmdirector {
+namespace {
+
+/// `{"udids": [...], "serial_numbers": [...], "value": bool, "pin": "..."}`. An empty PIN is none.
+Result<ProposalRequest> ReadFlag(JsonBody& body, ProposalKind kind) {
+  ProposalRequest request;
+  request.kind = kind;
+  request.source = kSource;
+  request.reason = fmt::format("{} was set by MDMDirector's path", ProposalKindName(kind));
+  request.repeats = true;
+  const bool has_pin = body.Has("pin") && body.json()["pin"] != "";
+  if (has_pin) request.pin = Secret(body.OptionalString("pin", ""));
+  if (!body.problems().empty()) return Fail(body.problems().front());
+  if (Status checked = CheckProposal(request); !checked) return Fail(checked.error());
+  return request;
+}
+
+/// The device's open proposal, if it has one.
+Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const EnrollmentId& id) {
+  auto found = reader.ListProposals({.enrollment_id = id, .only_open = true}, {"", 1});
+  if (!found) return Fail(found.error());
+  if (found->empty()) return std::optional<Proposal>();
+  return std::optional<Proposal>(std::move(found->front()));
+}
+
+Status Cancel(StoreWriter& writer, const Proposal& proposal, Timestamp now) {
+  const auto cancelled = CancelProposal(writer, proposal.proposal_id, kSource, now);
+  if (!cancelled) return Fail(cancelled.error());
+  return {};
+}
+
+}  // namespace
+
+HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind kind) {
+  Result<JsonBody> body = JsonBody::Parse(request.body);
+  if (!body) return Problem(body.error());
+  body->LowerCaseKeys();
+  const DeviceNames names = ReadDeviceNames(*body);
+  const bool is_set = body->OptionalBool("value");
+  const Result<ProposalRequest> wanted = ReadFlag(*body, kind);
+  if (!wanted) return Problem(wanted.error());
+  const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
+    if (Status locked = writer.LockDesired(); !locked) return locked;
+    const auto devices = FindNamed(writer, names);
+    if (!devices) return Fail(devices.error());
+    for (const Enrollment& device : *devices) {
+      const EnrollmentId& id = device.channel.enrollment_id;
+      Status changed = is_set ? RaiseFlag(writer, id, *wanted) : LowerFlag(writer, id, kind);
+      if (!changed) {
+        changed.error().message = UdidOf(device) + ": " + changed.error().message;
+        return changed;
+      }
+    }
+    return {};
+  });
+  if (!done) return Problem(done.error());
+  deps_.notify();
+  return Done();
+}
+
+/// A flag that is set already stays as it is; an erase takes the place of a lock that waits.
+Status Api::RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted) {
+  const auto open = OpenProposal(writer, id);
+  if (!open) return Fail(open.error());
+  if (*open && (*open)->kind == wanted.kind) return {};
+  const Timestamp now = deps_.clock.Now();
+  const bool makes_way = *open && (*open)->kind == ProposalKind::kDeviceLock &&
+                         wanted.kind == ProposalKind::kEraseDevice &&
+                         (*open)->state == ProposalState::kWaiting;
+  if (makes_way) {
+    if (Status cancelled = Cancel(writer, **open, now); !cancelled) return cancelled;
+  }
+  const auto proposed = Propose(writer, deps_.pins, deps_.proposals, id, wanted, now);
+  if (!proposed) return Fail(proposed.error());
+  return {};
+}
+
+Status Api::LowerFlag(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind) {
+  const auto open = OpenProposal(writer, id);
+  if (!open) return Fail(open.error());
+  if (!*open || (*open)->kind != kind) return {};
+  return Cancel(writer, **open, deps_.clock.Now());
+}
+
+}  // namespace director::mdmdirector

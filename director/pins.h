@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "director/config.h"
+#include "director/secret_source.h"
+#include "upstream/escrow.h"
+
+namespace director {
+
+/// The PINs of locked and erased Macs: sealed for the database, taken to the escrow server, opened
+/// for the one command that carries them. Thread-safe.
+class Pins {
+ public:
+  /// No keys: nothing can be sealed or opened.
+  Pins() = default;
+  /// `keys` as `SealingKeys::Parse` reads them; without `escrow` the sealed PIN is the only copy.
+  Pins(SecretSource keys, std::unique_ptr<Escrow> escrow)
+      : keys_(std::move(keys)), escrow_(std::move(escrow)) {}
+
+  bool can_seal() const { return keys_.is_set(); }
+  bool has_escrow() const { return escrow_ != nullptr; }
+
+  /// Bound to the enrollment: with another one it does not open. kInvalid without a key.
+  Result<std::string> Seal(const Secret& pin, const EnrollmentId& id) const;
+  /// kCorrupt when no key opens it; kInvalid without a key.
+  Result<Secret> Open(const std::string& sealed, const EnrollmentId& id) const;
+  /// OK when the escrow server has surely taken it. kUnavailable otherwise, and while the serial
+  /// number is not known or no escrow server is set.
+  Status Deposit(const std::string& serial_number, const Secret& pin) const;
+
+ private:
+  SecretSource keys_;
+  std::unique_ptr<Escrow> escrow_;
+};
+
+/// As the configuration says. kInvalid when the escrow server's address is none.
+Result<Pins> MakePins(const Config& config);
+
+}  // namespace director

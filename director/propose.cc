@@ -1,0 +1,175 @@
+#include "director/propose.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "reconciler/item_work.h"
+#include "signing/seal.h"
+
+namespace director {
+namespace {
+
+constexpr std::size_t kPinDigits = 6;
+constexpr Duration kBudgetPeriod = std::chrono::hours(1);
+
+bool IsPin(const std::string& text) {
+  return text.size() == kPinDigits &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// A device that has not said what it is may be a Mac.
+bool MayBeMac(const Enrollment& enrollment) {
+  const std::string noun = DeviceNoun(enrollment);
+  return enrollment.product_name.empty() || noun == "The Mac";
+}
+
+Status CheckTakesCommands(const Enrollment& enrollment) {
+  if (IsUserChannel(enrollment.channel.type)) {
+    return Fail(InvalidField("device", "is a user channel; propose it for the device"));
+  }
+  switch (enrollment.status) {
+    case EnrollmentStatus::kCheckedOut:
+      return Fail(ErrorKind::kConflict, "the device has checked out of management");
+    case EnrollmentStatus::kQuarantined:
+      return Fail(ErrorKind::kConflict,
+                  "the device is quarantined: " + enrollment.quarantine_reason);
+    case EnrollmentStatus::kAuthenticated:
+    case EnrollmentStatus::kEnrolled:
+      return {};
+  }
+  return {};
+}
+
+Status CheckBudget(StoreReader& reader, const ProposalLimits& limits, Timestamp now) {
+  const Result<std::int64_t> spent = reader.CountProposalsSince(now - kBudgetPeriod);
+  if (!spent) return Fail(spent.error());
+  if (*spent < limits.per_hour_max) return {};
+  return Fail(ErrorKind::kRejected,
+              fmt::format("{} commands were proposed in the last hour, and proposals_per_hour_max "
+                          "allows {}",
+                          *spent, limits.per_hour_max));
+}
+
+/// The PIN sealed; empty when the device takes none.
+Result<std::string> SealPin(const Pins& pins, const Enrollment& enrollment,
+                            const ProposalRequest& request) {
+  const bool needs_pin = TakesPin(request.kind) && MayBeMac(enrollment);
+  if (!needs_pin) {
+    if (request.pin.empty()) return std::string();
+    return Fail(InvalidField("pin", "only a Mac's lock and erase take a PIN"));
+  }
+  if (!pins.can_seal()) {
+    return Fail(ErrorKind::kRejected,
+                "a Mac needs a PIN, and PINs are only kept sealed: set data_key_file");
+  }
+  Result<Secret> pin = request.pin.empty() ? MakePin() : Result<Secret>(request.pin);
+  if (!pin) return Fail(pin.error());
+  return pins.Seal(*pin, enrollment.channel.enrollment_id);
+}
+
+Proposal MakeProposal(const Enrollment& enrollment, const ProposalRequest& request,
+                      const ProposalLimits& limits, Timestamp now) {
+  Proposal proposal;
+  proposal.enrollment_id = enrollment.channel.enrollment_id;
+  proposal.kind = request.kind;
+  proposal.reason = request.reason;
+  proposal.source = request.source;
+  proposal.repeats = request.repeats;
+  proposal.message = request.message;
+  proposal.phone_number = request.phone_number;
+  proposal.epoch = enrollment.epoch;
+  proposal.created_at = now;
+  proposal.not_before = request.kind == ProposalKind::kEraseDevice ? now + limits.erase_delay : now;
+  proposal.expires_at = now + limits.time_max;
+  proposal.explanation = "It has just been proposed.";
+  proposal.state_since = now;
+  return proposal;
+}
+
+Result<Enrollment> LoadOne(StoreReader& reader, const EnrollmentId& id) {
+  auto found = reader.LoadEnrollments({id});
+  if (!found) return Fail(found.error());
+  if (found->empty()) return Fail(ErrorKind::kNotFound, "no such enrollment");
+  return std::move(found->front());
+}
+
+Status CheckText(const std::string& field, const std::string& text) {
+  if (text.size() <= kProposalTextMaxBytes) return {};
+  return Fail(InvalidField(field, fmt::format("is longer than {} bytes", kProposalTextMaxBytes)));
+}
+
+}  // namespace
+
+Status CheckProposal(const ProposalRequest& request) {
+  if (request.reason.empty()) return Fail(InvalidField("reason", "must say why"));
+  if (!request.pin.empty() && !IsPin(request.pin.Reveal())) {
+    return Fail(InvalidField("pin", "must be six digits"));
+  }
+  const bool has_text = !request.message.empty() || !request.phone_number.empty();
+  if (has_text && request.kind != ProposalKind::kDeviceLock) {
+    return Fail(InvalidField("message", "is only shown by a device that is locked"));
+  }
+  if (Status fits = CheckText("reason", request.reason); !fits) return fits;
+  if (Status fits = CheckText("source", request.source); !fits) return fits;
+  if (Status fits = CheckText("message", request.message); !fits) return fits;
+  return CheckText("phone_number", request.phone_number);
+}
+
+Result<Proposal> Propose(StoreWriter& writer, const Pins& pins, const ProposalLimits& limits,
+                         const EnrollmentId& id, const ProposalRequest& request, Timestamp now) {
+  const Result<Enrollment> enrollment = LoadOne(writer, id);
+  if (!enrollment) return Fail(enrollment.error());
+  if (Status takes = CheckTakesCommands(*enrollment); !takes) return Fail(takes.error());
+  if (Status within = CheckBudget(writer, limits, now); !within) return Fail(within.error());
+  const Result<std::string> sealed_pin = SealPin(pins, *enrollment, request);
+  if (!sealed_pin) return Fail(sealed_pin.error());
+  Proposal proposal = MakeProposal(*enrollment, request, limits, now);
+  proposal.has_pin = !sealed_pin->empty();
+  if (!proposal.has_pin || !pins.has_escrow()) proposal.escrowed_at = now;
+  const Result<std::int64_t> proposal_id = writer.AddProposal(proposal, *sealed_pin);
+  if (!proposal_id) return Fail(proposal_id.error());
+  proposal.proposal_id = *proposal_id;
+  const Status told =
+      writer.AddHappenings({{0, now, id, "operator",
+                             fmt::format("{} proposed {}: {}", proposal.source,
+                                         ProposalKindName(proposal.kind), proposal.reason)}});
+  if (!told) return Fail(told.error());
+  return proposal;
+}
+
+Result<Proposal> CancelProposal(StoreWriter& writer, std::int64_t proposal_id,
+                                const std::string& source, Timestamp now) {
+  Result<Proposal> proposal = writer.LoadProposal(proposal_id);
+  if (!proposal) return Fail(proposal.error());
+  const EnrollmentId id = proposal->enrollment_id;
+  // Nobody sends it between the look and the change.
+  if (const auto held = writer.LoadEnrollments({id}); !held) return Fail(held.error());
+  proposal = writer.LoadProposal(proposal_id);
+  if (!proposal) return Fail(proposal.error());
+  if (!IsOpen(proposal->state)) {
+    return Fail(ErrorKind::kConflict,
+                fmt::format("it is {} already", ProposalStateName(proposal->state)));
+  }
+  if (proposal->state == ProposalState::kSent) {
+    if (!proposal->repeats) {
+      return Fail(ErrorKind::kConflict,
+                  "it is on its way and cannot be taken back. " + proposal->explanation);
+    }
+    proposal->repeats = false;
+  } else {
+    proposal->state = ProposalState::kCancelled;
+    proposal->state_since = now;
+    proposal->explanation = fmt::format("Cancelled by {} at {}.", source, FormatTime(now));
+  }
+  if (Status saved = writer.SaveProposal(*proposal); !saved) return Fail(saved.error());
+  if (Status due = writer.MarkDue({{id, now}}); !due) return Fail(due.error());
+  const Status told = writer.AddHappenings(
+      {{0, now, id, "operator",
+        fmt::format("{} cancelled {}", source, ProposalKindName(proposal->kind))}});
+  if (!told) return Fail(told.error());
+  return proposal;
+}
+
+}  // namespace director

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "director/config.h"
+#include "director/pins.h"
+#include "store/store.h"
+
+namespace director {
+
+// What every way to propose a command has in common.
+
+inline constexpr std::size_t kProposalTextMaxBytes = 500;
+
+/// What somebody asks for.
+struct ProposalRequest {
+  ProposalKind kind = ProposalKind::kDeviceLock;
+  std::string reason;
+  std::string source;
+  Secret pin;  ///< six digits; empty: one is made where the device needs one
+  std::string message;
+  std::string phone_number;
+  bool repeats = false;
+};
+
+/// kInvalid names the field of `request` that no device can be sent.
+Status CheckProposal(const ProposalRequest& request);
+
+/// Adds the proposal with its PIN sealed. Call `StoreWriter::LockDesired` first in the same
+/// transaction. kConflict when the device has an open proposal, or is in no state to be sent
+/// anything; kRejected beyond `per_hour_max` or without a key for the PIN; kInvalid for a user
+/// channel, or a PIN for a device that takes none.
+Result<Proposal> Propose(StoreWriter& writer, const Pins& pins, const ProposalLimits& limits,
+                         const EnrollmentId& id, const ProposalRequest& request, Timestamp now);
+
+/// Ends a proposal that has not been sent; one that is on its way and repeats will not be sent
+/// again. kConflict when it is on its way otherwise, or has ended; kNotFound.
+Result<Proposal> CancelProposal(StoreWriter& writer, std::int64_t proposal_id,
+                                const std::string& source, Timestamp now);
+
+}  // namespace director

@@ -1,0 +1,55 @@
+#include "reconciler/proposal.h"
+
+#include <algorithm>
+
+#include "mdm/command.h"
+#include "reconciler/name_table.h"
+
+namespace director {
+namespace {
+
+constexpr NameTable<ProposalKind, kProposalKinds.size()> kProposalKindNames{{
+    {ProposalKind::kDeviceLock, request_type::kDeviceLock},
+    {ProposalKind::kEraseDevice, request_type::kEraseDevice},
+    {ProposalKind::kRestartDevice, request_type::kRestartDevice},
+    {ProposalKind::kShutDownDevice, request_type::kShutDownDevice},
+}};
+
+constexpr NameTable<ProposalState, kProposalStates.size()> kProposalStateNames{{
+    {ProposalState::kWaiting, "waiting"},
+    {ProposalState::kSent, "sent"},
+    {ProposalState::kDone, "done"},
+    {ProposalState::kFailed, "failed"},
+    {ProposalState::kCancelled, "cancelled"},
+    {ProposalState::kExpired, "expired"},
+    {ProposalState::kDropped, "dropped"},
+}};
+
+}  // namespace
+
+std::string_view ProposalKindName(ProposalKind kind) { return NameOf(kProposalKindNames, kind); }
+Result<ProposalKind> ParseProposalKind(std::string_view name) {
+  return ValueOf(kProposalKindNames, name);
+}
+
+bool IsProposed(std::string_view request_type) {
+  return std::any_of(kProposalKindNames.begin(), kProposalKindNames.end(),
+                     [&](const auto& entry) { return entry.second == request_type; });
+}
+
+bool TakesPin(ProposalKind kind) {
+  return kind == ProposalKind::kDeviceLock || kind == ProposalKind::kEraseDevice;
+}
+
+std::string_view ProposalStateName(ProposalState state) {
+  return NameOf(kProposalStateNames, state);
+}
+Result<ProposalState> ParseProposalState(std::string_view name) {
+  return ValueOf(kProposalStateNames, name);
+}
+
+bool IsOpen(ProposalState state) {
+  return state == ProposalState::kWaiting || state == ProposalState::kSent;
+}
+
+}  // namespace director

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace director {
+
+/// What a person can propose for a device: commands that no desired state asks for and that cannot
+/// be taken back.
+enum class ProposalKind { kDeviceLock, kEraseDevice, kRestartDevice, kShutDownDevice };
+inline constexpr std::array kProposalKinds = {ProposalKind::kDeviceLock, ProposalKind::kEraseDevice,
+                                              ProposalKind::kRestartDevice,
+                                              ProposalKind::kShutDownDevice};
+
+/// The RequestType of its command; everywhere its name.
+std::string_view ProposalKindName(ProposalKind kind);
+/// kInvalid for other words.
+Result<ProposalKind> ParseProposalKind(std::string_view name);
+/// True for the request types above; cheaper than parsing where most are others.
+bool IsProposed(std::string_view request_type);
+/// Apple, device.lock and device.erase: a Mac needs a PIN of six characters for these two.
+bool TakesPin(ProposalKind kind);
+
+/// Where a proposal stands.
+enum class ProposalState {
+  kWaiting,    ///< not sent: its PIN is not escrowed, its time has not come, or the device sleeps
+  kSent,       ///< its command is on its way and cannot be taken back
+  kDone,       ///< final: the device acknowledged it
+  kFailed,     ///< final: refused, or sent and never answered
+  kCancelled,  ///< final: by a person, before it was sent
+  kExpired,    ///< final: its time was over before the device was awake
+  kDropped,    ///< final: the enrollment that it was proposed for has ended
+};
+inline constexpr std::array kProposalStates = {ProposalState::kWaiting,   ProposalState::kSent,
+                                               ProposalState::kDone,      ProposalState::kFailed,
+                                               ProposalState::kCancelled, ProposalState::kExpired,
+                                               ProposalState::kDropped};
+std::string_view ProposalStateName(ProposalState state);
+Result<ProposalState> ParseProposalState(std::string_view name);
+/// True while something may still be sent or answered. A device has one open proposal at most.
+bool IsOpen(ProposalState state);
+
+/// A command that a person wants for one device, and what became of it.
+struct Proposal {
+  std::int64_t proposal_id = 0;
+  EnrollmentId enrollment_id;
+  ProposalKind kind = ProposalKind::kDeviceLock;
+  std::string reason;  ///< why, in the words of who proposed it
+  std::string source;  ///< who proposed it
+  /// Sent again whenever the device speaks after it, as MDMDirector's lock and erase flags are.
+  bool repeats = false;
+  std::string message;       ///< DeviceLock: shown by the locked device; may be empty
+  std::string phone_number;  ///< DeviceLock: the same
+  bool has_pin = false;
+  std::int64_t epoch = 0;  ///< of the enrollment when it was proposed; it does not outlive it
+  Timestamp created_at;
+  Timestamp not_before;  ///< nothing is sent until then
+  Timestamp expires_at;
+
+  ProposalState state = ProposalState::kWaiting;
+  std::string explanation;  ///< a sentence for an administrator
+  Timestamp state_since;
+  /// When its PIN was safe: nothing is sent before. Set from the start when there is no PIN, or no
+  /// escrow server beside our own sealed store.
+  std::optional<Timestamp> escrowed_at;
+  int attempts = 0;        ///< failures in a row, at the escrow server or at the device
+  std::string last_error;  ///< words of the last failure; empty when the last attempt went well
+  std::optional<Timestamp> next_attempt_at;
+  std::optional<Timestamp> acknowledged_at;
+  friend bool operator==(const Proposal&, const Proposal&) = default;
+};
+
+}  // namespace director

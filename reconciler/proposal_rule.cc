@@ -1,0 +1,238 @@
+#include "reconciler/proposal_rule.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "reconciler/backoff.h"
+#include "reconciler/item_work.h"
+
+namespace director {
+namespace {
+
+/// Between two commands of a proposal that repeats.
+constexpr Duration kRepeatPause = std::chrono::minutes(15);
+
+void SetState(Proposal& proposal, ProposalState state, std::string explanation, Timestamp now) {
+  if (proposal.state != state) proposal.state_since = now;
+  proposal.state = state;
+  proposal.explanation = std::move(explanation);
+}
+
+bool IsForGood(ErrorClass error_class, int attempts, const Settings& settings) {
+  switch (error_class) {
+    case ErrorClass::kPermanent:
+    case ErrorClass::kUser:
+      return true;
+    case ErrorClass::kUnknown:
+      return attempts >= settings.unknown_attempts_max;
+    case ErrorClass::kTransient:
+    case ErrorClass::kServer:
+    case ErrorClass::kDone:
+      return false;
+  }
+  return true;
+}
+
+void TakeFailure(const Intent& intent, const Settings& settings, Timestamp now,
+                 Proposal& proposal) {
+  ++proposal.attempts;
+  proposal.last_error = fmt::format("{} failed at {}: {}", intent.request_type,
+                                    FormatTime(intent.answered_at.value_or(now)), intent.error);
+  if (IsForGood(intent.error_class, proposal.attempts, settings)) {
+    return SetState(proposal, ProposalState::kFailed, proposal.last_error, now);
+  }
+  proposal.next_attempt_at =
+      now + Jittered(RetryDelay(intent.error_class, proposal.attempts, settings),
+                     proposal.enrollment_id.value());
+  SetState(proposal, ProposalState::kWaiting, proposal.last_error, now);
+}
+
+void TakeAcknowledgement(const Intent& intent, Timestamp now, Proposal& proposal) {
+  proposal.acknowledged_at = std::max(intent.answered_at.value_or(now), intent.journaled_at);
+  proposal.attempts = 0;
+  proposal.last_error.clear();
+  proposal.next_attempt_at = now + kRepeatPause;
+  SetState(proposal, proposal.repeats ? ProposalState::kWaiting : ProposalState::kDone,
+           fmt::format("The device acknowledged {} at {}.", intent.request_type,
+                       FormatTime(*proposal.acknowledged_at)),
+           now);
+}
+
+/// Ends it when its time is over.
+bool Expire(Timestamp now, Proposal& proposal) {
+  if (now < proposal.expires_at) return false;
+  SetState(proposal, ProposalState::kExpired,
+           fmt::format("Its time was over at {}.{}{}", FormatTime(proposal.expires_at),
+                       proposal.last_error.empty() ? "" : " ", proposal.last_error),
+           now);
+  return true;
+}
+
+/// True while one that repeats has nothing to do: the device has been silent since it acknowledged.
+bool IsAtRest(const Proposal& proposal, const Enrollment& enrollment) {
+  return proposal.acknowledged_at &&
+         enrollment.last_seen_at <= *proposal.acknowledged_at + kLateEventAfter;
+}
+
+void DescribeUnderWay(const std::vector<Intent>& staying, const Enrollment& enrollment,
+                      Timestamp now, Proposal& proposal) {
+  const auto intent = std::find_if(staying.begin(), staying.end(),
+                                   [&](const Intent& i) { return IsOf(i, proposal); });
+  if (intent == staying.end()) {
+    return SetState(proposal, ProposalState::kFailed,
+                    "Its command is not in the journal any more; nothing is known about it.", now);
+  }
+  if (intent->state == IntentState::kNotNow) {
+    proposal.explanation = fmt::format(
+        "{} said NotNow, last at {}; the command waits in the MDM server's queue.",
+        DeviceNoun(enrollment), FormatTime(intent->not_now_at.value_or(intent->journaled_at)));
+  } else {
+    proposal.explanation =
+        fmt::format("{} {} at {}; the answer is awaited.", intent->request_type,
+                    intent->state == IntentState::kUnknown ? "may have been queued" : "was sent",
+                    FormatTime(intent->journaled_at));
+  }
+}
+
+/// Waits until `at`, which passes by itself.
+void WaitUntil(Timestamp at, std::string explanation, Plan& plan) {
+  plan.due_at = std::min(plan.due_at, at);
+  plan.proposal->explanation = std::move(explanation);
+}
+
+}  // namespace
+
+std::optional<Proposal> StartProposal(const Snapshot& snapshot, Timestamp now) {
+  std::optional<Proposal> proposal = snapshot.proposal;
+  if (!proposal) return proposal;
+  const Enrollment& enrollment = snapshot.enrollment;
+  const bool is_over =
+      proposal->epoch != enrollment.epoch || enrollment.status == EnrollmentStatus::kCheckedOut;
+  if (!is_over) return proposal;
+  const std::string what = enrollment.status == EnrollmentStatus::kCheckedOut
+                               ? "checked out of management"
+                               : "enrolled again";
+  SetState(*proposal, ProposalState::kDropped,
+           fmt::format("The device {}{}; nothing more is sent.", what,
+                       proposal->state == ProposalState::kSent
+                           ? " before the command that was sent was answered"
+                           : ""),
+           now);
+  return proposal;
+}
+
+bool IsOf(const Intent& intent, const Proposal& proposal) {
+  return intent.request_type == ProposalKindName(proposal.kind) && intent.epoch == proposal.epoch;
+}
+
+void TakeProposalAnswer(const Intent& intent, const Settings& settings, Timestamp now,
+                        Proposal& proposal) {
+  if (intent.state == IntentState::kNotSent) {
+    proposal.last_error = fmt::format("{} could not be sent at {}: {}", intent.request_type,
+                                      FormatTime(intent.answered_at.value_or(now)), intent.error);
+    proposal.next_attempt_at = now + settings.retry_delay_min;
+    return SetState(proposal, ProposalState::kWaiting, proposal.last_error, now);
+  }
+  if (intent.state == IntentState::kLost) return GiveUpProposalAnswer(intent, now, proposal);
+  const bool is_done =
+      intent.state == IntentState::kAcknowledged || intent.error_class == ErrorClass::kDone;
+  if (is_done) return TakeAcknowledgement(intent, now, proposal);
+  TakeFailure(intent, settings, now, proposal);
+}
+
+void GiveUpProposalAnswer(const Intent& intent, Timestamp now, Proposal& proposal) {
+  proposal.last_error =
+      fmt::format("{} of {} got no answer; whether the device has carried it out is not known.",
+                  intent.request_type, FormatTime(intent.journaled_at));
+  proposal.next_attempt_at = now + kRepeatPause;
+  SetState(proposal, proposal.repeats ? ProposalState::kWaiting : ProposalState::kFailed,
+           proposal.last_error + (proposal.repeats ? "" : " It is not sent again by itself."), now);
+}
+
+void TakeEscrowAnswer(const Status& deposited, const Settings& settings, Timestamp now,
+                      Proposal& proposal) {
+  if (deposited) {
+    proposal.escrowed_at = now;
+    proposal.attempts = 0;
+    proposal.last_error.clear();
+    proposal.next_attempt_at.reset();
+    return;
+  }
+  ++proposal.attempts;
+  proposal.last_error =
+      fmt::format("Its PIN could not be escrowed: {}.", deposited.error().message);
+  proposal.next_attempt_at =
+      now + Jittered(RetryDelay(ErrorClass::kTransient, proposal.attempts, settings),
+                     proposal.enrollment_id.value());
+}
+
+bool DecideProposal(const Snapshot& snapshot, const std::vector<Intent>& staying, Timestamp now,
+                    Plan& plan) {
+  if (!plan.proposal || !IsOpen(plan.proposal->state)) return false;
+  Proposal& proposal = *plan.proposal;
+  const Enrollment& enrollment = snapshot.enrollment;
+  if (proposal.state == ProposalState::kSent) {
+    DescribeUnderWay(staying, enrollment, now, proposal);
+    return false;
+  }
+  if (Expire(now, proposal)) return false;
+  plan.due_at = std::min(plan.due_at, proposal.expires_at);
+  if (IsAtRest(proposal, enrollment)) {
+    plan.wants_wake = true;
+    proposal.explanation =
+        fmt::format("Acknowledged at {}; it is sent again when the device speaks, until {}.",
+                    FormatTime(*proposal.acknowledged_at), FormatTime(proposal.expires_at));
+    return false;
+  }
+  if (proposal.next_attempt_at && *proposal.next_attempt_at > now) {
+    WaitUntil(*proposal.next_attempt_at,
+              fmt::format(
+                  "{} Next attempt at {}.",
+                  proposal.last_error.empty() ? "It was acknowledged before." : proposal.last_error,
+                  FormatTime(*proposal.next_attempt_at)),
+              plan);
+    return false;
+  }
+  if (!proposal.escrowed_at) {
+    plan.escrow = true;
+    proposal.explanation = "Its PIN is taken to the escrow server before anything is sent.";
+    return false;
+  }
+  if (proposal.not_before > now) {
+    WaitUntil(proposal.not_before,
+              fmt::format("It can be cancelled until {}; then it is sent.",
+                          FormatTime(proposal.not_before)),
+              plan);
+    return false;
+  }
+  plan.wants_wake = true;
+  proposal.explanation = fmt::format(
+      "It is sent as soon as {} is awake, which was last heard from at {}; until {}.",
+      DeviceNoun(enrollment), FormatTime(enrollment.last_seen_at), FormatTime(proposal.expires_at));
+  return true;
+}
+
+PlannedCommand SendProposal(Proposal& proposal, Timestamp now) {
+  PlannedCommand command;
+  command.request_type = std::string(ProposalKindName(proposal.kind));
+  command.reason = fmt::format("Proposed by {}: {}", proposal.source, proposal.reason);
+  command.proposal_id = proposal.proposal_id;
+  SetState(proposal, ProposalState::kSent,
+           fmt::format("{} was sent at {}; the answer is awaited.", command.request_type,
+                       FormatTime(now)),
+           now);
+  return command;
+}
+
+void HoldProposal(const std::string& why, Timestamp now, Plan& plan) {
+  if (!plan.proposal || !IsOpen(plan.proposal->state)) return;
+  Proposal& proposal = *plan.proposal;
+  const bool is_waiting = proposal.state == ProposalState::kWaiting;
+  if (is_waiting && Expire(now, proposal)) return;
+  if (is_waiting) plan.due_at = std::min(plan.due_at, proposal.expires_at);
+  proposal.explanation = why;
+}
+
+}  // namespace director

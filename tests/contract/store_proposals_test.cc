@@ -1,0 +1,410 @@
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/contract/store_fixture.h"
+
+namespace director::store_proposals_test {
+namespace {
+
+using namespace store_test;
+using std::chrono::seconds;
+
+Result<std::int64_t> TryPropose(TestStore& store, const Proposal& proposal,
+                                const std::string& sealed_pin = {}) {
+  Result<std::int64_t> id = 0;
+  const Status done = store.store().Write([&](StoreWriter& writer) -> Status {
+    if (Status locked = writer.LockDesired(); !locked) return locked;
+    id = writer.AddProposal(proposal, sealed_pin);
+    if (!id) return Fail(id.error());
+    return {};
+  });
+  if (!done) return Fail(done.error());
+  return id;
+}
+
+std::int64_t Propose(TestStore& store, const Proposal& proposal,
+                     const std::string& sealed_pin = {}) {
+  const Result<std::int64_t> id = TryPropose(store, proposal, sealed_pin);
+  INFO((id ? std::string() : ErrorForLog(id.error())));
+  REQUIRE(id);
+  return *id;
+}
+
+Proposal Load(TestStore& store, std::int64_t id) {
+  return store.Get<Proposal>([&](StoreReader& reader) { return reader.LoadProposal(id); });
+}
+
+std::string LoadPin(TestStore& store, std::int64_t id) {
+  return store.Get<std::string>([&](StoreReader& reader) { return reader.LoadSealedPin(id); });
+}
+
+void Save(TestStore& store, const Proposal& proposal) {
+  store.Write([&](StoreWriter& writer) -> Status {
+    const auto known = writer.LoadEnrollments({proposal.enrollment_id});
+    if (!known) return Fail(known.error());
+    return writer.SaveProposal(proposal);
+  });
+}
+
+void End(TestStore& store, std::int64_t id, ProposalState state, Timestamp at = At(1)) {
+  Proposal proposal = Load(store, id);
+  proposal.state = state;
+  proposal.state_since = at;
+  Save(store, proposal);
+}
+
+using Numbers = std::vector<std::int64_t>;
+
+Numbers List(TestStore& store, const ProposalFilter& filter, const PageRequest& page = {}) {
+  Numbers numbers;
+  for (const Proposal& proposal : store.Get<std::vector<Proposal>>(
+           [&](StoreReader& reader) { return reader.ListProposals(filter, page); })) {
+    numbers.push_back(proposal.proposal_id);
+  }
+  return numbers;
+}
+
+EnrollmentId ClaimOne(TestStore& store, Timestamp now) {
+  const auto claims = store.ClaimDue(now);
+  REQUIRE(claims.size() == 1);
+  return claims[0];
+}
+
+/// Every field has a value of its own.
+Proposal MakeFull(const std::string& id) {
+  Proposal proposal = MakeProposal(id);
+  proposal.kind = ProposalKind::kEraseDevice;
+  proposal.reason = "it's \"lost\" {NULL,\\}";
+  proposal.repeats = true;
+  proposal.message = "Bitte zurückgeben";
+  proposal.phone_number = "+49 30 1";
+  proposal.has_pin = true;
+  proposal.epoch = 7;
+  proposal.created_at = At(1);
+  proposal.not_before = At(2);
+  proposal.expires_at = At(3);
+  proposal.state = ProposalState::kSent;
+  proposal.explanation = "The answer is awaited.";
+  proposal.state_since = At(4);
+  proposal.escrowed_at = At(5);
+  proposal.attempts = 2;
+  proposal.last_error = "No.";
+  proposal.next_attempt_at = At(6);
+  proposal.acknowledged_at = At(7);
+  return proposal;
+}
+
+}  // namespace
+
+TEST_CASE("a proposal comes back as it was added, with its sealed PIN") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  Proposal full = MakeFull("A");
+  full.proposal_id = Propose(store, full, "sealed");
+  CHECK(Load(store, full.proposal_id) == full);
+  CHECK(LoadPin(store, full.proposal_id) == "sealed");
+
+  Proposal bare = MakeProposal("B");
+  bare.proposal_id = Propose(store, bare);
+  CHECK(Load(store, bare.proposal_id) == bare);
+  CHECK(LoadPin(store, bare.proposal_id).empty());
+}
+
+TEST_CASE("the sealed PIN alone tells whether a proposal has one") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  Proposal proposal = MakeProposal("A");
+  const bool has_pin = GENERATE(false, true);
+  proposal.has_pin = !has_pin;
+  const std::int64_t id = Propose(store, proposal, has_pin ? "sealed" : "");
+  CHECK(Load(store, id).has_pin == has_pin);
+}
+
+TEST_CASE("a proposal that is not there is not found") {
+  TestStore store(FOR_EVERY_STORE());
+  const Status proposal = store.store().Read([](StoreReader& reader) -> Status {
+    const auto loaded = reader.LoadProposal(1);
+    if (!loaded) return Fail(loaded.error());
+    return {};
+  });
+  REQUIRE_FALSE(proposal);
+  CHECK(proposal.error().kind == ErrorKind::kNotFound);
+  const Status pin = store.store().Read([](StoreReader& reader) -> Status {
+    const auto loaded = reader.LoadSealedPin(1);
+    if (!loaded) return Fail(loaded.error());
+    return {};
+  });
+  REQUIRE_FALSE(pin);
+  CHECK(pin.error().kind == ErrorKind::kNotFound);
+}
+
+TEST_CASE("proposals are listed newest first, in pages, all, open ones, or those of one device") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  const std::int64_t ended = Propose(store, MakeProposal("A"));
+  End(store, ended, ProposalState::kCancelled);
+  const std::int64_t sent = Propose(store, MakeProposal("B"));
+  End(store, sent, ProposalState::kSent);
+  const std::int64_t waiting = Propose(store, MakeProposal("A"));
+  CHECK(List(store, {}) == Numbers{waiting, sent, ended});
+  CHECK(List(store, {}, {"", 2}) == Numbers{waiting, sent});
+  CHECK(List(store, {}, {std::to_string(sent), 2}) == Numbers{ended});
+  CHECK(List(store, {.only_open = true}) == Numbers{waiting, sent});
+  CHECK(List(store, {.only_open = true}, {std::to_string(waiting), 2}) == Numbers{sent});
+  const EnrollmentId a("A");
+  CHECK(List(store, {.enrollment_id = a}) == Numbers{waiting, ended});
+  CHECK(List(store, {.enrollment_id = a}, {std::to_string(waiting), 2}) == Numbers{ended});
+  CHECK(List(store, {.enrollment_id = a, .only_open = true}) == Numbers{waiting});
+  CHECK(List(store, {.enrollment_id = EnrollmentId("nobody")}).empty());
+}
+
+TEST_CASE("a place in the list of proposals that is no number is refused") {
+  TestStore store(FOR_EVERY_STORE());
+  const Status done = store.store().Read([](StoreReader& reader) -> Status {
+    const auto listed = reader.ListProposals({}, {"12x", 10});
+    if (!listed) return Fail(listed.error());
+    return {};
+  });
+  REQUIRE_FALSE(done);
+  CHECK(done.error().kind == ErrorKind::kInvalid);
+  CHECK(done.error().field == "after");
+}
+
+TEST_CASE("a device has one open proposal at most") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  const std::int64_t first = Propose(store, MakeProposal("A"));
+  const auto state = GENERATE(ProposalState::kWaiting, ProposalState::kSent);
+  End(store, first, state);
+  const Result<std::int64_t> second = TryPropose(store, MakeProposal("A"));
+  REQUIRE_FALSE(second);
+  CHECK(second.error().kind == ErrorKind::kConflict);
+  CHECK(second.error().message == "the device has an open proposal already");
+  Propose(store, MakeProposal("B"));
+  for (const ProposalState final : kProposalStates) {
+    if (IsOpen(final)) continue;
+    End(store, List(store, {.enrollment_id = EnrollmentId("A")}).front(), final);
+    Propose(store, MakeProposal("A"));
+  }
+}
+
+TEST_CASE("one that has ended cannot be opened again beside an open one") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const std::int64_t ended = Propose(store, MakeProposal("A"));
+  End(store, ended, ProposalState::kFailed);
+  Propose(store, MakeProposal("A"));
+  Proposal reopened = Load(store, ended);
+  reopened.state = ProposalState::kWaiting;
+  const Status done =
+      store.store().Write([&](StoreWriter& writer) { return writer.SaveProposal(reopened); });
+  REQUIRE_FALSE(done);
+  CHECK(done.error().kind == ErrorKind::kInvalid);
+  CHECK(Load(store, ended).state == ProposalState::kFailed);
+}
+
+TEST_CASE("a proposal for an unknown enrollment is refused") {
+  TestStore store(FOR_EVERY_STORE());
+  const Result<std::int64_t> id = TryPropose(store, MakeProposal("nobody"));
+  REQUIRE_FALSE(id);
+  CHECK(id.error().kind == ErrorKind::kInvalid);
+  CHECK(List(store, {}).empty());
+}
+
+TEST_CASE("a proposal makes its enrollment due and no other") {
+  TestStore store(FOR_EVERY_STORE());
+  for (const char* id : {"A", "B"}) store.Save(MakeDevice(id));
+  for (const EnrollmentId& id : store.ClaimDue(At(0))) {
+    store.CommitPlan(MakeCommit(id, At(900)), At(0));
+  }
+  Propose(store, MakeProposal("A", At(10)));
+  CHECK(store.Row("A").due_at == At(10));
+  CHECK(store.Row("B").due_at == At(900));
+}
+
+TEST_CASE("the number of a pruned proposal is never given again") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const std::int64_t first = Propose(store, MakeProposal("A"));
+  End(store, first, ProposalState::kDone);
+  store.Write(
+      [](StoreWriter& writer) { return writer.Prune(At(2) + kKeepProposals, seconds(1), 10); });
+  REQUIRE(List(store, {}).empty());
+  CHECK(Propose(store, MakeProposal("A")) > first);
+}
+
+TEST_CASE("a snapshot holds the open proposal of its enrollment alone") {
+  TestStore store(FOR_EVERY_STORE());
+  for (const char* id : {"A", "B", "C"}) store.Save(MakeDevice(id));
+  End(store, Propose(store, MakeProposal("A")), ProposalState::kDone);
+  End(store, Propose(store, MakeProposal("C")), ProposalState::kExpired);
+  const std::int64_t of_a = Propose(store, MakeFull("A"), "sealed");
+  const std::int64_t of_b = Propose(store, MakeProposal("B"));
+  std::map<EnrollmentId, std::optional<Proposal>> proposals;
+  for (Snapshot& snapshot : store.Get<std::vector<Snapshot>>([](StoreReader& reader) {
+         return reader.LoadSnapshots({EnrollmentId("A"), EnrollmentId("B"), EnrollmentId("C")});
+       })) {
+    proposals[snapshot.enrollment.channel.enrollment_id] = std::move(snapshot.proposal);
+  }
+  CHECK(proposals[EnrollmentId("A")] == Load(store, of_a));
+  CHECK(proposals[EnrollmentId("B")] == Load(store, of_b));
+  CHECK_FALSE(proposals[EnrollmentId("C")]);
+}
+
+TEST_CASE("saving a proposal changes how it stands and nothing else") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+  const Proposal other = Load(store, Propose(store, MakeProposal("B")));
+  const Proposal before = Load(store, id);
+  Proposal changed = MakeFull("A");
+  changed.proposal_id = id;
+  changed.has_pin = false;
+  Save(store, changed);
+  Proposal expected = before;
+  expected.state = changed.state;
+  expected.explanation = changed.explanation;
+  expected.state_since = changed.state_since;
+  expected.escrowed_at = changed.escrowed_at;
+  expected.attempts = changed.attempts;
+  expected.last_error = changed.last_error;
+  expected.next_attempt_at = changed.next_attempt_at;
+  expected.acknowledged_at = changed.acknowledged_at;
+  expected.repeats = changed.repeats;
+  CHECK(Load(store, id) == expected);
+  CHECK(Load(store, other.proposal_id) == other);
+  Save(store, before);
+  CHECK(Load(store, id) == before);
+}
+
+TEST_CASE("the sealed PIN stays when its proposal has ended") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+  End(store, id, ProposalState::kDone);
+  CHECK(LoadPin(store, id) == "sealed");
+  CHECK(Load(store, id).has_pin);
+}
+
+TEST_CASE("a stored plan stores what became of its proposal") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
+  commit.proposal_before = Load(store, id);
+  commit.plan.proposal = commit.proposal_before;
+  SECTION("changed") {
+    commit.plan.proposal->state = ProposalState::kSent;
+    commit.plan.proposal->state_since = At(1);
+    commit.plan.proposal->explanation = "sent";
+    store.CommitPlan(commit, At(1));
+    CHECK(Load(store, id) == *commit.plan.proposal);
+  }
+  SECTION("ended") {
+    commit.plan.proposal->state = ProposalState::kExpired;
+    store.CommitPlan(commit, At(1));
+    CHECK(Load(store, id).state == ProposalState::kExpired);
+    CHECK_FALSE(store.LoadSnapshot("A").proposal);
+  }
+  SECTION("unchanged: nothing is written") {
+    commit.proposal_before->attempts = 9;
+    commit.plan.proposal = commit.proposal_before;
+    store.CommitPlan(commit, At(1));
+    CHECK(Load(store, id).attempts == 0);
+  }
+  SECTION("none: it stays as it is") {
+    const Proposal before = *commit.proposal_before;
+    commit.plan.proposal.reset();
+    store.CommitPlan(commit, At(1));
+    CHECK(Load(store, id) == before);
+  }
+  CHECK(LoadPin(store, id) == "sealed");
+}
+
+TEST_CASE("an enrollment whose PIN is escrowed is left alone until its lease ends") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(2));
+  commit.proposal_before = Load(store, id);
+  commit.plan.proposal = commit.proposal_before;
+  commit.plan.escrow = true;
+  store.CommitPlan(commit, At(1));
+  CHECK(store.ClaimDue(At(3)).empty());
+  store.Write(
+      [](StoreWriter& writer) { return writer.EndLeases({EnrollmentId("A")}, LeaseFrom(At(1))); });
+  CHECK(store.ClaimDue(At(3)).size() == 1);
+}
+
+TEST_CASE("pruning takes proposals that ended long ago, oldest first, and no open ones") {
+  TestStore store(FOR_EVERY_STORE());
+  for (const char* id : {"A", "B"}) store.Save(MakeDevice(id));
+  const auto end_at = [&](int second) {
+    const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+    End(store, id, ProposalState::kDone, At(second));
+    return id;
+  };
+  const std::int64_t newest = end_at(30);
+  const std::int64_t oldest = end_at(10);
+  const std::int64_t middle = end_at(20);
+  const std::int64_t open = Propose(store, MakeProposal("B"));
+  const auto prune = [&](int second, std::size_t limit) {
+    store.Write([&](StoreWriter& writer) {
+      return writer.Prune(At(second) + kKeepProposals, seconds(1), limit);
+    });
+    return List(store, {});
+  };
+  CHECK(prune(10, 10) == Numbers{open, middle, oldest, newest});
+  CHECK(prune(31, 1) == Numbers{open, middle, newest});
+  CHECK(prune(30, 10) == Numbers{open, newest});
+  CHECK(prune(31, 10) == Numbers{open});
+}
+
+TEST_CASE("proposals are counted since a time, whatever became of them") {
+  TestStore store(FOR_EVERY_STORE());
+  for (const char* id : {"A", "B"}) store.Save(MakeDevice(id));
+  End(store, Propose(store, MakeProposal("A", At(1))), ProposalState::kCancelled);
+  Propose(store, MakeProposal("A", At(2)));
+  Propose(store, MakeProposal("B", At(3)));
+  const auto count = [&](Timestamp since) {
+    return store.Get<std::int64_t>(
+        [&](StoreReader& reader) { return reader.CountProposalsSince(since); });
+  };
+  CHECK(count(At(0)) == 3);
+  CHECK(count(At(1)) == 2);
+  CHECK(count(At(3)) == 0);
+}
+
+TEST_CASE("open proposals are counted by kind and state") {
+  TestStore store(FOR_EVERY_STORE());
+  const auto propose = [&](const std::string& id, ProposalKind kind, ProposalState state) {
+    store.Save(MakeDevice(id));
+    Proposal proposal = MakeProposal(id);
+    proposal.kind = kind;
+    proposal.state = state;
+    Propose(store, proposal);
+  };
+  const auto count = [&] {
+    return store.Get<FleetCounts>([](StoreReader& reader) { return reader.CountFleet(At(0)); })
+        .proposals;
+  };
+  CHECK(count().empty());
+  propose("A", ProposalKind::kRestartDevice, ProposalState::kWaiting);
+  propose("B", ProposalKind::kDeviceLock, ProposalState::kSent);
+  propose("C", ProposalKind::kDeviceLock, ProposalState::kWaiting);
+  propose("D", ProposalKind::kDeviceLock, ProposalState::kWaiting);
+  propose("E", ProposalKind::kEraseDevice, ProposalState::kDone);
+  CHECK(count() ==
+        std::vector<ProposalCount>{{ProposalKind::kDeviceLock, ProposalState::kWaiting, 2},
+                                   {ProposalKind::kDeviceLock, ProposalState::kSent, 1},
+                                   {ProposalKind::kRestartDevice, ProposalState::kWaiting, 1}});
+}
+
+}  // namespace director::store_proposals_test
