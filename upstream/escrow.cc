@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/text.h"
-#include "upstream/http_client.h"
 
 namespace director {
 namespace {
@@ -209,7 +208,11 @@ Result<std::unique_ptr<Escrow>> MakeCryptEscrow(const EscrowSettings& settings) 
   if (!endpoint) return Fail(endpoint.error());
   Result<std::unique_ptr<HttpClient>> http = MakeHttpClient(*endpoint);
   if (!http) return Fail(http.error());
-  return std::unique_ptr<Escrow>(std::make_unique<CryptEscrow>(std::move(*http), settings.timeout));
+  return MakeCryptEscrow(std::move(*http), settings.timeout);
+}
+
+std::unique_ptr<Escrow> MakeCryptEscrow(std::unique_ptr<HttpClient> http, Duration timeout) {
+  return std::make_unique<CryptEscrow>(std::move(http), timeout);
 }
 
 }  // namespace director

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
+#include "upstream/http_client.h"
 
 namespace director {
 
@@ -47,5 +48,8 @@ struct EscrowSettings {
 /// (checkin): it answers `{"serial": ..., "username": ..., "rotation_required": ...}` and passes
 /// over a PIN that it already has for this serial number.
 Result<std::unique_ptr<Escrow>> MakeCryptEscrow(const EscrowSettings& settings);
+
+/// The same over a given connection.
+std::unique_ptr<Escrow> MakeCryptEscrow(std::unique_ptr<HttpClient> http, Duration timeout);
 
 }  // namespace director

@@ -6,12 +6,13 @@
 #include "tests/fuzz/properties.h"
 #include "tests/fuzz/target.h"
 #include "upstream/answer.h"
+#include "upstream/escrow.h"
 #include "upstream/micromdm.h"
 #include "upstream/nanomdm.h"
 
-// Answers of MDM servers and of the proxies before them. Each part of an input is one answer: its
-// first line is the status (0: the connection broke), the rest the body. When the parts are used
-// up, the connection is refused.
+// Answers of MDM servers, of the escrow server, and of the proxies before them. Each part of an
+// input is one answer: its first line is the status (0: the connection broke), the rest the body.
+// When the parts are used up, the connection is refused.
 namespace director::fuzz_upstream_answer {
 namespace {
 
@@ -93,6 +94,21 @@ void CheckProbe(Upstream& upstream) {
   INVARIANT(version->size() <= 64 && fuzz::IsPrintable(*version));
 }
 
+/// A PIN counts as taken only by a 200, and no words about a refusal repeat it.
+void CheckEscrow(std::string_view input) {
+  const Secret pin("493817");
+  const auto escrow =
+      MakeCryptEscrow(std::make_unique<ScriptedClient>(input), std::chrono::seconds(1));
+  const Status deposited = escrow->Deposit("C02XK0AAJG5H", pin);
+  const std::vector<std::string_view> parts = fuzz::SplitParts(input);
+  if (deposited) {
+    INVARIANT(!parts.empty() && ReadAnswer(parts.front()).status == 200);
+    return;
+  }
+  fuzz::CheckRefusal(deposited.error());
+  INVARIANT(deposited.error().message.find(pin.Reveal()) == std::string::npos);
+}
+
 std::unique_ptr<Upstream> MakeNano(std::string_view input) {
   NanoMdmSettings settings;
   settings.name = UpstreamName("nano");
@@ -115,6 +131,7 @@ FUZZ_TARGET(upstream_answer) {
     CheckQueue(*make(input));
     CheckProbe(*make(input));
   }
+  CheckEscrow(input);
   CheckDetail(CleanDetail(input));
   if (SaysDuplicate(input)) INVARIANT(!SaysBadCommand(input));
 }
