@@ -23,7 +23,8 @@ constexpr Duration kTakenWait = std::chrono::milliseconds(50);
 constexpr Duration kErrorPause = std::chrono::seconds(1);
 
 std::string DescribeCommand(const PlannedCommand& command) {
-  return fmt::format("{} {}: {}", command.request_type, command.payload_identifier.value(),
+  const std::string& identifier = command.payload_identifier.value();
+  return fmt::format("{}{}{}: {}", command.request_type, identifier.empty() ? "" : " ", identifier,
                      command.reason);
 }
 

@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.parse
 
+from fake_escrow import FakeEscrow
 from processes import Failed, Processes, clean_environment, free_port, tail, wait_until
 from service import Director
 
@@ -39,6 +40,7 @@ class Scenario:
         port = free_port()
         self.director = Director(director_binary, folder, self.processes, port)
         self.mdm = server_class(mdm_binary, folder, self.processes, port)
+        self.escrow = FakeEscrow()
         self._fleet = None
         self._fleets = 0
         # (channel, PayloadIdentifier) to PayloadUUID, or None where it shall be absent.
@@ -59,6 +61,7 @@ class Scenario:
             ("MDM server away", self.lose_mdm_server),
             ("users delete profiles", self.drift),
             ("devices enroll again", self.enroll_again),
+            ("lock and erase", self.lock_and_erase),
         ]
         passed = True
         try:
@@ -66,6 +69,7 @@ class Scenario:
                 passed = passed and self._run_step(name, step)
         finally:
             self.processes.kill_all()
+            self.escrow.close()
         return passed
 
     def _run_step(self, name, step):
@@ -102,7 +106,7 @@ class Scenario:
         return done.stdout.strip().splitlines()[-1]
 
     def roll_out(self):
-        self.director.configure(self.mdm.settings())
+        self.director.configure({**self.mdm.settings(), "escrow_url": self.escrow.url})
         self.director.start()
         self.start_fleet()
         examples = sorted((PROJECT / "examples").glob("*.mobileconfig"))
@@ -169,6 +173,43 @@ class Scenario:
         let_go = wait_until("devices that leave Setup Assistant", lambda: self._let_go_since(before),
                             CONVERGE_SECONDS, self.processes, pause=1)
         return f"{converged}; {let_go} left Setup Assistant"
+
+    def lock_and_erase(self):
+        """One Mac is locked, another erased and back, each by one command with the escrowed PIN."""
+        macs = [d for d in self.director.cli_json("devices")
+                if not d["user_id"] and d["product_name"].startswith("Mac")]
+        if len(macs) < 2:
+            return "skipped: there are no two Macs"
+        before = self.director.last_event_id()
+        proposals = []
+        for device, command in zip(macs, ("DeviceLock", "EraseDevice")):
+            proposals += self.director.cli_json("propose", device["enrollment_id"], command,
+                                                "--reason", "end-to-end test")
+        wait_until("lock and erase", lambda: not self.director.cli_json("proposals"), 120,
+                   self.processes)
+        for device, proposal in zip(macs, proposals):
+            self._check_proposal(device, proposal["proposal_id"])
+        wait_until("the erased Mac", lambda: self._epoch_of(macs[1]) == macs[1]["epoch"] + 1, 60,
+                   self.processes)
+        note = self.converge()
+        for command in ("DeviceLock", "EraseDevice"):
+            sent = [e for e in self.director.events_after(before)
+                    if e["text"].startswith(command + ": ")]
+            if len(sent) != 1:
+                raise Failed(f"{command} was sent {len(sent)} times")
+        return f"one command each; {note}"
+
+    def _check_proposal(self, device, proposal_id):
+        proposal = self.director.get(f"/proposals/{proposal_id}")
+        if proposal["state"] != "done":
+            raise Failed(f"{proposal['request_type']}: {proposal['explanation']}")
+        pin = self.director.cli("pin", proposal_id).strip()
+        escrowed = self.escrow.pins_of(device["serial_number"])
+        if escrowed != [pin]:
+            raise Failed(f"{proposal['request_type']}: {len(escrowed)} PINs are in escrow, not this one")
+
+    def _epoch_of(self, device):
+        return self.director.device(device["enrollment_id"])["epoch"]
 
     # --- fleet and profiles ----------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Director under test: its configuration, its command line, its API."""
 
+import base64
 import json
 import secrets
 import shutil
@@ -45,10 +46,14 @@ class Director:
         self._make_signer()
         token_file = self.folder / "api_token"
         token_file.write_text(self._token + "\n")
+        data_key_file = self.folder / "data_key"
+        data_key_file.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
         settings = {
             "listen": f"127.0.0.1:{self._port}",
             "database": str(self.folder / "director.db"),
             "api_token_file": str(token_file),
+            "data_key_file": str(data_key_file),
+            "erase_delay": "1s",
             "signing_certificate_file": str(self.folder / "signer.pem"),
             "signing_key_file": str(self.folder / "signer-key.pem"),
             **TIMINGS,
