@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-Result<EnrollmentFilter> ParseFilter(const HttpServerRequest& request) {
+Result<EnrollmentFilter> ParseFilter(const HttpServerRequest& request, Timestamp now) {
   EnrollmentFilter filter;
   if (const std::string status = QueryValue(request, "status"); !status.empty()) {
     const Result<EnrollmentStatus> parsed = ParseEnrollmentStatus(status);
@@ -23,6 +23,11 @@ Result<EnrollmentFilter> ParseFilter(const HttpServerRequest& request) {
     const Result<ItemState> parsed = ParseItemState(state);
     if (!parsed) return Fail(InvalidField("item_state", parsed.error().message));
     filter.item_state = *parsed;
+  }
+  const std::string half_enrolled = QueryValue(request, "half_enrolled");
+  if (half_enrolled == "true") filter.missing_since = now - kEnrollmentStepMax;
+  if (!half_enrolled.empty() && half_enrolled != "true") {
+    return Fail(InvalidField("half_enrolled", "must be true, or left out"));
   }
   filter.serial_number = QueryValue(request, "serial_number");
   filter.udid = QueryValue(request, "udid");
@@ -83,11 +88,11 @@ struct LiveView {
 
 HttpServerResponse Api::ListDevices(const HttpServerRequest& request) {
   if (Status ok = CheckQuery(request, {"status", "item_state", "serial_number", "udid",
-                                       "payload_identifier", "after", "limit"});
+                                       "payload_identifier", "half_enrolled", "after", "limit"});
       !ok) {
     return ProblemResponse(ok.error());
   }
-  const Result<EnrollmentFilter> filter = ParseFilter(request);
+  const Result<EnrollmentFilter> filter = ParseFilter(request, deps_.clock.Now());
   if (!filter) return ProblemResponse(filter.error());
   const Result<PageRequest> page = ParsePage(request);
   if (!page) return ProblemResponse(page.error());
@@ -272,6 +277,8 @@ HttpServerResponse Api::ReleaseDevice(const HttpServerRequest& request) {
     enrollment.quarantine_reason.clear();
     enrollment.serial_number.clear();
     enrollment.inventory_at = {};
+    enrollment.missing_step = EnrollmentStep::kFirstAnswer;
+    enrollment.missing_since = now;
     ++enrollment.epoch;
     enrollment.ask_first = true;
     if (Status saved = writer.SaveEnrollments(*enrollments); !saved) return saved;

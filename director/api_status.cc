@@ -71,6 +71,12 @@ HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
   for (const auto& [status, count] : counts.enrollments) {
     enrollments[std::string(EnrollmentStatusName(status))] = count;
   }
+  Json half_enrollments = Json::object();
+  for (const EnrollmentStep step : kEnrollmentSteps) {
+    const auto count = counts.half_enrollments.find(step);
+    half_enrollments[std::string(EnrollmentStepName(step))] =
+        count == counts.half_enrollments.end() ? 0 : count->second;
+  }
   Json servers = Json::array();
   for (const auto& [name, member] : deps_.upstreams.all()) {
     const std::optional<Timestamp> retry_at = member->health.retry_at(now);
@@ -81,6 +87,7 @@ HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
   }
   return JsonResponse(200, {{"at", TimeJson(now)},
                             {"enrollments", std::move(enrollments)},
+                            {"half_enrollments", std::move(half_enrollments)},
                             {"item_states", StatesJson(counts.items)},
                             {"items", CountsByItem(counts.items)},
                             {"oldest_waiting", OldestJson(counts.oldest_waiting)},

@@ -96,6 +96,10 @@ Json EnrollmentJson(const Enrollment& enrollment) {
       {"status", EnrollmentStatusName(enrollment.status)},
       {"quarantine_reason", enrollment.quarantine_reason},
       {"epoch", enrollment.epoch},
+      {"missing_step", enrollment.missing_step == EnrollmentStep::kNone
+                           ? Json()
+                           : Json(EnrollmentStepName(enrollment.missing_step))},
+      {"missing_since", TimeJson(enrollment.missing_since)},
       {"awaiting_configuration", OptionalJson(enrollment.awaiting_configuration)},
       {"awaiting_since", TimeJson(enrollment.awaiting_since)},
       {"serial_number", enrollment.serial_number},

@@ -132,6 +132,8 @@ class CommandLine {
                      "authenticated, enrolled, checked_out, quarantined");
     list->add_option("--item-state", device_list_.item_state,
                      "Only those with an item in this state");
+    list->add_flag("--half-enrolled", device_list_.half_enrolled,
+                   "Only those whose enrollment has stood still for more than an hour");
     list->add_option("--item", device_list_.payload_identifier, "... of this PayloadIdentifier");
     AddJson(list);
     for (const auto& [action, help] : std::map<std::string, std::string>{

@@ -29,8 +29,8 @@ const std::vector<Column> kItemColumns = {{"ITEM", "payload_identifier"},
 void PrintDevice(const Json& device) {
   for (const char* key :
        {"enrollment_id", "channel_type", "upstream", "status", "quarantine_reason", "serial_number",
-        "device_name", "product_name", "os_version", "build_version", "epoch", "last_seen_at",
-        "pushed_at", "due_at"}) {
+        "device_name", "product_name", "os_version", "build_version", "epoch", "missing_step",
+        "missing_since", "last_seen_at", "pushed_at", "due_at"}) {
     const std::string value = Cell(device.value(key, Json()));
     if (value != "-") fmt::print("{:<18} {}\n", key, value);
   }
@@ -80,6 +80,8 @@ std::string StatesLine(const Json& states) {
 void PrintStatus(const Json& status) {
   fmt::print("at                 {}\n", status.value("at", ""));
   fmt::print("enrollments        {}\n", StatesLine(status.value("enrollments", Json::object())));
+  fmt::print("half enrollments   {}\n",
+             StatesLine(status.value("half_enrollments", Json::object())));
   fmt::print("items              {}\n", StatesLine(status.value("item_states", Json::object())));
   for (const Json& open : status.value("open_proposals", Json::array())) {
     fmt::print("open proposals     {} {}: {}\n", open.value("request_type", ""),
@@ -127,6 +129,7 @@ std::string FilterQuery(const DeviceListOptions& options) {
   add("status", options.status);
   add("item_state", options.item_state);
   add("payload_identifier", options.payload_identifier);
+  add("half_enrolled", options.half_enrolled ? "true" : "");
   return query;
 }
 
@@ -252,6 +255,7 @@ Status ListDevices(const ClientOptions& client, const DeviceListOptions& options
                     {"NAME", "device_name"},
                     {"OS", "os_version"},
                     {"STATUS", "status"},
+                    {"MISSING", "missing_step"},
                     {"LAST SEEN", "last_seen_at"},
                     {"ITEMS", "item_counts"}},
                    format);

@@ -77,6 +77,7 @@ struct DeviceListOptions {
   std::string status;
   std::string item_state;
   std::string payload_identifier;
+  bool half_enrolled = false;
 };
 
 Status PutProfiles(const ClientOptions& client, const std::vector<std::string>& files,

@@ -109,6 +109,8 @@ Result<Enrollment> TranslateDevice(const MdmDirectorDevice& device, const Upstre
   enrollment.channel = std::move(*channel);
   enrollment.upstream = upstream;
   enrollment.status = EnrollmentStatus::kEnrolled;
+  enrollment.missing_step = EnrollmentStep::kFirstAnswer;
+  enrollment.missing_since = now;
   enrollment.ask_first = true;
   enrollment.serial_number = SerialNumberOf(device);
   enrollment.os_version = Fact(device.os_version);

@@ -48,6 +48,13 @@ void AddFleet(const FleetCounts& counts, Page& page) {
     page.Gauge("director_enrollments", "Enrollments by status", static_cast<double>(count),
                {{"status", std::string(EnrollmentStatusName(status))}});
   }
+  for (const EnrollmentStep step : kEnrollmentSteps) {
+    const auto count = counts.half_enrollments.find(step);
+    page.Gauge("director_half_enrollments",
+               "Enrollments whose next step has been missing for more than an hour",
+               count == counts.half_enrollments.end() ? 0 : static_cast<double>(count->second),
+               {{"missing_step", std::string(EnrollmentStepName(step))}});
+  }
   std::map<ItemState, std::int64_t> states;
   for (const ItemState state : AllItemStates()) states[state] = 0;
   for (const ItemCount& count : counts.items) states[count.state] += count.count;

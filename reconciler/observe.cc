@@ -18,6 +18,7 @@ struct Step {
   Timestamp heard_at;
   bool is_new = false;
   Observation& out;
+  bool begins_epoch = false;
 };
 
 template <typename T>
@@ -85,9 +86,43 @@ void StartSetupAnew(Step& step) {
   }
 }
 
+/// What is missing from now on, since when.
+void Miss(Step& step, EnrollmentStep missing) {
+  Enrollment& enrollment = step.out.enrollment;
+  if (IsUserChannel(enrollment.channel.type)) missing = EnrollmentStep::kNone;
+  if (enrollment.missing_step == missing) return;
+  enrollment.missing_step = missing;
+  enrollment.missing_since.reset();
+  if (missing != EnrollmentStep::kNone) enrollment.missing_since = step.received_at;
+}
+
+/// What an event of the device has brought forward: one step is followed by the next.
+void TakeSteps(Step& step) {
+  const Enrollment& enrollment = step.out.enrollment;
+  const auto* result = std::get_if<ResultEvent>(&step.event.body);
+  switch (enrollment.status) {
+    case EnrollmentStatus::kAuthenticated:
+      return Miss(step, EnrollmentStep::kTokenUpdate);
+    case EnrollmentStatus::kCheckedOut:
+    case EnrollmentStatus::kQuarantined:
+      return Miss(step, EnrollmentStep::kNone);
+    case EnrollmentStatus::kEnrolled:
+      break;
+  }
+  const bool begins =
+      step.begins_epoch || step.is_new || enrollment.missing_step == EnrollmentStep::kTokenUpdate;
+  if (begins) Miss(step, EnrollmentStep::kFirstAnswer);
+  const bool answers = result != nullptr && result->status != CommandStatus::kNotNow;
+  if (answers && enrollment.missing_step == EnrollmentStep::kFirstAnswer) {
+    Miss(step, EnrollmentStep::kProfileList);
+  }
+  if (step.out.report) Miss(step, EnrollmentStep::kNone);
+}
+
 /// From here on nothing that was known about the device is evidence.
 void BeginEpoch(Step& step) {
   ++step.out.enrollment.epoch;
+  step.begins_epoch = true;
   step.out.enrollment.inventory_at = {};
   step.out.queue_lost = true;
 }
@@ -320,6 +355,7 @@ Observation Observe(const std::optional<Enrollment>& known, const std::optional<
   // wiped since.
   if (!IsOlder(step, out.enrollment.authenticated_at)) {
     std::visit([&](const auto& body) { Apply(step, body); }, event.body);
+    TakeSteps(step);
   }
 
   const bool only_a_poll = !out.due && known && out.enrollment == *known;

@@ -14,6 +14,13 @@ constexpr NameTable<EnrollmentStatus, 4> kEnrollmentStatusNames{{
     {EnrollmentStatus::kQuarantined, "quarantined"},
 }};
 
+constexpr NameTable<EnrollmentStep, 4> kEnrollmentStepNames{{
+    {EnrollmentStep::kNone, ""},
+    {EnrollmentStep::kTokenUpdate, "token_update"},
+    {EnrollmentStep::kFirstAnswer, "first_answer"},
+    {EnrollmentStep::kProfileList, "profile_list"},
+}};
+
 constexpr NameTable<Presence, 2> kPresenceNames{{
     {Presence::kPresent, "present"},
     {Presence::kAbsent, "absent"},
@@ -54,6 +61,13 @@ std::string_view EnrollmentStatusName(EnrollmentStatus status) {
 }
 Result<EnrollmentStatus> ParseEnrollmentStatus(std::string_view name) {
   return ValueOf(kEnrollmentStatusNames, name);
+}
+
+std::string_view EnrollmentStepName(EnrollmentStep step) {
+  return NameOf(kEnrollmentStepNames, step);
+}
+Result<EnrollmentStep> ParseEnrollmentStep(std::string_view name) {
+  return ValueOf(kEnrollmentStepNames, name);
 }
 
 std::string_view PresenceName(Presence presence) { return NameOf(kPresenceNames, presence); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -27,6 +28,22 @@ enum class EnrollmentStatus {
 std::string_view EnrollmentStatusName(EnrollmentStatus status);
 Result<EnrollmentStatus> ParseEnrollmentStatus(std::string_view name);
 
+/// What an enrollment has still to do until it is whole.
+enum class EnrollmentStep {
+  kNone,         ///< it is whole, it has ended, or it is a user channel, which comes and goes
+  kTokenUpdate,  ///< Authenticate came
+  kFirstAnswer,  ///< it can be pushed, and has answered no command in this epoch
+  kProfileList,  ///< it answers, and has not said in this epoch what it has
+};
+/// Empty for kNone.
+std::string_view EnrollmentStepName(EnrollmentStep step);
+Result<EnrollmentStep> ParseEnrollmentStep(std::string_view name);
+/// Those that can be missing, in order.
+inline constexpr std::array kEnrollmentSteps = {
+    EnrollmentStep::kTokenUpdate, EnrollmentStep::kFirstAnswer, EnrollmentStep::kProfileList};
+/// A step that has been missing for longer makes a half enrollment.
+inline constexpr Duration kEnrollmentStepMax = std::chrono::hours(1);
+
 /// One channel of one device and what is known about it. Empty strings are unknown facts.
 struct Enrollment {
   Channel channel;
@@ -36,6 +53,8 @@ struct Enrollment {
   /// Grows with each Authenticate, and with the first word after a CheckOut; what was known about
   /// an earlier epoch is no evidence any more.
   std::int64_t epoch = 1;
+  EnrollmentStep missing_step = EnrollmentStep::kNone;
+  std::optional<Timestamp> missing_since;  ///< by our clock; empty when nothing is missing
   /// True after an Authenticate of a known enrollment (it may be a renewal with everything still in
   /// place), and for an enrollment whose Authenticate was not seen: the device is asked before
   /// anything is installed.

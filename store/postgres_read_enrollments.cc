@@ -14,7 +14,8 @@ constexpr const char* kSelectEnrollments =
     "build_version, product_name, model_name, device_name, user_short_name, is_supervised, "
     "first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at, "
     "security_info_at, certificate_list_at, installed_application_list_at, "
-    "push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at "
+    "push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at, missing_step, "
+    "missing_since "
     "FROM enrollments JOIN schedule USING (enrollment_id) "
     "WHERE enrollment_id = ANY ($1::text[])";
 
@@ -45,6 +46,7 @@ constexpr const char* kListEnrollments =
     " AND i.payload_identifier = $5 AND ($6 = '' OR i.state = $6))) "
     "AND ($5 <> '' OR $6 = '' OR EXISTS (SELECT 1 FROM items AS i"
     " WHERE i.enrollment_id = e.enrollment_id AND i.state = $6)) "
+    "AND ($8::bigint IS NULL OR e.missing_since <= $8) "
     "ORDER BY e.enrollment_id LIMIT $7::bigint";
 
 constexpr const char* kCountItemStates =
@@ -114,7 +116,7 @@ Result<std::vector<EnrollmentRow>> ListEnrollments(PostgresTransaction& db,
        ToPostgres(filter.serial_number), ToPostgres(filter.udid),
        ToPostgres(filter.payload_identifier),
        ToPostgres(filter.item_state ? ItemStateName(*filter.item_state) : std::string_view()),
-       ToPostgres(static_cast<std::int64_t>(page.limit))},
+       ToPostgres(static_cast<std::int64_t>(page.limit)), ToPostgres(filter.missing_since)},
       "enrollments");
   if (!found) return Fail(found.error());
   std::vector<EnrollmentId> ids;

@@ -14,6 +14,9 @@ constexpr const char* kNextDueAt =
 
 constexpr const char* kCountEnrollments =
     "SELECT status, COUNT(*) FROM enrollments GROUP BY status";
+constexpr const char* kCountHalfEnrollments =
+    "SELECT missing_step, COUNT(*) FROM enrollments WHERE missing_since <= $1::bigint "
+    "GROUP BY missing_step";
 constexpr const char* kCountItems =
     "SELECT payload_identifier, state, presence, COUNT(*) FROM items "
     "GROUP BY payload_identifier, state, presence";
@@ -34,6 +37,19 @@ Status CountEnrollments(PostgresTransaction& db, FleetCounts& counts) {
     const EnrollmentStatus status = row.TextBy(ParseEnrollmentStatus);
     if (Status read = row.Check("(counted)"); !read) return read;
     counts.enrollments[status] = row.Int();
+  }
+  return {};
+}
+
+Status CountHalfEnrollments(PostgresTransaction& db, Timestamp now, FleetCounts& counts) {
+  Result<PostgresResult> found =
+      db.Run(kCountHalfEnrollments, {ToPostgres(now - kEnrollmentStepMax)}, "enrollments");
+  if (!found) return Fail(found.error());
+  while (found->Next()) {
+    PostgresResult& row = *found;
+    const EnrollmentStep step = row.TextBy(ParseEnrollmentStep);
+    if (Status read = row.Check("(counted)"); !read) return read;
+    counts.half_enrollments[step] = row.Int();
   }
   return {};
 }
@@ -76,6 +92,7 @@ Result<std::optional<Timestamp>> NextDueAt(PostgresTransaction& db) {
 Result<FleetCounts> CountFleet(PostgresTransaction& db, Timestamp now) {
   FleetCounts counts;
   if (Status done = CountEnrollments(db, counts); !done) return Fail(done.error());
+  if (Status done = CountHalfEnrollments(db, now, counts); !done) return Fail(done.error());
   if (Status done = CountItems(db, counts); !done) return Fail(done.error());
   if (Status done = FindOldestWaiting(db, counts); !done) return Fail(done.error());
   Result<std::vector<ProposalCount>> proposals = CountOpenProposals(db);

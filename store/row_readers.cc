@@ -47,6 +47,8 @@ Enrollment ReadEnrollment(Row& row) {
   e.push_unregistered = row.Flag();
   e.wants_wake = row.Flag();
   e.report_wanted_at = row.OptionalTime();
+  e.missing_step = row.TextBy(ParseEnrollmentStep);
+  e.missing_since = row.OptionalTime();
   return e;
 }
 

@@ -12,7 +12,8 @@ namespace director {
 /// What the rows of each table are made of, whatever the database: each binds its columns to a
 /// statement or batch in the order that is named. The twin of row_readers.h.
 
-/// enrollment_id, device_id, channel_type, udid, user_id, upstream, status, serial_number
+/// enrollment_id, device_id, channel_type, udid, user_id, upstream, status, serial_number,
+/// missing_step, missing_since
 template <typename Binder>
 void BindIdentity(Binder& row, const Enrollment& e) {
   row.Bind(e.channel.enrollment_id)
@@ -22,7 +23,9 @@ void BindIdentity(Binder& row, const Enrollment& e) {
       .Bind(e.channel.user_id)
       .Bind(e.upstream)
       .Bind(EnrollmentStatusName(e.status))
-      .Bind(e.serial_number);
+      .Bind(e.serial_number)
+      .Bind(EnrollmentStepName(e.missing_step))
+      .Bind(e.missing_since);
 }
 
 /// quarantine_reason, epoch, ask_first, awaiting_configuration, awaiting_since, os_version,

@@ -15,7 +15,8 @@ constexpr const char* kSelectEnrollment =
     "build_version, product_name, model_name, device_name, user_short_name, is_supervised, "
     "first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at, "
     "security_info_at, certificate_list_at, installed_application_list_at, "
-    "push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at "
+    "push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at, missing_step, "
+    "missing_since "
     "FROM enrollments WHERE enrollment_id = ?";
 
 /// The channels of every device that answers to the name; a device's names are its user channels'
@@ -43,6 +44,7 @@ constexpr const char* kListEnrollments =
     " AND i.payload_identifier = ?5 AND (?6 = '' OR i.state = ?6))) "
     "AND (?5 <> '' OR ?6 = '' OR EXISTS (SELECT 1 FROM items AS i"
     " WHERE i.enrollment_id = e.enrollment_id AND i.state = ?6)) "
+    "AND (?8 IS NULL OR e.missing_since <= ?8) "
     "ORDER BY e.enrollment_id LIMIT ?7";
 
 constexpr const char* kCountItemStates =
@@ -112,7 +114,8 @@ Result<std::vector<EnrollmentRow>> ListEnrollments(SqliteDb& db, const Enrollmen
       .Bind(filter.udid)
       .Bind(filter.payload_identifier)
       .Bind(filter.item_state ? ItemStateName(*filter.item_state) : std::string_view())
-      .Bind(page.limit);
+      .Bind(page.limit)
+      .Bind(filter.missing_since);
   std::vector<EnrollmentRow> rows;
   while (statement.Next()) {
     SqliteRow row(statement, kTable);

@@ -17,6 +17,9 @@ constexpr const char* kNextLeaseEnd =
 
 constexpr const char* kCountEnrollments =
     "SELECT status, COUNT(*) FROM enrollments GROUP BY status";
+constexpr const char* kCountHalfEnrollments =
+    "SELECT missing_step, COUNT(*) FROM enrollments INDEXED BY enrollments_missing "
+    "WHERE missing_since <= ? GROUP BY missing_step";
 /// Answered from the index items_state alone.
 constexpr const char* kCountItems =
     "SELECT payload_identifier, state, presence, COUNT(*) FROM items INDEXED BY items_state "
@@ -37,6 +40,18 @@ Status CountEnrollments(SqliteDb& db, FleetCounts& counts) {
     const EnrollmentStatus status = row.TextBy(ParseEnrollmentStatus);
     if (Status read = row.Check("(counted)"); !read) return read;
     counts.enrollments[status] = row.Int();
+  }
+  return statement.Finish();
+}
+
+Status CountHalfEnrollments(SqliteDb& db, Timestamp now, FleetCounts& counts) {
+  SqliteStatement statement = db.Use(kCountHalfEnrollments);
+  statement.Bind(now - kEnrollmentStepMax);
+  while (statement.Next()) {
+    SqliteRow row(statement, "enrollments");
+    const EnrollmentStep step = row.TextBy(ParseEnrollmentStep);
+    if (Status read = row.Check("(counted)"); !read) return read;
+    counts.half_enrollments[step] = row.Int();
   }
   return statement.Finish();
 }
@@ -85,6 +100,7 @@ Result<std::optional<Timestamp>> NextDueAt(SqliteDb& db) {
 Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now) {
   FleetCounts counts;
   if (Status done = CountEnrollments(db, counts); !done) return Fail(done.error());
+  if (Status done = CountHalfEnrollments(db, now, counts); !done) return Fail(done.error());
   if (Status done = CountItems(db, counts); !done) return Fail(done.error());
   if (Status done = FindOldestWaiting(db, counts); !done) return Fail(done.error());
   Result<std::vector<ProposalCount>> proposals = CountOpenProposals(db);

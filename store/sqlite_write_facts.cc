@@ -17,19 +17,19 @@ constexpr const char* kUpdateEnrollment =
     "= ?1";
 constexpr const char* kUpdateIdentity =
     "UPDATE enrollments SET device_id = ?2, channel_type = ?3, udid = ?4, user_id = ?5, "
-    "upstream = ?6, status = ?7, serial_number = ?8 WHERE enrollment_id = ?1 "
-    "AND (device_id, channel_type, udid, user_id, upstream, status, serial_number) "
-    "IS NOT (?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    "upstream = ?6, status = ?7, serial_number = ?8, missing_step = ?9, missing_since = ?10 "
+    "WHERE enrollment_id = ?1 AND (device_id, channel_type, udid, user_id, upstream, status, "
+    "serial_number, missing_step, missing_since) IS NOT (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 constexpr const char* kInsertEnrollment =
     "INSERT INTO enrollments (enrollment_id, device_id, channel_type, udid, user_id, upstream, "
-    "status, serial_number, quarantine_reason, epoch, ask_first, awaiting_configuration, "
-    "awaiting_since, os_version, build_version, product_name, model_name, device_name, "
-    "user_short_name, is_supervised, first_seen_at, authenticated_at, enrolled_at, "
+    "status, serial_number, missing_step, missing_since, quarantine_reason, epoch, ask_first, "
+    "awaiting_configuration, awaiting_since, os_version, build_version, product_name, model_name, "
+    "device_name, user_short_name, is_supervised, first_seen_at, authenticated_at, enrolled_at, "
     "push_unregistered, report_wanted_at, device_information_at, security_info_at, "
     "certificate_list_at, installed_application_list_at, last_seen_at, push_count, pushed_at, "
     "wants_wake, due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
     "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, "
-    "?33, ?30)";
+    "?33, ?34, ?35, ?32)";
 
 constexpr const char* kUpsertIntent =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "

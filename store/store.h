@@ -130,11 +130,14 @@ struct DispatchOutcome {
 
 /// Filters for a list of enrollments; empty fields do not filter.
 struct EnrollmentFilter {
-  std::optional<EnrollmentStatus> status;
-  std::string serial_number;
-  std::string udid;
-  PayloadIdentifier payload_identifier;  ///< with `item_state`: those whose item is in that state
-  std::optional<ItemState> item_state;   ///< without identifier: any item
+  std::optional<EnrollmentStatus> status = {};
+  std::string serial_number = {};
+  std::string udid = {};
+  PayloadIdentifier payload_identifier =
+      {};  ///< with `item_state`: those whose item is in that state
+  std::optional<ItemState> item_state = {};  ///< without identifier: any item
+  /// Half enrollments: those whose next step has been missing since then or longer.
+  std::optional<Timestamp> missing_since = {};
 };
 
 /// Filters for a list of assignments; empty fields do not filter.
@@ -203,6 +206,8 @@ struct FleetCounts {
   std::vector<ProposalCount> proposals;  ///< open ones, by kind, then state
   std::int64_t due = 0;                  ///< enrollments whose due time has come
   std::int64_t dead_letters = 0;
+  /// Half enrollments, by the step that has been missing for `kEnrollmentStepMax`.
+  std::map<EnrollmentStep, std::int64_t> half_enrollments;
   friend bool operator==(const FleetCounts&, const FleetCounts&) = default;
 };
 

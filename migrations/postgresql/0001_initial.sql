@@ -32,9 +32,13 @@ CREATE TABLE enrollments (
   certificate_list_at bigint,
   installed_application_list_at bigint,
   push_unregistered boolean NOT NULL,
-  report_wanted_at bigint  -- a ProfileList newer than this is wanted
+  report_wanted_at bigint,  -- a ProfileList newer than this is wanted
+  -- What an enrollment that has begun has still to do; empty when it is whole.
+  missing_step text NOT NULL CHECK (missing_step IN ('', 'token_update', 'first_answer', 'profile_list')),
+  missing_since bigint CHECK ((missing_since IS NULL) = (missing_step = ''))
 ) WITH (fillfactor = 80);
 
+CREATE INDEX enrollments_missing ON enrollments (missing_since) WHERE missing_since IS NOT NULL;
 CREATE INDEX enrollments_status ON enrollments (status);
 CREATE INDEX enrollments_id ON enrollments (lower(enrollment_id));
 CREATE INDEX enrollments_device ON enrollments (lower(device_id));

@@ -47,6 +47,11 @@ CREATE TABLE enrollments (
   pushed_at INTEGER,
   push_unregistered INTEGER NOT NULL CHECK (push_unregistered IN (0, 1)),
   wants_wake INTEGER NOT NULL CHECK (wants_wake IN (0, 1)),
+  -- What an enrollment that has begun has still to do; empty when it is whole.
+  missing_step TEXT NOT NULL
+    CHECK (missing_step = '' OR missing_step = 'token_update' OR missing_step = 'first_answer' OR
+      missing_step = 'profile_list'),
+  missing_since INTEGER CHECK ((missing_since IS NULL) = (missing_step = '')),
   report_wanted_at INTEGER,  -- a ProfileList newer than this is wanted
   due_at INTEGER NOT NULL,   -- when to decide again
   lease_until INTEGER        -- a worker sends commands until then
@@ -54,6 +59,7 @@ CREATE TABLE enrollments (
 
 CREATE INDEX enrollments_due ON enrollments (due_at);
 CREATE INDEX enrollments_leased ON enrollments (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX enrollments_missing ON enrollments (missing_since) WHERE missing_since IS NOT NULL;
 CREATE INDEX enrollments_status ON enrollments (status);
 CREATE INDEX enrollments_id ON enrollments (enrollment_id COLLATE NOCASE);
 CREATE INDEX enrollments_device ON enrollments (device_id COLLATE NOCASE);

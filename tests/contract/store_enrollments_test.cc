@@ -32,6 +32,8 @@ Enrollment MakeFullEnrollment() {
   e.push_unregistered = true;
   e.wants_wake = true;
   e.report_wanted_at = FromUnixMs(1234567);
+  e.missing_step = EnrollmentStep::kFirstAnswer;
+  e.missing_since = At(-40);
   return e;
 }
 
@@ -62,6 +64,31 @@ std::vector<std::string> List(TestStore& store, const EnrollmentFilter& filter,
 }
 
 using Names = std::vector<std::string>;
+
+TEST_CASE("half enrollments are listed and counted by the step that is missing") {
+  TestStore store(FOR_EVERY_STORE());
+  const Timestamp now = At(2 * 3600);
+  const auto save = [&](const std::string& id, EnrollmentStep step, int since) {
+    Enrollment enrollment = MakeDevice(id);
+    enrollment.missing_step = step;
+    enrollment.missing_since.reset();
+    if (step != EnrollmentStep::kNone) enrollment.missing_since = At(since);
+    store.Save(enrollment);
+  };
+  save("OLD", EnrollmentStep::kTokenUpdate, 0);
+  save("JUST", EnrollmentStep::kProfileList, 3600);
+  save("YOUNG", EnrollmentStep::kFirstAnswer, 3601);
+  save("WHOLE", EnrollmentStep::kNone, 0);
+  CHECK(List(store, {.missing_since = now - kEnrollmentStepMax}, {"", 10}) ==
+        std::vector<std::string>{"JUST", "OLD"});
+  const auto counts =
+      store.Get<FleetCounts>([&](StoreReader& reader) { return reader.CountFleet(now); });
+  CHECK(counts.half_enrollments ==
+        std::map<EnrollmentStep, std::int64_t>{{EnrollmentStep::kTokenUpdate, 1},
+                                               {EnrollmentStep::kProfileList, 1}});
+  save("OLD", EnrollmentStep::kNone, 0);
+  CHECK(List(store, {.missing_since = now}, {"", 10}) == std::vector<std::string>{"JUST", "YOUNG"});
+}
 
 }  // namespace
 

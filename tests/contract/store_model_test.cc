@@ -130,6 +130,10 @@ class Generator {
       if (Rarely()) e.serial_number = "OTHER";
       if (Rarely()) e.report_wanted_at = AnyTime();
       if (Rarely()) e.is_supervised = random_.Below(2) == 0;
+      if (Rarely()) {
+        e.missing_step = kEnrollmentSteps[random_.Below(kEnrollmentSteps.size())];
+        e.missing_since = AnyTime();
+      }
       e.wants_wake = random_.Below(2) == 0;
       enrollments.push_back(std::move(e));
     }

@@ -106,6 +106,9 @@ std::string Checker::WhyUnconverged(const EnrollmentId& id, const Known& known) 
   if (device.awaits_configuration()) return "is held in Setup Assistant";
   const std::optional<Snapshot> snapshot = Load(id);
   if (snapshot && snapshot->proposal) return "has an open proposal";
+  if (snapshot && snapshot->enrollment.missing_step != EnrollmentStep::kNone) {
+    return "is half enrolled";
+  }
   for (const PayloadIdentifier& item : ledger_.items()) {
     const std::string why = WhyUnconverged(device, item, snapshot);
     if (!why.empty()) return fmt::format("{}: {}", item.value(), why);

@@ -309,6 +309,8 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   const Json devices = service.CallJson("GET /api/v1/devices", 200)["devices"];
   REQUIRE(devices.size() == 2);
   CHECK(devices[0]["item_counts"] == Json{{"in_flight", 1}});
+  const auto half = WithQuery({{"half_enrolled", "true"}});
+  CHECK(service.CallJson("GET /api/v1/devices", 200, half)["devices"].empty());
   const Json detail = service.CallJson("GET /api/v1/devices/{device}", 200, device);
   CHECK(detail["items"].size() == 2);
   CHECK(detail["commands"].size() == 2 + kInventoryKinds.size());
@@ -390,6 +392,7 @@ TEST_CASE("openapi: errors are the documented problem documents") {
     service.Call(fmt::format("GET /api/v1/{}", list), 400, WithQuery({{"colour", "red"}}));
   }
   service.Call("GET /api/v1/devices", 400, WithQuery({{"item_state", "happy"}}));
+  service.Call("GET /api/v1/devices", 400, WithQuery({{"half_enrolled", "perhaps"}}));
   service.Call("GET /api/v1/events", 404, WithQuery({{"device", "nobody"}}));
   service.Call("GET /api/v1/profiles/{payload_uuid}", 404, WithPath({{"payload_uuid", "X"}}));
   service.Call("GET /api/v1/profiles/{payload_uuid}/mobileconfig", 404,
@@ -471,6 +474,9 @@ TEST_CASE("openapi: health, readiness, metrics and forms at the running service 
 
 TEST_CASE("openapi: enumerations are the program's words") {
   CHECK(EnumOf("EnrollmentStatus") == KnownNames(ParseEnrollmentStatus("?")));
+  std::set<std::string> steps = KnownNames(ParseEnrollmentStep("?"));
+  steps.erase("");  // nothing is missing: null
+  CHECK(EnumOf("EnrollmentStep") == steps);
   CHECK(EnumOf("ItemState") == KnownNames(ParseItemState("?")));
   CHECK(EnumOf("CommandState") == KnownNames(ParseIntentState("?")));
   CHECK(EnumOf("ProposalKind") == KnownNames(ParseProposalKind("?")));

@@ -42,6 +42,39 @@ TEST_CASE("a first enrollment begins with Authenticate and is complete with Toke
                                  "Enrolled."});
 }
 
+TEST_CASE("each step of an enrollment is missing until it is done") {
+  const auto missing = [](const Observation& seen) {
+    CHECK(seen.enrollment.missing_since.has_value() ==
+          (seen.enrollment.missing_step != EnrollmentStep::kNone));
+    return EnrollmentStepName(seen.enrollment.missing_step);
+  };
+  const Observation began = See({}, Authenticate());
+  CHECK(missing(began) == "token_update");
+  CHECK(began.enrollment.missing_since == kNow);
+  const Observation token = See(began.enrollment, TokenUpdateEvent{});
+  CHECK(missing(token) == "first_answer");
+  CHECK(missing(See(token.enrollment, IdleEvent{})) == "first_answer");
+  CHECK(missing(See(token.enrollment, Answer(CommandStatus::kNotNow))) == "first_answer");
+  const Observation answered = See(token.enrollment, Answer(CommandStatus::kError));
+  CHECK(missing(answered) == "profile_list");
+  ResultEvent list = Answer(CommandStatus::kAcknowledged);
+  list.profile_list.emplace();
+  const Observation whole = See(answered.enrollment, list);
+  CHECK(missing(whole) == "");
+  CHECK(missing(See(token.enrollment, list)) == "");
+  CHECK(missing(See(whole.enrollment, TokenUpdateEvent{})) == "");
+  CHECK(missing(See(whole.enrollment, Authenticate(), kNow + seconds(1))) == "token_update");
+  CHECK(missing(See(answered.enrollment, CheckOutEvent{}, kNow + seconds(1))) == "");
+  CHECK(missing(See(answered.enrollment, Authenticate("C02B"), kNow + seconds(1))) == "");
+}
+
+TEST_CASE("a user channel, which comes and goes, is never a half enrollment") {
+  MdmEvent event = Event(TokenUpdateEvent{});
+  event.channel.type = ChannelType::kUser;
+  const Observation seen = Observe({}, {}, event, kNow);
+  CHECK(seen.enrollment.missing_step == EnrollmentStep::kNone);
+}
+
 TEST_CASE("an enrollment that is met in the middle of its life is asked before anything is sent") {
   const std::vector<EventBody> words = {IdleEvent{}, OtherEvent{"mdm.SetBootstrapToken"},
                                         Answer(CommandStatus::kAcknowledged), TokenUpdateEvent{}};
