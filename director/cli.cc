@@ -220,10 +220,11 @@ class CommandLine {
     propose->add_option("--phone-number", propose_.phone_number, "DeviceLock: shown on the screen");
     AddJson(propose);
     CLI::App* list = AddClientVerb(app_, "proposals", "List the proposals that are open", [this] {
-      return ListProposals(client_, device_, all_proposals_, format_);
+      return ListProposals(client_, device_, proposals_shown_, format_);
     });
     list->add_option("device", device_, "Only of this device");
-    list->add_flag("--all", all_proposals_, "Also those that have ended");
+    list->add_flag_callback(
+        "--all", [this] { proposals_shown_ = ProposalsShown::kAll; }, "Also those that have ended");
     AddJson(list);
     AddProposalVerb("cancel", "Cancel a proposal that has not been sent",
                     [this] { return CancelProposal(client_, proposal_id_, propose_.source); });
@@ -339,7 +340,7 @@ class CommandLine {
   DeviceListOptions device_list_;
   ProposeOptions propose_;
   std::string proposal_id_;
-  bool all_proposals_ = false;
+  ProposalsShown proposals_shown_ = ProposalsShown::kOpen;
   SignOptions sign_;
   SimulateOptions simulate_;
   DemoOptions demo_;

@@ -8,10 +8,9 @@
 
 namespace director {
 
-using Json = nlohmann::json;
-
 namespace {
 
+using Json = nlohmann::json;
 constexpr std::size_t kCellMaxBytes = 60;
 
 /// Code points, for padding.

@@ -107,8 +107,9 @@ Status ShowEvents(const ClientOptions& client, const std::string& device, Output
 
 Status ProposeCommand(const ClientOptions& client, const ProposeOptions& options,
                       OutputFormat format);
-/// The open ones, or `all`; `device` empty for those of every device.
-Status ListProposals(const ClientOptions& client, const std::string& device, bool all,
+enum class ProposalsShown { kOpen, kAll };
+/// `device` empty for those of every device.
+Status ListProposals(const ClientOptions& client, const std::string& device, ProposalsShown shown,
                      OutputFormat format);
 Status CancelProposal(const ClientOptions& client, const std::string& proposal_id,
                       const std::string& source);

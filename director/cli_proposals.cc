@@ -52,9 +52,9 @@ Status ProposeCommand(const ClientOptions& client, const ProposeOptions& options
   return PrintRows(Json::array({*proposal}), kProposalColumns, format);
 }
 
-Status ListProposals(const ClientOptions& client, const std::string& device, bool all,
+Status ListProposals(const ClientOptions& client, const std::string& device, ProposalsShown shown,
                      OutputFormat format) {
-  std::string query = all ? "?open=false" : "?open=true";
+  std::string query = shown == ProposalsShown::kAll ? "?open=false" : "?open=true";
   if (!device.empty()) query += "&device=" + EncodePathSegment(device);
   Result<ApiClient> api = ApiClient::Connect(client);
   if (!api) return Fail(api.error());

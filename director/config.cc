@@ -176,6 +176,9 @@ void ReadProposals(Reader& reader, Config& config) {
   }
   config.proposals.erase_delay = reader.Time("erase_delay");
   config.proposals.time_max = reader.Time("proposal_time_max");
+  if (config.proposals.erase_delay >= config.proposals.time_max) {
+    reader.Problem("erase_delay", "must be less than proposal_time_max");
+  }
   config.proposals.per_hour_max = reader.Number("proposals_per_hour_max", 0, kProposalsPerHourMax);
 }
 

@@ -86,6 +86,26 @@ std::vector<EnqueueTargetResult> Nobody(const CommandBatch& batch, EnqueueOutcom
   return results;
 }
 
+/// The proposal as it stands, when its command may still go: much can have happened since it was
+/// journaled, and it cannot be taken back.
+Result<Proposal> LoadSendable(StoreReader& reader, const EnrollmentId& id,
+                              const CommandUuid& command_uuid, std::int64_t proposal_id) {
+  Result<Proposal> proposal = reader.LoadProposal(proposal_id);
+  if (!proposal) return proposal;
+  const auto enrollments = reader.LoadEnrollments({id});
+  if (!enrollments) return Fail(enrollments.error());
+  const auto intents = reader.LoadIntents({{id, command_uuid}});
+  if (!intents) return Fail(intents.error());
+  const bool is_sendable = proposal->state == ProposalState::kSent && enrollments->size() == 1 &&
+                           enrollments->front().epoch == proposal->epoch &&
+                           enrollments->front().status != EnrollmentStatus::kCheckedOut &&
+                           enrollments->front().status != EnrollmentStatus::kQuarantined &&
+                           intents->size() == 1 &&
+                           intents->front().second.state == IntentState::kJournaled;
+  if (is_sendable) return proposal;
+  return Fail(ErrorKind::kConflict, "the enrollment has changed since it was decided");
+}
+
 }  // namespace
 
 void Executor::ProbeAbsent() {
@@ -148,10 +168,12 @@ Result<Secret> Executor::LoadPin(const Proposal& proposal) {
   return pins_.Open(sealed, proposal.enrollment_id);
 }
 
-Result<Command> Executor::ProposedCommand(std::int64_t proposal_id) {
+Result<Command> Executor::ProposedCommand(const CommandBatch& batch) {
+  INVARIANT(batch.targets.size() == 1);
   Proposal proposal;
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
-    Result<Proposal> found = reader.LoadProposal(proposal_id);
+    Result<Proposal> found =
+        LoadSendable(reader, batch.targets.front(), batch.command_uuid, batch.command.proposal_id);
     if (!found) return Fail(found.error());
     proposal = std::move(*found);
     return {};
@@ -191,7 +213,7 @@ Status Executor::Escrow(const Proposal& proposal) {
 
 Result<std::string> Executor::Encode(const CommandBatch& batch) {
   if (batch.command.proposal_id != 0) {
-    const Result<Command> command = ProposedCommand(batch.command.proposal_id);
+    const Result<Command> command = ProposedCommand(batch);
     if (!command) return Fail(command.error());
     return EncodeCommand(*command, batch.command_uuid);
   }

@@ -74,7 +74,7 @@ class Executor {
   Result<std::string> Encode(const CommandBatch& batch);
   Result<Secret> LoadPin(const Proposal& proposal);
   Status Deposit(const Proposal& proposal);
-  Result<Command> ProposedCommand(std::int64_t proposal_id);
+  Result<Command> ProposedCommand(const CommandBatch& batch);
   void Record(const CommandBatch& batch, const std::vector<EnqueueTargetResult>& results,
               Outcomes& outcomes);
 

@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kDevicesPerPart = 100;
-constexpr std::size_t kOpenProposalsShown = 1000;
+constexpr std::size_t kProposalsPerPage = 1000;
 /// What `info=limited` and the whole device show of the inventory.
 constexpr std::array kLimitedKinds = {InventoryKind::kDeviceInformation,
                                       InventoryKind::kSecurityInfo};
@@ -155,9 +155,17 @@ void AddFlags(Json& device, const std::vector<Proposal>& open, const EnrollmentI
   }
 }
 
-/// There are few: `proposals_per_hour_max` sees to that.
-Result<std::vector<Proposal>> LoadOpenProposals(StoreReader& reader) {
-  return reader.ListProposals({.only_open = true}, {"", kOpenProposalsShown});
+/// The open ones, of one device or, with an empty id, of all.
+Result<std::vector<Proposal>> LoadOpenProposals(StoreReader& reader, const EnrollmentId& id = {}) {
+  std::vector<Proposal> open;
+  PageRequest page{"", kProposalsPerPage};
+  while (true) {
+    auto found = reader.ListProposals({.enrollment_id = id, .only_open = true}, page);
+    if (!found) return Fail(found.error());
+    open.insert(open.end(), found->begin(), found->end());
+    if (found->size() < page.limit) return open;
+    page.after = std::to_string(found->back().proposal_id);
+  }
 }
 
 void AddReport(Json& device, const std::optional<ProfileListReport>& report) {
@@ -276,7 +284,7 @@ HttpServerResponse OneDevice(Store& store, bool is_limited, const auto& find) {
     const auto inventory = LoadShown(reader, {(*found)->channel.enrollment_id}, is_limited);
     if (!inventory) return Fail(inventory.error());
     device = DeviceJson(**found, *inventory);
-    const auto open = LoadOpenProposals(reader);
+    const auto open = LoadOpenProposals(reader, (*found)->channel.enrollment_id);
     if (!open) return Fail(open.error());
     AddFlags(*device, *open, (*found)->channel.enrollment_id);
     if (!is_limited) {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/secret.h"
 #include "director/mdmdirector_api.h"
 #include "director/mdmdirector_support.h"
 #include "director/propose.h"
@@ -11,13 +12,14 @@
 namespace director::mdmdirector {
 namespace {
 
-/// `{"udids": [...], "serial_numbers": [...], "value": bool, "pin": "..."}`. An empty PIN is none.
+/// `{"udids": [...], "serial_numbers": [...], "value": true, "pin": "..."}`. An empty PIN is none.
+/// An erase does not repeat: the Mac that speaks after it may be another one by then.
 Result<ProposalRequest> ReadFlag(JsonBody& body, ProposalKind kind) {
   ProposalRequest request;
   request.kind = kind;
   request.source = kSource;
   request.reason = fmt::format("{} was set by MDMDirector's path", ProposalKindName(kind));
-  request.repeats = true;
+  request.repeats = kind == ProposalKind::kDeviceLock;
   const bool has_pin = body.Has("pin") && body.json()["pin"] != "";
   if (has_pin) request.pin = Secret(body.OptionalString("pin", ""));
   if (!body.problems().empty()) return Fail(body.problems().front());
@@ -47,7 +49,10 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
   body->LowerCaseKeys();
   const DeviceNames names = ReadDeviceNames(*body);
   const bool is_set = body->OptionalBool("value");
-  const Result<ProposalRequest> wanted = ReadFlag(*body, kind);
+  if (!body->problems().empty()) return Problem(body->problems().front());
+  // To take a flag back nothing else has to be right.
+  const Result<ProposalRequest> wanted =
+      is_set ? ReadFlag(*body, kind) : Result<ProposalRequest>(ProposalRequest{});
   if (!wanted) return Problem(wanted.error());
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     if (Status locked = writer.LockDesired(); !locked) return locked;
@@ -68,11 +73,11 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
   return Done();
 }
 
-/// A flag that is set already stays as it is; an erase takes the place of a lock that waits.
+/// An erase takes the place of a lock that waits.
 Status Api::RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted) {
   const auto open = OpenProposal(writer, id);
   if (!open) return Fail(open.error());
-  if (*open && (*open)->kind == wanted.kind) return {};
+  if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, **open, wanted);
   const Timestamp now = deps_.clock.Now();
   const bool makes_way = *open && (*open)->kind == ProposalKind::kDeviceLock &&
                          wanted.kind == ProposalKind::kEraseDevice &&
@@ -85,10 +90,30 @@ Status Api::RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const Proposa
   return {};
 }
 
+/// A flag that is set already stays as it is, with its PIN; one that was just taken back is set
+/// again.
+Status Api::KeepFlag(StoreWriter& writer, Proposal open, const ProposalRequest& wanted) {
+  if (!wanted.pin.empty() && open.has_pin) {
+    const Result<std::string> sealed = writer.LoadSealedPin(open.proposal_id);
+    if (!sealed) return Fail(sealed.error());
+    const Result<Secret> pin = deps_.pins.Open(*sealed, open.enrollment_id);
+    if (!pin) return Fail(pin.error());
+    if (!ConstantTimeEquals(pin->Reveal(), wanted.pin.Reveal())) {
+      return Fail(ErrorKind::kConflict, "it is set already with another PIN; take it back first");
+    }
+  }
+  if (!open.cancelled_at) return {};
+  open.cancelled_at.reset();
+  return writer.SaveProposal(open);
+}
+
 Status Api::LowerFlag(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind) {
   const auto open = OpenProposal(writer, id);
   if (!open) return Fail(open.error());
   if (!*open || (*open)->kind != kind) return {};
+  // What is on its way and will not be sent again is as far back as it can be taken.
+  const bool is_final = (*open)->state == ProposalState::kSent && !(*open)->repeats;
+  if (is_final || (*open)->cancelled_at) return {};
   return Cancel(writer, **open, deps_.clock.Now());
 }
 

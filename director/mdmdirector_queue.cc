@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "director/mdmdirector_api.h"
 #include "director/mdmdirector_support.h"
+#include "mdm/command.h"
 #include "reconciler/cleared_queue.h"
 
 namespace director::mdmdirector {
@@ -32,6 +33,19 @@ HttpServerResponse QueueProblem(const Error& error, const std::string& what) {
 
 Error NotConfigured() {
   return MakeError(ErrorKind::kUnavailable, "its MDM server is not configured");
+}
+
+/// The command as clients see it: the PIN of a lock or erase is shown by nothing that leaves no
+/// trace.
+std::string WithoutPin(const std::string& command) {
+  const Result<ReceivedCommand> received = DecodeCommand(command);
+  if (!received || received->body.Find("PIN") == nullptr) return command;
+  PlistDict body = received->body;
+  body.Set("PIN", PlistValue(std::string("******")));
+  PlistDict message;
+  message.Set("CommandUUID", PlistValue(received->command_uuid.value()));
+  message.Set("Command", PlistValue(std::move(body)));
+  return EncodePlistXml(PlistValue(std::move(message)));
 }
 
 using IntentKeys = std::vector<std::pair<EnrollmentId, CommandUuid>>;
@@ -111,8 +125,8 @@ HttpServerResponse Api::ListQueue(const HttpServerRequest& request) {
   if (!queue) return QueueProblem(queue.error(), "its queue cannot be read");
   Json commands = Json::array();
   for (const QueuedCommand& queued : *queue) {
-    commands.push_back(
-        {{"uuid", queued.command_uuid.value()}, {"payload", EncodeBase64(queued.command)}});
+    commands.push_back({{"uuid", queued.command_uuid.value()},
+                        {"payload", EncodeBase64(WithoutPin(queued.command))}});
   }
   const Json body = {{"commands", std::move(commands)}};
   return {200, "application/json", body.dump(-1, ' ', false, Json::error_handler_t::replace), {}};

@@ -33,11 +33,11 @@ Result<Secret> Pins::Open(const std::string& sealed, const EnrollmentId& id) con
 
 Status Pins::Deposit(const std::string& serial_number, const Secret& pin) const {
   if (escrow_ == nullptr) {
-    return Fail(ErrorKind::kUnavailable,
+    return Fail(ErrorKind::kRejected,
                 "escrow_url is not set any more; cancel the proposal and propose it again");
   }
   if (serial_number.empty()) {
-    return Fail(ErrorKind::kUnavailable, "the device's serial number is not known yet");
+    return Fail(ErrorKind::kRejected, "the device's serial number is not known yet");
   }
   return escrow_->Deposit(serial_number, pin);
 }

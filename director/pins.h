@@ -30,8 +30,8 @@ class Pins {
   Result<std::string> Seal(const Secret& pin, const EnrollmentId& id) const;
   /// kCorrupt when no key opens it; kInvalid without a key.
   Result<Secret> Open(const std::string& sealed, const EnrollmentId& id) const;
-  /// OK when the escrow server has surely taken it. kUnavailable otherwise, and while the serial
-  /// number is not known or no escrow server is set.
+  /// OK when the escrow server has surely taken it, kUnavailable when not. kRejected, without
+  /// asking it, while the serial number is not known, and when no escrow server is set.
   Status Deposit(const std::string& serial_number, const Secret& pin) const;
 
  private:

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
 #include "reconciler/item_work.h"
 #include "signing/seal.h"
 
 namespace director {
 namespace {
 
-constexpr std::size_t kPinDigits = 6;
 constexpr Duration kBudgetPeriod = std::chrono::hours(1);
 
 bool IsPin(const std::string& text) {
@@ -22,7 +22,7 @@ bool IsPin(const std::string& text) {
 /// A device that has not said what it is may be a Mac.
 bool MayBeMac(const Enrollment& enrollment) {
   const std::string noun = DeviceNoun(enrollment);
-  return enrollment.product_name.empty() || noun == "The Mac";
+  return noun == "The Mac" || noun == "The device";
 }
 
 Status CheckTakesCommands(const Enrollment& enrollment) {
@@ -95,9 +95,13 @@ Result<Enrollment> LoadOne(StoreReader& reader, const EnrollmentId& id) {
   return std::move(found->front());
 }
 
+/// It has to fit into a property list and into a line of the events.
 Status CheckText(const std::string& field, const std::string& text) {
-  if (text.size() <= kProposalTextMaxBytes) return {};
-  return Fail(InvalidField(field, fmt::format("is longer than {} bytes", kProposalTextMaxBytes)));
+  if (text.size() > kProposalTextMaxBytes) {
+    return Fail(InvalidField(field, fmt::format("is longer than {} bytes", kProposalTextMaxBytes)));
+  }
+  if (Printable(text, text.size()) == text) return {};
+  return Fail(InvalidField(field, "holds control characters"));
 }
 
 }  // namespace
@@ -152,16 +156,19 @@ Result<Proposal> CancelProposal(StoreWriter& writer, std::int64_t proposal_id,
     return Fail(ErrorKind::kConflict,
                 fmt::format("it is {} already", ProposalStateName(proposal->state)));
   }
-  if (proposal->state == ProposalState::kSent) {
-    if (!proposal->repeats) {
-      return Fail(ErrorKind::kConflict,
-                  "it is on its way and cannot be taken back. " + proposal->explanation);
-    }
-    proposal->repeats = false;
-  } else {
+  if (proposal->state == ProposalState::kSent && !proposal->repeats) {
+    return Fail(ErrorKind::kConflict,
+                "it is on its way and cannot be taken back. " + proposal->explanation);
+  }
+  proposal->cancelled_at = now;
+  if (proposal->state == ProposalState::kWaiting) {
     proposal->state = ProposalState::kCancelled;
     proposal->state_since = now;
     proposal->explanation = fmt::format("Cancelled by {} at {}.", source, FormatTime(now));
+    if (proposal->acknowledged_at) {
+      proposal->explanation +=
+          fmt::format(" It was acknowledged last at {}.", FormatTime(*proposal->acknowledged_at));
+    }
   }
   if (Status saved = writer.SaveProposal(*proposal); !saved) return Fail(saved.error());
   if (Status due = writer.MarkDue({{id, now}}); !due) return Fail(due.error());

@@ -280,18 +280,22 @@ Status Runner::Send(const Round& round, std::vector<DispatchOutcome>& outcomes) 
 
 /// Last in the round, for an escrow server may be slow: when it fails once, the others wait, too.
 Status Runner::EscrowPins(const Round& round) {
-  Status deposited;
+  bool server_fails = false;
   for (const PlanCommit& commit : round.commits) {
     if (!commit.plan.escrow) continue;
-    if (deposited) deposited = executor_.Escrow(*commit.plan.proposal);
+    std::optional<Status> deposited;
+    if (!server_fails) deposited = executor_.Escrow(*commit.plan.proposal);
+    server_fails =
+        server_fails || (!*deposited && deposited->error().kind == ErrorKind::kUnavailable);
     const Status recorded = RecordEscrow(*commit.plan.proposal, deposited, round.lease_until);
     if (!recorded) return recorded;
   }
   return {};
 }
 
-/// A person may have cancelled it meanwhile.
-Status Runner::RecordEscrow(const Proposal& proposal, const Status& deposited,
+/// `deposited` is empty when it was not tried. A person may have cancelled the proposal meanwhile,
+/// or another director have gone on with it when this one's lease had run out.
+Status Runner::RecordEscrow(const Proposal& proposal, const std::optional<Status>& deposited,
                             Timestamp lease_until) {
   const EnrollmentId& id = proposal.enrollment_id;
   return store_.Write([&](StoreWriter& writer) -> Status {
@@ -299,8 +303,12 @@ Status Runner::RecordEscrow(const Proposal& proposal, const Status& deposited,
     if (const auto held = writer.LoadEnrollments({id}); !held) return Fail(held.error());
     Result<Proposal> current = writer.LoadProposal(proposal.proposal_id);
     if (!current) return Fail(current.error());
-    if (IsOpen(current->state)) {
-      TakeEscrowAnswer(deposited, settings_, now, *current);
+    if (current->state == ProposalState::kWaiting && !current->escrowed_at) {
+      if (deposited) {
+        TakeEscrowAnswer(*deposited, settings_, now, *current);
+      } else {
+        PutOffEscrow(settings_, now, *current);
+      }
       if (Status saved = writer.SaveProposal(*current); !saved) return saved;
     }
     if (Status due = writer.MarkDue({{id, now}}); !due) return due;

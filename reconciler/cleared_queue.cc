@@ -7,12 +7,12 @@ namespace director {
 Intent AfterClearing(Intent intent, QueueClearing clearing, Timestamp now) {
   INVARIANT(IsOpen(intent.state));
   if (intent.state == IntentState::kJournaled) return intent;
-  if (IsProposed(intent.request_type) && clearing == QueueClearing::kCleared) {
-    // The device may have fetched it before: it is not sent a second time.
+  const bool is_proposed = IsProposed(intent.request_type);
+  if (is_proposed && clearing == QueueClearing::kCleared) {
     intent.state = IntentState::kLost;
     return intent;
   }
-  const bool is_question = intent.payload_identifier.empty();
+  const bool is_question = intent.payload_identifier.empty() && !is_proposed;
   if (!is_question || clearing == QueueClearing::kPerhaps) {
     intent.state = IntentState::kUnknown;
     return intent;

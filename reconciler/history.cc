@@ -197,10 +197,13 @@ ClosedIntent Lost(const Intent& intent) {
 /// A command of a proposal, or what is left of one that has ended.
 Fate DigestProposed(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
                     Timestamp now, Plan& plan) {
-  const bool is_lost = IsOpen(intent.state) && IsLost(intent, snapshot.enrollment, settings, now);
+  const bool is_awaited =
+      plan.proposal && plan.proposal->state == ProposalState::kSent && IsOf(intent, *plan.proposal);
+  const bool is_late = is_awaited && now >= plan.proposal->expires_at;
+  const bool is_lost =
+      IsOpen(intent.state) && (is_late || IsLost(intent, snapshot.enrollment, settings, now));
   if (IsOpen(intent.state) && !is_lost) return Fate::kStays;
-  if (plan.proposal && plan.proposal->state == ProposalState::kSent &&
-      IsOf(intent, *plan.proposal)) {
+  if (is_awaited) {
     if (is_lost) {
       GiveUpProposalAnswer(intent, now, *plan.proposal);
     } else {

@@ -15,8 +15,9 @@ void SetState(ItemRecord& record, ItemState state, std::string reason, Timestamp
 }
 
 std::string DeviceNoun(const Enrollment& enrollment) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kNouns{{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kNouns{{
       {"Mac", "The Mac"},
+      {"VirtualMac", "The Mac"},
       {"iMac", "The Mac"},
       {"iPhone", "The iPhone"},
       {"iPad", "The iPad"},

@@ -177,6 +177,8 @@ void Apply(Step& step, const TokenUpdateEvent& event) {
   Adopt(enrollment.user_short_name, event.user_short_name);
   const bool came_back = enrollment.status == EnrollmentStatus::kAuthenticated ||
                          enrollment.status == EnrollmentStatus::kCheckedOut;
+  const bool was_enrolled = !step.is_new && enrollment.status == EnrollmentStatus::kEnrolled;
+  const bool is_newer = enrollment.enrolled_at && step.event.created_at > *enrollment.enrolled_at;
   if (enrollment.status == EnrollmentStatus::kCheckedOut) {
     BeginEpoch(step);
     enrollment.ask_first = true;
@@ -184,8 +186,12 @@ void Apply(Step& step, const TokenUpdateEvent& event) {
   if (event.awaiting_configuration) {
     const bool was_held = enrollment.awaiting_since.has_value();
     TakeAwaiting(step, event.awaiting_configuration);
-    // A device that comes into Setup Assistant was wiped: there is nothing on it to ask about.
-    if (*event.awaiting_configuration && !was_held) enrollment.ask_first = false;
+    if (*event.awaiting_configuration && !was_held) {
+      // A device that comes into Setup Assistant was wiped, whether its Authenticate was heard or
+      // not, and there is nothing on it to ask about.
+      if (was_enrolled && is_newer) BeginEpoch(step);
+      enrollment.ask_first = false;
+    }
   }
   enrollment.push_unregistered = false;
   enrollment.enrolled_at =

@@ -22,9 +22,10 @@ bool TakesCommands(const Enrollment& enrollment, const Settings& settings, Times
 
 Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now) {
   Plan plan;
-  plan.proposal = StartProposal(snapshot, now);
+  plan.proposal = snapshot.proposal;
   std::vector<ItemWork> items = StartItems(snapshot, now);
   const std::vector<Intent> staying = DigestIntents(snapshot, settings, now, items, plan);
+  DropProposal(snapshot.enrollment, now, plan);
   if (TakesCommands(snapshot.enrollment, settings, now)) {
     DecideItems(snapshot, settings, now, items);
     Deliver(snapshot, settings, now, staying, items, plan);

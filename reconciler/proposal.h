@@ -54,7 +54,7 @@ struct Proposal {
   ProposalKind kind = ProposalKind::kDeviceLock;
   std::string reason;  ///< why, in the words of who proposed it
   std::string source;  ///< who proposed it
-  /// Sent again whenever the device speaks after it, as MDMDirector's lock and erase flags are.
+  /// DeviceLock: sent again whenever the device speaks after it, as MDMDirector's flag is.
   bool repeats = false;
   std::string message;       ///< DeviceLock: shown by the locked device; may be empty
   std::string phone_number;  ///< DeviceLock: the same
@@ -73,7 +73,9 @@ struct Proposal {
   int attempts = 0;        ///< failures in a row, at the escrow server or at the device
   std::string last_error;  ///< words of the last failure; empty when the last attempt went well
   std::optional<Timestamp> next_attempt_at;
-  std::optional<Timestamp> acknowledged_at;
+  std::optional<Timestamp> acknowledged_at;  ///< last
+  /// Taken back while its command was on its way: it is not sent once more.
+  std::optional<Timestamp> cancelled_at;
   friend bool operator==(const Proposal&, const Proposal&) = default;
 };
 

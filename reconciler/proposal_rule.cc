@@ -20,6 +20,27 @@ void SetState(Proposal& proposal, ProposalState state, std::string explanation, 
   proposal.explanation = std::move(explanation);
 }
 
+/// Ends one that waits and was taken back while its command was on its way.
+void WaitUnlessCancelled(Proposal& proposal, Timestamp now) {
+  if (!proposal.cancelled_at)
+    return SetState(proposal, ProposalState::kWaiting, proposal.last_error, now);
+  SetState(
+      proposal, ProposalState::kCancelled,
+      fmt::format("Cancelled at {}. {}", FormatTime(*proposal.cancelled_at), proposal.last_error),
+      now);
+}
+
+/// An erase is never repeated: the device that speaks may be another one by then.
+bool GoesOn(const Proposal& proposal) {
+  return proposal.repeats && !proposal.cancelled_at && proposal.kind == ProposalKind::kDeviceLock;
+}
+
+/// When it was carried out last, for one that ends; empty when it never was.
+std::string DescribeLast(const Proposal& proposal) {
+  if (!proposal.acknowledged_at) return {};
+  return fmt::format(" It was acknowledged last at {}.", FormatTime(*proposal.acknowledged_at));
+}
+
 bool IsForGood(ErrorClass error_class, int attempts, const Settings& settings) {
   switch (error_class) {
     case ErrorClass::kPermanent:
@@ -46,7 +67,7 @@ void TakeFailure(const Intent& intent, const Settings& settings, Timestamp now,
   proposal.next_attempt_at =
       now + Jittered(RetryDelay(intent.error_class, proposal.attempts, settings),
                      proposal.enrollment_id.value());
-  SetState(proposal, ProposalState::kWaiting, proposal.last_error, now);
+  WaitUnlessCancelled(proposal, now);
 }
 
 void TakeAcknowledgement(const Intent& intent, Timestamp now, Proposal& proposal) {
@@ -54,7 +75,7 @@ void TakeAcknowledgement(const Intent& intent, Timestamp now, Proposal& proposal
   proposal.attempts = 0;
   proposal.last_error.clear();
   proposal.next_attempt_at = now + kRepeatPause;
-  SetState(proposal, proposal.repeats ? ProposalState::kWaiting : ProposalState::kDone,
+  SetState(proposal, GoesOn(proposal) ? ProposalState::kWaiting : ProposalState::kDone,
            fmt::format("The device acknowledged {} at {}.", intent.request_type,
                        FormatTime(*proposal.acknowledged_at)),
            now);
@@ -64,8 +85,9 @@ void TakeAcknowledgement(const Intent& intent, Timestamp now, Proposal& proposal
 bool Expire(Timestamp now, Proposal& proposal) {
   if (now < proposal.expires_at) return false;
   SetState(proposal, ProposalState::kExpired,
-           fmt::format("Its time was over at {}.{}{}", FormatTime(proposal.expires_at),
-                       proposal.last_error.empty() ? "" : " ", proposal.last_error),
+           fmt::format("Its time was over at {}.{}{}{}", FormatTime(proposal.expires_at),
+                       proposal.last_error.empty() ? "" : " ", proposal.last_error,
+                       DescribeLast(proposal)),
            now);
   return true;
 }
@@ -104,23 +126,19 @@ void WaitUntil(Timestamp at, std::string explanation, Plan& plan) {
 
 }  // namespace
 
-std::optional<Proposal> StartProposal(const Snapshot& snapshot, Timestamp now) {
-  std::optional<Proposal> proposal = snapshot.proposal;
-  if (!proposal) return proposal;
-  const Enrollment& enrollment = snapshot.enrollment;
-  const bool is_over =
-      proposal->epoch != enrollment.epoch || enrollment.status == EnrollmentStatus::kCheckedOut;
-  if (!is_over) return proposal;
-  const std::string what = enrollment.status == EnrollmentStatus::kCheckedOut
-                               ? "checked out of management"
-                               : "enrolled again";
-  SetState(*proposal, ProposalState::kDropped,
-           fmt::format("The device {}{}; nothing more is sent.", what,
-                       proposal->state == ProposalState::kSent
+void DropProposal(const Enrollment& enrollment, Timestamp now, Plan& plan) {
+  if (!plan.proposal || !IsOpen(plan.proposal->state)) return;
+  Proposal& proposal = *plan.proposal;
+  const bool has_left = enrollment.status == EnrollmentStatus::kCheckedOut;
+  if (proposal.epoch == enrollment.epoch && !has_left) return;
+  SetState(proposal, ProposalState::kDropped,
+           fmt::format("The device {}{}; nothing more is sent.{}",
+                       has_left ? "checked out of management" : "enrolled again",
+                       proposal.state == ProposalState::kSent
                            ? " before the command that was sent was answered"
-                           : ""),
+                           : "",
+                       DescribeLast(proposal)),
            now);
-  return proposal;
 }
 
 bool IsOf(const Intent& intent, const Proposal& proposal) {
@@ -133,7 +151,7 @@ void TakeProposalAnswer(const Intent& intent, const Settings& settings, Timestam
     proposal.last_error = fmt::format("{} could not be sent at {}: {}", intent.request_type,
                                       FormatTime(intent.answered_at.value_or(now)), intent.error);
     proposal.next_attempt_at = now + settings.retry_delay_min;
-    return SetState(proposal, ProposalState::kWaiting, proposal.last_error, now);
+    return WaitUnlessCancelled(proposal, now);
   }
   if (intent.state == IntentState::kLost) return GiveUpProposalAnswer(intent, now, proposal);
   const bool is_done =
@@ -147,8 +165,14 @@ void GiveUpProposalAnswer(const Intent& intent, Timestamp now, Proposal& proposa
       fmt::format("{} of {} got no answer; whether the device has carried it out is not known.",
                   intent.request_type, FormatTime(intent.journaled_at));
   proposal.next_attempt_at = now + kRepeatPause;
-  SetState(proposal, proposal.repeats ? ProposalState::kWaiting : ProposalState::kFailed,
-           proposal.last_error + (proposal.repeats ? "" : " It is not sent again by itself."), now);
+  const bool goes_on = GoesOn(proposal);
+  SetState(proposal, goes_on ? ProposalState::kWaiting : ProposalState::kFailed,
+           proposal.last_error + (goes_on ? "" : " It is not sent again by itself."), now);
+}
+
+void PutOffEscrow(const Settings& settings, Timestamp now, Proposal& proposal) {
+  proposal.last_error = "The escrow server has just failed to take another PIN.";
+  proposal.next_attempt_at = now + settings.retry_delay_min;
 }
 
 void TakeEscrowAnswer(const Status& deposited, const Settings& settings, Timestamp now,
@@ -175,6 +199,9 @@ bool DecideProposal(const Snapshot& snapshot, const std::vector<Intent>& staying
   const Enrollment& enrollment = snapshot.enrollment;
   if (proposal.state == ProposalState::kSent) {
     DescribeUnderWay(staying, enrollment, now, proposal);
+    if (proposal.state == ProposalState::kSent) {
+      plan.due_at = std::min(plan.due_at, proposal.expires_at);
+    }
     return false;
   }
   if (Expire(now, proposal)) return false;
@@ -209,7 +236,7 @@ bool DecideProposal(const Snapshot& snapshot, const std::vector<Intent>& staying
   }
   plan.wants_wake = true;
   proposal.explanation = fmt::format(
-      "It is sent as soon as {} is awake, which was last heard from at {}; until {}.",
+      "{} was last heard from at {}. It is sent as soon as that is awake, until {} at the latest.",
       DeviceNoun(enrollment), FormatTime(enrollment.last_seen_at), FormatTime(proposal.expires_at));
   return true;
 }
@@ -229,9 +256,8 @@ PlannedCommand SendProposal(Proposal& proposal, Timestamp now) {
 void HoldProposal(const std::string& why, Timestamp now, Plan& plan) {
   if (!plan.proposal || !IsOpen(plan.proposal->state)) return;
   Proposal& proposal = *plan.proposal;
-  const bool is_waiting = proposal.state == ProposalState::kWaiting;
-  if (is_waiting && Expire(now, proposal)) return;
-  if (is_waiting) plan.due_at = std::min(plan.due_at, proposal.expires_at);
+  if (proposal.state == ProposalState::kWaiting && Expire(now, proposal)) return;
+  if (proposal.expires_at > now) plan.due_at = std::min(plan.due_at, proposal.expires_at);
   proposal.explanation = why;
 }
 

@@ -9,9 +9,9 @@
 
 namespace director {
 
-/// The snapshot's open proposal as the decision begins with it: dropped when the enrollment that it
-/// was proposed for has ended (another epoch, or checked out). Pure.
-std::optional<Proposal> StartProposal(const Snapshot& snapshot, Timestamp now);
+/// Drops the proposal in `plan` when it is still open and the enrollment that it was proposed for
+/// has ended (another epoch, or checked out). For after the answers are taken. Pure.
+void DropProposal(const Enrollment& enrollment, Timestamp now, Plan& plan);
 
 /// True when the intent is of this proposal's command: there is one open proposal at a time. Pure.
 bool IsOf(const Intent& intent, const Proposal& proposal);
@@ -22,8 +22,11 @@ void TakeProposalAnswer(const Intent& intent, const Settings& settings, Timestam
                         Proposal& proposal);
 
 /// The proposal's command got no answer and none is awaited any more. It is not sent a second time
-/// by itself, for the first may have been carried out. Only one that repeats goes on. Pure.
+/// by itself, for the first may have been carried out. Only a lock that repeats goes on. Pure.
 void GiveUpProposalAnswer(const Intent& intent, Timestamp now, Proposal& proposal);
+
+/// The escrow server failed at another PIN just before: this one is tried later. Pure.
+void PutOffEscrow(const Settings& settings, Timestamp now, Proposal& proposal);
 
 /// The escrow server has taken the PIN, or has failed to: then it is asked again later. Pure.
 void TakeEscrowAnswer(const Status& deposited, const Settings& settings, Timestamp now,

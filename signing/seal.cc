@@ -20,7 +20,6 @@ constexpr std::size_t kSealingKeyBytes = 32;
 constexpr std::size_t kNonceBytes = 12;
 constexpr std::size_t kTagBytes = 16;
 constexpr std::size_t kSealedPartMaxBytes = std::size_t{1024} * 1024;
-constexpr std::size_t kPinDigits = 6;
 
 const unsigned char* Bytes(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());

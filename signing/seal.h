@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,10 +41,11 @@ class SealingKeys {
   std::vector<Secret> keys_;  ///< Raw bytes, 32 each; never empty.
 };
 
-/// Makes a PIN of six decimal digits, all PINs equally likely, from OpenSSL's random numbers.
-/// kUnavailable when there are none.
-/// Source: Apple device management, DeviceLock and EraseDevice: the PIN of a Mac has exactly six
-/// characters.
+inline constexpr std::size_t kPinDigits = 6;
+
+/// Makes a PIN of `kPinDigits` decimal digits, all PINs equally likely, from OpenSSL's random
+/// numbers. kUnavailable when there are none. Source: Apple device management, DeviceLock and
+/// EraseDevice: the PIN of a Mac has exactly six characters.
 Result<Secret> MakePin();
 
 }  // namespace director

@@ -13,13 +13,13 @@ namespace {
 constexpr const char* kSelectProposal =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals WHERE proposal_id = $1::bigint";
 /// By the index of open ones, so that the history of an enrollment costs nothing.
 constexpr const char* kSelectOpenProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals WHERE enrollment_id = ANY ($1::text[]) AND state IN ('waiting', 'sent')";
 constexpr const char* kSelectSealedPin =
     "SELECT sealed_pin FROM proposals WHERE proposal_id = $1::bigint";
@@ -27,18 +27,21 @@ constexpr const char* kSelectSealedPin =
 constexpr const char* kListProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats FROM proposals "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "FROM proposals "
     "WHERE proposal_id < $1::bigint ORDER BY proposal_id DESC LIMIT $2::bigint";
 constexpr const char* kListProposalsOfOne =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats FROM proposals "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "FROM proposals "
     "WHERE enrollment_id = $3 AND proposal_id < $1::bigint "
     "ORDER BY proposal_id DESC LIMIT $2::bigint";
 constexpr const char* kListOpenProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats FROM proposals "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "FROM proposals "
     "WHERE state IN ('waiting', 'sent') AND ($3 = '' OR enrollment_id = $3) "
     "AND proposal_id < $1::bigint ORDER BY proposal_id DESC LIMIT $2::bigint";
 
@@ -51,20 +54,20 @@ constexpr const char* kCountOpenProposals =
 constexpr const char* kInsertProposal =
     "INSERT INTO proposals (enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats) "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats) "
     "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], "
     "$6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], "
     "$12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::integer[], $17::text[], "
-    "$18::bigint[], $19::bigint[], $20::boolean[]) RETURNING proposal_id";
+    "$18::bigint[], $19::bigint[], $20::bigint[], $21::boolean[]) RETURNING proposal_id";
 constexpr const char* kUpdateProposals =
     "UPDATE proposals AS p SET state = n.state, explanation = n.explanation, "
     "state_since = n.state_since, escrowed_at = n.escrowed_at, attempts = n.attempts, "
     "last_error = n.last_error, next_attempt_at = n.next_attempt_at, "
-    "acknowledged_at = n.acknowledged_at, repeats = n.repeats "
+    "acknowledged_at = n.acknowledged_at, cancelled_at = n.cancelled_at "
     "FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[], "
-    "$7::text[], $8::bigint[], $9::bigint[], $10::boolean[]) AS n (proposal_id, state, "
+    "$7::text[], $8::bigint[], $9::bigint[], $10::bigint[]) AS n (proposal_id, state, "
     "explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats) "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at) "
     "WHERE p.proposal_id = n.proposal_id";
 
 Result<std::vector<Proposal>> ReadProposals(Result<PostgresResult> found) {
@@ -149,7 +152,7 @@ Result<std::int64_t> PostgresWriter::AddProposal(const Proposal& proposal,
   if (!open->empty()) {
     return Fail(ErrorKind::kConflict, "the device has an open proposal already");
   }
-  PostgresBatch row(20);
+  PostgresBatch row(21);
   BindProposal(row, proposal, sealed_pin);
   Result<PostgresResult> added = db().Run(kInsertProposal, row.Arrays(), "proposals");
   if (!added) return Fail(added.error());

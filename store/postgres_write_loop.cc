@@ -81,6 +81,9 @@ constexpr const char* kStoreSchedule =
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = true WHERE enrollment_id = ANY ($1::text[])";
 
+/// What a dead worker had in hand, commands or a PIN on its way to the escrow server.
+constexpr const char* kMarkLeasedDue =
+    "UPDATE schedule SET due_at = LEAST(due_at, $1::bigint) WHERE lease_until IS NOT NULL";
 constexpr const char* kEndAllLeases =
     "UPDATE schedule SET lease_until = NULL WHERE lease_until IS NOT NULL";
 constexpr const char* kMarkJournaledDue =
@@ -252,6 +255,7 @@ Status PostgresWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
 }
 
 Status PostgresWriter::RecoverJournaled(Timestamp now) {
+  if (Status done = Write(kMarkLeasedDue, {ToPostgres(now)}); !done) return done;
   if (Status done = Write(kEndAllLeases); !done) return done;
   if (Status done = Write(kMarkJournaledDue, {ToPostgres(now)}); !done) return done;
   return Write(kDoubtJournaled);

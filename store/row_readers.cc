@@ -196,6 +196,7 @@ Proposal ReadProposal(Row& row) {
   proposal.last_error = row.Text();
   proposal.next_attempt_at = row.OptionalTime();
   proposal.acknowledged_at = row.OptionalTime();
+  proposal.cancelled_at = row.OptionalTime();
   proposal.repeats = row.Flag();
   return proposal;
 }

@@ -143,7 +143,7 @@ void BindOutcome(Binder& row, const DispatchOutcome& outcome, Timestamp now) {
 }
 
 /// How a proposal stands: state, explanation, state_since, escrowed_at, attempts, last_error,
-/// next_attempt_at, acknowledged_at, repeats
+/// next_attempt_at, acknowledged_at, cancelled_at
 template <typename Binder>
 void BindStanding(Binder& row, const Proposal& proposal) {
   row.Bind(ProposalStateName(proposal.state))
@@ -154,11 +154,11 @@ void BindStanding(Binder& row, const Proposal& proposal) {
       .Bind(proposal.last_error)
       .Bind(proposal.next_attempt_at)
       .Bind(proposal.acknowledged_at)
-      .BindFlag(proposal.repeats);
+      .Bind(proposal.cancelled_at);
 }
 
 /// enrollment_id, kind, reason, source, message, phone_number, sealed_pin, epoch,
-/// created_at, not_before, expires_at, then how it stands
+/// created_at, not_before, expires_at, then how it stands, then repeats
 template <typename Binder>
 void BindProposal(Binder& row, const Proposal& proposal, const std::string& sealed_pin) {
   row.Bind(proposal.enrollment_id)
@@ -173,6 +173,7 @@ void BindProposal(Binder& row, const Proposal& proposal, const std::string& seal
       .Bind(proposal.not_before)
       .Bind(proposal.expires_at);
   BindStanding(row, proposal);
+  row.BindFlag(proposal.repeats);
 }
 
 }  // namespace director

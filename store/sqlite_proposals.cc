@@ -14,13 +14,13 @@ namespace {
 constexpr const char* kSelectProposal =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals WHERE proposal_id = ?";
 /// By the index of open ones, here and below, so that the history of an enrollment costs nothing.
 constexpr const char* kSelectOpenProposal =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals INDEXED BY proposals_open "
     "WHERE enrollment_id = ? AND state IN ('waiting', 'sent')";
 constexpr const char* kSelectSealedPin = "SELECT sealed_pin FROM proposals WHERE proposal_id = ?";
@@ -28,17 +28,19 @@ constexpr const char* kSelectSealedPin = "SELECT sealed_pin FROM proposals WHERE
 constexpr const char* kListProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats FROM proposals "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "FROM proposals "
     "WHERE proposal_id < ?1 ORDER BY proposal_id DESC LIMIT ?2";
 constexpr const char* kListProposalsOfOne =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats FROM proposals "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "FROM proposals "
     "WHERE enrollment_id = ?3 AND proposal_id < ?1 ORDER BY proposal_id DESC LIMIT ?2";
 constexpr const char* kListOpenProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals INDEXED BY proposals_open WHERE state IN ('waiting', 'sent') "
     "AND (?3 = '' OR enrollment_id = ?3) AND proposal_id < ?1 "
     "ORDER BY proposal_id DESC LIMIT ?2";
@@ -51,11 +53,12 @@ constexpr const char* kCountOpenProposals =
 constexpr const char* kInsertProposal =
     "INSERT INTO proposals (enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_pin, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, repeats) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING proposal_id";
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING proposal_id";
 constexpr const char* kUpdateProposal =
     "UPDATE proposals SET state = ?2, explanation = ?3, state_since = ?4, escrowed_at = ?5, "
-    "attempts = ?6, last_error = ?7, next_attempt_at = ?8, acknowledged_at = ?9, repeats = ?10 "
+    "attempts = ?6, last_error = ?7, next_attempt_at = ?8, acknowledged_at = ?9, cancelled_at = "
+    "?10 "
     "WHERE proposal_id = ?1";
 
 /// All rows of a statement that is bound.

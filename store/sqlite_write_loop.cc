@@ -58,6 +58,9 @@ constexpr const char* kRecordOutcome =
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = 1 WHERE enrollment_id = ?";
 
+/// What a dead worker had in hand, commands or a PIN on its way to the escrow server.
+constexpr const char* kMarkLeasedDue =
+    "UPDATE enrollments SET due_at = MIN(due_at, ?1) WHERE lease_until IS NOT NULL";
 constexpr const char* kEndAllLeases =
     "UPDATE enrollments SET lease_until = NULL WHERE lease_until IS NOT NULL";
 constexpr const char* kMarkJournaledDue =
@@ -219,6 +222,7 @@ Status SqliteWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
 }
 
 Status SqliteWriter::RecoverJournaled(Timestamp now) {
+  if (Status done = db().Use(kMarkLeasedDue).Bind(now).Run(); !done) return done;
   if (Status done = db().Use(kEndAllLeases).Run(); !done) return done;
   if (Status done = db().Use(kMarkJournaledDue).Bind(now).Run(); !done) return done;
   return db().Use(kDoubtJournaled).Run();

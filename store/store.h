@@ -331,8 +331,8 @@ class StoreWriter : public StoreReader {
   virtual Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) = 0;
   /// Remembers that the push tokens are dead; makes nobody due.
   virtual Status MarkUnregistered(const std::vector<EnrollmentId>& ids) = 0;
-  /// After a start of the only process: leases end, intents still kJournaled are of unknown
-  /// outcome, their enrollments are due.
+  /// After a start of the only process: leases end and those enrollments are due, intents still
+  /// kJournaled are of unknown outcome, theirs too.
   virtual Status RecoverJournaled(Timestamp now) = 0;
 
   // What owners want.
@@ -357,7 +357,7 @@ class StoreWriter : public StoreReader {
   /// enrollment has an open one.
   virtual Result<std::int64_t> AddProposal(const Proposal& proposal,
                                            const std::string& sealed_pin) = 0;
-  /// Stores how a proposal stands, and whether it repeats; the rest of it stays. Load its
+  /// Stores how a proposal stands; who and what it was proposed for stays. Load its
   /// enrollment first, so that nobody decides about it meanwhile.
   virtual Status SaveProposal(const Proposal& proposal) = 0;
 

@@ -40,7 +40,7 @@ LIBRARIES = {
 }
 # Headers that show a library to the .cc files of their own folder only.
 INTERNAL_HEADERS = {
-    "director/json_body.h", "director/api_support.h", "director/api_client.h", "director/mdmdirector_support.h",
+    "director/json_body.h", "director/api_support.h", "director/api_client.h", "director/cli_output.h", "director/mdmdirector_support.h",
     "signing/openssl_ptr.h", "store/sqlite_db.h", "store/sqlite_row.h", "store/postgres_db.h", "store/postgres_connect.h",
 }
 

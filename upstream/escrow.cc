@@ -14,7 +14,6 @@ namespace director {
 namespace {
 
 constexpr std::size_t kEscrowAnswerMaxBytes = std::size_t{64} * 1024;
-constexpr std::size_t kPlainAnswerMaxBytes = 512;
 constexpr std::size_t kQuoteMaxBytes = 300;
 constexpr std::size_t kEscrowJsonDepthMax = 32;
 
@@ -121,7 +120,7 @@ Doubt DoubtJson(std::string_view body, const std::string& serial_number) {
   const auto error = json.find("error");
   if (error != json.end() && IsMarked(*error)) return {"an error", TextOf(*error)};
   const auto serial = json.find("serial");
-  if (serial == json.end() || serial->is_null()) return {};
+  if (serial == json.end() || serial->is_null()) return {"JSON that names no serial number", ""};
   if (EqualsIgnoreCaseAscii(TextOf(*serial), serial_number)) return {};
   return {"the serial number of another device", TextOf(*serial)};
 }
@@ -140,8 +139,7 @@ Doubt DoubtAnswer(const HttpResponse& response, const std::string& serial_number
   if (body.empty()) return {};
   if (body.starts_with('{')) return DoubtJson(body, serial_number);
   if (IsHtml(response, body)) return {"a web page, perhaps to log in", ""};
-  if (body.size() > kPlainAnswerMaxBytes) return {"a long text", std::string(body)};
-  return {};
+  return {"a text that does not say that it has the PIN", std::string(body)};
 }
 
 bool IsAlphanumericAscii(std::string_view text) {

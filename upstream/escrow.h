@@ -36,10 +36,9 @@ struct EscrowSettings {
 /// `recovery_password` (the PIN), `secret_type=unlock_pin`, `serial` and `username=mdmdirector`,
 /// percent-encoded in this order, to the URL with exactly one slash at each end of its path.
 ///
-/// The PIN counts as taken when the status is exactly 200 and the body is empty, a JSON object, or
-/// at most 512 bytes of plain text. It does not when the JSON has an `error` that is not empty, or
-/// a `serial` of another device; when the body is HTML (a login page) or larger than 64 KiB.
-/// Redirects are not followed.
+/// The PIN counts as taken when the status is exactly 200 and the body is empty or a JSON object
+/// that names the same `serial` and has no `error`. It does not when the body is anything else: a
+/// text, HTML (a login page), more than 64 KiB. Redirects are not followed.
 ///
 /// kInvalid when the URL is not usable or the CA file cannot be read; the message never shows the
 /// URL. Contacts nobody. Precondition for `https`: the process ignores SIGPIPE.

@@ -193,7 +193,8 @@ CREATE TABLE proposals (
   attempts integer NOT NULL CHECK (attempts >= 0),
   last_error text NOT NULL,
   next_attempt_at bigint,
-  acknowledged_at bigint
+  acknowledged_at bigint,
+  cancelled_at bigint
 );
 
 -- A device has one open proposal at most.

@@ -206,7 +206,8 @@ CREATE TABLE proposals (
   attempts INTEGER NOT NULL CHECK (attempts >= 0),
   last_error TEXT NOT NULL,
   next_attempt_at INTEGER,
-  acknowledged_at INTEGER
+  acknowledged_at INTEGER,
+  cancelled_at INTEGER
 ) STRICT;
 
 -- A device has one open proposal at most.

@@ -94,6 +94,7 @@ Proposal MakeFull(const std::string& id) {
   proposal.last_error = "No.";
   proposal.next_attempt_at = At(6);
   proposal.acknowledged_at = At(7);
+  proposal.cancelled_at = At(8);
   return proposal;
 }
 
@@ -277,7 +278,7 @@ TEST_CASE("saving a proposal changes how it stands and nothing else") {
   expected.last_error = changed.last_error;
   expected.next_attempt_at = changed.next_attempt_at;
   expected.acknowledged_at = changed.acknowledged_at;
-  expected.repeats = changed.repeats;
+  expected.cancelled_at = changed.cancelled_at;
   CHECK(Load(store, id) == expected);
   CHECK(Load(store, other.proposal_id) == other);
   Save(store, before);
@@ -340,6 +341,20 @@ TEST_CASE("an enrollment whose PIN is escrowed is left alone until its lease end
   CHECK(store.ClaimDue(At(3)).empty());
   store.Write(
       [](StoreWriter& writer) { return writer.EndLeases({EnrollmentId("A")}, LeaseFrom(At(1))); });
+  CHECK(store.ClaimDue(At(3)).size() == 1);
+}
+
+TEST_CASE("a start of the process takes up a PIN that was on its way to the escrow server") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(900));
+  commit.proposal_before = Load(store, id);
+  commit.plan.proposal = commit.proposal_before;
+  commit.plan.escrow = true;
+  store.CommitPlan(commit, At(1));
+  CHECK(store.ClaimDue(At(3)).empty());
+  store.Write([](StoreWriter& writer) { return writer.RecoverJournaled(At(3)); });
   CHECK(store.ClaimDue(At(3)).size() == 1);
 }
 

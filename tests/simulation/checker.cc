@@ -71,6 +71,10 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
     known.authenticated_at = said_at;
     known.authenticate_recorded_at = kernel_.Now();
   }
+  const auto* token = std::get_if<TokenUpdateEvent>(&event.body);
+  if (token != nullptr && token->awaiting_configuration.value_or(false)) {
+    known.setup_recorded_at = kernel_.Now();
+  }
   const auto* result = std::get_if<ResultEvent>(&event.body);
   if (result == nullptr) return;
   for (auto& [item, install] : known.installs) {

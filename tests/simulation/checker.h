@@ -83,6 +83,8 @@ class Checker final : public ProcessWatcher {
     Timestamp contact_at = Timestamp::min();        ///< the server last handled a message of it
     Timestamp authenticated_at = Timestamp::min();  ///< by the server's clock
     Timestamp authenticate_recorded_at = Timestamp::min();
+    /// A TokenUpdate said last that the device is in Setup Assistant, where it comes wiped.
+    Timestamp setup_recorded_at = Timestamp::min();
     Timestamp checked_out_at = Timestamp::min();
     Timestamp check_out_recorded_at = Timestamp::min();
     Timestamp last_word_at =

@@ -106,8 +106,10 @@ void Checker::CheckProposed(const EnqueueRequest& request, const EnrollmentId& i
   }
   const Result<ReceivedCommand> command = DecodeCommand(request.command);
   if (!command) return Report("I8", "a command cannot be read", id);
+  if (known.device == nullptr || known.device->facts().kind != DeviceKind::kMac) return;
+  const auto kind = ParseProposalKind(request.request_type);
+  if (!kind || !TakesPin(*kind)) return;
   const std::string pin = TextAt(command->body, "PIN");
-  if (pin.empty() || known.device == nullptr) return;
   if (!escrowed_[known.device->facts().serial_number].contains(pin)) {
     Report("proposals", request.request_type + " with a PIN that is not in escrow", id);
   }
@@ -183,6 +185,7 @@ bool Checker::IsBaseless(const EnrollmentId& id, const Profile& profile, Timesta
   bool was_known = false;
   for (const ReportSeen& report : known.reports) {
     if (report.recorded_at < known.authenticate_recorded_at) continue;
+    if (report.recorded_at < known.setup_recorded_at) continue;
     // A device that left and is back in Setup Assistant was wiped in between.
     const bool is_before_wipe =
         report.recorded_at < known.check_out_recorded_at && known.device->awaits_configuration();

@@ -11,7 +11,7 @@
 //     (every report lists the enrollment profile too, unless it says `hidden`)
 //   intent InstallProfile com.example.wifi A sent -1m answered=-30s class=transient error=No_route. not_now=2@-10m epoch=1
 //   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1
-//   proposal DeviceLock waiting epoch=1 escrowed=-1m before=+5m expires=+7d repeats ack=-1m next=+5m attempts=1 error=No.
+//   proposal DeviceLock waiting epoch=1 escrowed=-1m before=+5m expires=+7d repeats ack=-1m cancelled=-1m next=+5m attempts=1 error=No.
 //     (escrowed a minute ago and free to go, unless it says otherwise; `escrowed=none`)
 //   upstream down=+5m away=-1h problem=connection_refused turn=+9s
 //   turn ca.example.com +20s
@@ -361,6 +361,8 @@ class WorldReader {
         proposal.repeats = true;
       } else if (key == "ack") {
         proposal.acknowledged_at = At(value);
+      } else if (key == "cancelled") {
+        proposal.cancelled_at = At(value);
       } else if (key == "next") {
         proposal.next_attempt_at = At(value);
       } else if (key == "attempts") {

@@ -86,8 +86,21 @@ TEST_CASE("a flag is a proposal that repeats, and is shown in the device") {
 
 TEST_CASE("fault: PINs were shown in clear to every client") {
   Fleet fleet;
-  REQUIRE(fleet.Set("device_lock", true, {{"pin", "493817"}}).status == 200);
-  CHECK(fleet.Device().dump().find("493817") == std::string::npos);
+  const Json made{{"udids", {fleet.world.id(0).value()}}, {"value", true}, {"pin", "493817"}};
+  REQUIRE(fleet.client.Send("POST", "/device/command/device_lock", made.dump()).status == 200);
+  fleet.world.Settle();      // asks and pushes
+  fleet.world.WakePushed();  // awake: the lock goes into its queue
+  fleet.world.Settle();
+  REQUIRE(fleet.world.CountEnqueued("DeviceLock") == 1);
+  const auto queue = fleet.client.Send("GET", "/device/" + fleet.world.id(0).value() + "/commands");
+  const Json commands = Json::parse(queue.body)["commands"];
+  REQUIRE_FALSE(commands.empty());
+  std::string shown = fleet.Device().dump();
+  for (const Json& command : commands) {
+    shown += *DecodeBase64(command["payload"].get<std::string>());
+  }
+  CHECK(shown.find("DeviceLock") != std::string::npos);
+  CHECK(shown.find("493817") == std::string::npos);
   CHECK(fleet.Device()["UnlockPin"] == "");
 }
 
@@ -105,6 +118,30 @@ TEST_CASE("setting a flag again changes nothing, and value false takes it back")
   CHECK(fleet.Device()["Erase"] == false);
   fleet.world.Run(hours(48));
   CHECK(fleet.world.CountEnqueued("EraseDevice") == 0);
+}
+
+TEST_CASE("setting a flag again with another PIN says that the first one stays") {
+  Fleet fleet;
+  fleet.world.wire->fault = director_test::CoreWire::Fault::kDown;
+  REQUIRE(fleet.Set("device_lock", true, {{"pin", "123456"}}).status == 200);
+  CHECK(fleet.Set("device_lock", true, {{"pin", "123456"}}).status == 200);
+  CHECK(fleet.Set("device_lock", true).status == 200);
+  CheckSays(fleet.Set("device_lock", true, {{"pin", "654321"}}), 409, "another PIN");
+  CHECK(fleet.Set("device_lock", false, {{"pin", "12"}}).status == 200);
+  CHECK(fleet.Open().empty());
+}
+
+TEST_CASE("a flag that is taken back and set again while its command is on its way stays set") {
+  Fleet fleet;
+  REQUIRE(fleet.Set("device_lock", true).status == 200);
+  fleet.world.WakePushed();
+  fleet.world.Settle();
+  REQUIRE(fleet.Open().front().state == ProposalState::kSent);
+  CHECK(fleet.Set("device_lock", false).status == 200);
+  CHECK(fleet.Set("device_lock", false).status == 200);
+  CHECK(fleet.Open().front().cancelled_at);
+  CHECK(fleet.Set("device_lock", true).status == 200);
+  CHECK_FALSE(fleet.Open().front().cancelled_at);
 }
 
 TEST_CASE("an erase takes the place of a lock that waits") {

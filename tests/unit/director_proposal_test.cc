@@ -299,6 +299,62 @@ TEST_CASE("a device has one open proposal, and the fleet a budget") {
   fleet.MustPropose(ProposalKind::kDeviceLock, 2);
 }
 
+TEST_CASE("a PIN that cannot be opened holds up no other") {
+  Fleet fleet(2);
+  const Proposal broken = fleet.MustPropose(ProposalKind::kDeviceLock, 0);
+  WriteTo(*fleet.world.store, [&](StoreWriter& writer) -> Status {
+    auto enrollments = writer.LoadEnrollments({fleet.world.id(0)});
+    if (!enrollments) return Fail(enrollments.error());
+    enrollments->front().serial_number.clear();
+    return writer.SaveEnrollments(*enrollments);
+  });
+  const Proposal good = fleet.MustPropose(ProposalKind::kDeviceLock, 1);
+  fleet.world.Run(seconds(30));
+  CHECK(fleet.Now(good).state == ProposalState::kDone);
+  CHECK(fleet.Now(broken).explanation.find("serial number is not known") != std::string::npos);
+}
+
+TEST_CASE("while the escrow server is down it is asked once for all") {
+  Fleet fleet(3);
+  fleet.escrow->is_down = true;
+  for (std::size_t i = 0; i < 3; ++i) fleet.MustPropose(ProposalKind::kDeviceLock, i);
+  fleet.world.Settle();
+  CHECK(fleet.escrow->calls == 1);
+  fleet.escrow->is_down = false;
+  fleet.world.Run(minutes(5));
+  CHECK(fleet.escrow->deposits.size() == 3);
+}
+
+TEST_CASE("a command is not sent to an enrollment that has changed since it was journaled") {
+  Fleet fleet;
+  const Proposal proposal = fleet.MustPropose(ProposalKind::kRestartDevice);
+  fleet.world.Session(0);
+  const Timestamp now = fleet.world.clock.Now();
+  std::vector<PlanCommit> commits;
+  std::vector<CommandBatch> batches;
+  WriteTo(*fleet.world.store, [&](StoreWriter& writer) -> Status {
+    commits.clear();
+    const auto claims = writer.ClaimDue(now, 10);
+    if (!claims) return Fail(claims.error());
+    const auto snapshot = writer.LoadSnapshot(fleet.world.id(0));
+    if (!snapshot) return Fail(snapshot.error());
+    commits.push_back({fleet.world.id(0),
+                       snapshot->enrollment.upstream,
+                       snapshot->items,
+                       snapshot->proposal,
+                       Reconcile(*snapshot, fleet.world.settings, now),
+                       1,
+                       {}});
+    batches = fleet.world.executor->MakeBatches(commits);
+    return writer.CommitPlans(commits, now + minutes(10), now);
+  });
+  REQUIRE(fleet.Now(proposal).state == ProposalState::kSent);
+  fleet.world.devices[0].Reenroll(ReenrollmentKind::kWiped, now);
+  fleet.world.Session(0);
+  fleet.world.executor->Send(batches);
+  CHECK(fleet.world.CountEnqueued("RestartDevice") == 0);
+}
+
 TEST_CASE("nothing is proposed for a device that takes no commands") {
   Fleet fleet;
   WriteTo(*fleet.world.store, [&](StoreWriter& writer) -> Status {

@@ -75,6 +75,21 @@ TEST_CASE("a user channel, which comes and goes, is never a half enrollment") {
   CHECK(seen.enrollment.missing_step == EnrollmentStep::kNone);
 }
 
+TEST_CASE(
+    "a device that comes into Setup Assistant was wiped, also when its Authenticate got lost") {
+  Enrollment known = Known();
+  known.inventory_at[InventoryKind::kSecurityInfo] = kNow - hours(1);
+  const Observation wiped = See(known, TokenUpdateEvent{true, {}});
+  CHECK(wiped.enrollment.epoch == known.epoch + 1);
+  CHECK(wiped.queue_lost);
+  CHECK_FALSE(wiped.enrollment.ask_first);
+  CHECK_FALSE(wiped.enrollment.inventory_at[InventoryKind::kSecurityInfo]);
+  // Said again, or from before the last TokenUpdate: nothing new.
+  CHECK(See(wiped.enrollment, TokenUpdateEvent{true, {}}).enrollment.epoch == known.epoch + 1);
+  CHECK(See(known, TokenUpdateEvent{true, {}}, *known.enrolled_at).enrollment.epoch == known.epoch);
+  CHECK(See(known, TokenUpdateEvent{}).enrollment.epoch == known.epoch);
+}
+
 TEST_CASE("an enrollment that is met in the middle of its life is asked before anything is sent") {
   const std::vector<EventBody> words = {IdleEvent{}, OtherEvent{"mdm.SetBootstrapToken"},
                                         Answer(CommandStatus::kAcknowledged), TokenUpdateEvent{}};

@@ -38,8 +38,8 @@ TEST_CASE(
                               kNoon, "ProfileList; push\nproposal waiting");
   CHECK(plan.wants_wake);
   CHECK(ExplanationOf(plan) ==
-        "It is sent as soon as The Mac is awake, which was last heard from at "
-        "2026-11-22T09:00:00Z; until 2026-11-29T12:00:00Z.");
+        "The Mac was last heard from at 2026-11-22T09:00:00Z. It is sent as soon as that is awake, "
+        "until 2026-11-29T12:00:00Z at the latest.");
 }
 
 TEST_CASE("nothing is sent before the PIN is escrowed") {
@@ -120,12 +120,53 @@ TEST_CASE("while the answer is awaited nothing else is decided") {
   CHECK(ExplanationOf(sent) ==
         "DeviceLock was sent at 2026-11-22T11:59:51Z; the answer is awaited.");
   const Plan put_off = CheckPlan(
-      "enrollment product=Mac15,3 pushed=-9s\nreport -1m\nproposal DeviceLock sent expires=-1s\n"
+      "enrollment product=Mac15,3 pushed=-9s\nreport -1m\nproposal DeviceLock sent\n"
       "intent DeviceLock not_now -9s not_now=1@-8s",
       kNoon, "nothing\nproposal sent");
   CHECK(ExplanationOf(put_off) ==
         "The Mac said NotNow, last at 2026-11-22T11:59:52Z; the command waits in the MDM server's "
         "queue.");
+}
+
+TEST_CASE("what was sent and is not answered until its time is over makes room for another") {
+  const std::string silent =
+      "enrollment seen=-8d pushed=-1s pushes=9\nreport -8d\nproposal DeviceLock sent expires=-1s";
+  for (const char* state : {"sent -7d", "not_now -7d not_now=1@-6d"}) {
+    const Plan plan = CheckPlan(silent + "\nintent DeviceLock " + state, kNoon,
+                                "ProfileList\nproposal failed\nclosed c1 lost");
+    CHECK(ExplanationOf(plan).find("is not known") != std::string::npos);
+  }
+  const Plan waiting = CheckPlan(
+      "enrollment seen=-1h pushed=-1s pushes=2\nreport -1h\nproposal DeviceLock sent expires=+3m\n"
+      "intent DeviceLock sent -30m",
+      kNoon, "nothing\nproposal sent");
+  CHECK(waiting.due_at == kNow + std::chrono::minutes(3));
+}
+
+TEST_CASE("what was taken back while it was on its way is not sent once more") {
+  const std::string taken_back = "report -1m\nproposal DeviceLock sent repeats cancelled=-5s\n";
+  CheckPlan(taken_back + "intent DeviceLock acknowledged -9s answered=-1s", kNoon,
+            "nothing\nproposal done\nclosed c1 acknowledged");
+  CheckPlan(taken_back + "intent DeviceLock not_sent -9s answered=-8s error=Down.", kNoon,
+            "nothing\nproposal cancelled\nclosed c1 not_sent");
+  CheckPlan(taken_back + "intent DeviceLock failed -9s answered=-8s class=transient error=No.",
+            kNoon, "nothing\nproposal cancelled\nclosed c1 failed");
+}
+
+TEST_CASE("an erase is never repeated") {
+  CheckPlan(
+      "report -1m\nproposal EraseDevice sent repeats\nintent EraseDevice acknowledged -9s "
+      "answered=-8s",
+      kNoon, "nothing\nproposal done\nclosed c1 acknowledged");
+  CheckPlan("report -1m\nproposal EraseDevice sent repeats\nintent EraseDevice lost -9s", kNoon,
+            "nothing\nproposal failed\nclosed c1 lost");
+}
+
+TEST_CASE("the answer of an erased device counts, though it has enrolled again since") {
+  CheckPlan(
+      "enrollment epoch=2\nreport -1m\nproposal EraseDevice sent epoch=1\n"
+      "intent EraseDevice acknowledged -9s answered=-8s epoch=1",
+      kNoon, "nothing\nproposal done\nclosed c1 acknowledged");
 }
 
 TEST_CASE("errors are tried again or end it, by their class") {
@@ -189,6 +230,9 @@ TEST_CASE("the escrow server's answer is taken into the proposal") {
   CHECK(proposal.last_error == "Its PIN could not be escrowed: it answered 500.");
   REQUIRE(proposal.next_attempt_at);
   CHECK(*proposal.next_attempt_at > kNow);
+  PutOffEscrow(settings, kNow, proposal);
+  CHECK(proposal.attempts == 2);
+  CHECK(proposal.next_attempt_at == kNow + settings.retry_delay_min);
   TakeEscrowAnswer({}, settings, kNow, proposal);
   CHECK(proposal.escrowed_at == kNow);
   CHECK(proposal.attempts == 0);

@@ -87,15 +87,24 @@ TEST_CASE("credentials of the URL become HTTP Basic") {
 
 TEST_CASE("answers that mean taken") {
   const FakeReply reply = GENERATE(
-      Answer(200,
-             R"({"serial":"C02XK0AAJG5H","username":"mdmdirector","rotation_required":false})"),
+      Answer(
+          200,
+          R"({"serial": "C02XK0AAJG5H", "username": "mdmdirector", "rotation_required": false})"),
       Answer(200, R"({"serial": "c02xk0aajg5h", "error": ""})", "text/html"),
-      Answer(200, "\xEF\xBB\xBF \r\n{\"error\": null, \"serial\": null}"), Answer(200, "{}"),
-      Answer(200, R"({"error": false})"), Answer(200, R"({"error": []})"), Answer(200, ""),
+      Answer(200, "\xEF\xBB\xBF \r\n{\"error\": null, \"serial\": \"C02XK0AAJG5H\"}"),
+      Answer(200, R"({"error": false, "serial": "C02XK0AAJG5H"})"),
+      Answer(200, R"({"error": [], "serial": "C02XK0AAJG5H"})"), Answer(200, ""),
       Answer(200, "", "text/html; charset=utf-8"), Answer(200, " \r\n", "text/html"),
-      Answer(200, "saved\n", "text/plain"), Answer(200, std::string(512, 'a'), "text/plain"),
-      Answer(200, R"({"note": ")" + std::string(65'000, 'a') + R"("})"));
+      Answer(200, R"({"serial": "C02XK0AAJG5H", "note": ")" + std::string(65'000, 'a') + R"("})"));
   CHECK(DepositFor(reply).has_value());
+}
+
+TEST_CASE("an answer that does not name the device is not taken") {
+  const FakeReply reply = GENERATE(
+      Answer(200, "{}"), Answer(200, R"({"serial": null})"),
+      Answer(200, R"({"detail": "CSRF failed"})"), Answer(200, R"(["C02XK0AAJG5H"])"),
+      Answer(200, "saved\n", "text/plain"), Answer(200, "Error: database is locked", "text/plain"));
+  CHECK_FALSE(DepositFor(reply).has_value());
 }
 
 TEST_CASE("a status other than 200 is not taken, and its text is told") {
@@ -142,7 +151,8 @@ TEST_CASE("JSON about another device is not taken") {
 }
 
 TEST_CASE("a long answer is not taken") {
-  CHECK(Says(MessageOf(DepositFor(Answer(200, std::string(513, 'a'), "text/plain"))), "long text"));
+  CHECK(Says(MessageOf(DepositFor(Answer(200, std::string(513, 'a'), "text/plain"))),
+             "does not say"));
   const std::string large = R"({"note": ")" + std::string(65'536, 'a') + R"("})";
   CHECK(Says(MessageOf(DepositFor(Answer(200, large))), "64 KiB"));
 }
