@@ -73,7 +73,7 @@ struct Scenario {
   double proposals_per_day = 0;  ///< of the administrator, for all devices together
   double user_channels = 0;      ///< share of Macs with one
   double sleepers = 0;           ///< share of devices that sleep most of the day
-  Duration clock_ahead{};  ///< of Director's clock, from the beginning
+  Duration clock_ahead{};        ///< of Director's clock, from the beginning
   Faults faults;
   Settings settings;
   UpstreamRates rates;

@@ -16,8 +16,7 @@ class MdmDirectorClient {
   using Json = nlohmann::ordered_json;
 
   MdmDirectorClient(Store& store, Upstreams& upstreams, const Clock& clock)
-      : api_({store, upstreams, pins_, clock, password_, limits, [] {}}),
-        routes_(api_.Routes()) {}
+      : api_({store, upstreams, pins_, clock, password_, limits, [] {}}), routes_(api_.Routes()) {}
 
   HttpServerResponse Send(const std::string& method, const std::string& path,
                           const std::string& body = "") {

@@ -61,8 +61,8 @@ TEST_CASE("every route demands the token") {
   SystemRandom random;
   const Pins pins;
   Executor executor(service.store(), upstreams, payloads, pins, service.clock(), random);
-  Api api(Api::Dependencies{
-      service.store(), upstreams, executor, pins, service.clock(), config, [] {}});
+  Api api(Api::Dependencies{service.store(), upstreams, executor, pins, service.clock(), config,
+                            [] {}});
   std::size_t routes = 0;
   for (const HttpRoute& route : api.Routes()) {
     std::string path = route.pattern;
