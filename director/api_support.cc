@@ -9,7 +9,11 @@
 
 namespace director {
 
+namespace {
+
 using Json = nlohmann::json;
+
+}  // namespace
 
 HttpServerResponse JsonResponse(int status, const Json& body) {
   // Device names and error texts come from outside; what is not UTF-8 is replaced, never thrown at.
