@@ -39,6 +39,18 @@ TEST_CASE("commands reach the device as they were meant") {
   CHECK(*information.body.Find("Queries") == PlistValue(PlistArray{"OSVersion", "DeviceName"}));
 }
 
+TEST_CASE("a lock and an erase carry their PIN, and leave out what is empty") {
+  const auto lock = MustDecode(DeviceLockCommand{Secret("123456"), "Call us", "0800 1234"});
+  CHECK(TextAt(lock.body, "PIN") == "123456");
+  CHECK(TextAt(lock.body, "Message") == "Call us");
+  CHECK(TextAt(lock.body, "PhoneNumber") == "0800 1234");
+  CHECK(TextAt(MustDecode(EraseDeviceCommand{Secret("123456")}).body, "PIN") == "123456");
+  for (const Command& bare : {Command(DeviceLockCommand{}), Command(EraseDeviceCommand{}),
+                              Command(RestartDeviceCommand{}), Command(ShutDownDeviceCommand{})}) {
+    CHECK(MustDecode(bare).body.entries().size() == 1);
+  }
+}
+
 TEST_CASE("commands that no device could answer are refused") {
   const auto field = [](const std::string& body) {
     const auto received = DecodeCommand("<dict>" + body + "</dict>");

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "mdm/command.h"
@@ -29,7 +30,11 @@ std::vector<SchemaCase> AllCommands() {
       {"device.configured", DeviceConfiguredCommand{}},
       {"information.security", InventoryCommand(InventoryKind::kSecurityInfo)},
       {"certificate.list", InventoryCommand(InventoryKind::kCertificateList)},
-      {"application.installed.list", InventoryCommand(InventoryKind::kInstalledApplicationList)}};
+      {"application.installed.list", InventoryCommand(InventoryKind::kInstalledApplicationList)},
+      {"device.lock", DeviceLockCommand{Secret("123456"), "Call us", "0800 1234"}},
+      {"device.erase", EraseDeviceCommand{Secret("123456")}},
+      {"device.restart", RestartDeviceCommand{}},
+      {"device.shutdown", ShutDownDeviceCommand{}}};
 }
 
 /// The schema's word for the type of a value.
@@ -96,6 +101,9 @@ TEST_CASE("every command fits Apple's schema") {
     WARN("skipped: APPLE_SCHEMA_DIR is not set, commands are not checked against Apple's schema");
     return;
   }
+  std::set<std::size_t> alternatives;
+  for (const auto& item : AllCommands()) alternatives.insert(item.command.index());
+  CHECK(alternatives.size() == std::variant_size_v<Command>);
   for (const auto& item : AllCommands()) {
     const auto path = std::filesystem::path(folder) / "mdm" / "commands" / (item.file + ".yaml");
     INFO(path.string());

@@ -51,6 +51,39 @@ TEST_CASE("check-ins are what the decoder for real devices reads") {
   CHECK(Word(device.MakeCheckOut()) == "CheckOut");
 }
 
+TEST_CASE("a locked Mac is silent until somebody types the PIN; an iPhone goes on") {
+  DeviceBehaviour behaviour;
+  behaviour.unlocked_after = std::chrono::minutes(30);
+  VirtualDevice mac(MakeDeviceFacts(DeviceKind::kMac, 1, 0), behaviour, 1);
+  const auto lock = EncodeCommand(DeviceLockCommand{Secret("123456"), "", ""}, CommandUuid("C"));
+  CHECK(mac.Execute(EncodeCommand(DeviceLockCommand{}, CommandUuid("C")), kStart)->status ==
+        "CommandFormatError");
+  CHECK_FALSE(mac.is_locked());
+  REQUIRE(mac.Execute(lock, kStart)->status == "Acknowledged");
+  CHECK(mac.is_locked());
+  CHECK_FALSE(mac.BeginSession(kStart + std::chrono::minutes(29)));
+  CHECK(mac.NextAwakeTime(kStart) == kStart + std::chrono::minutes(30));
+  CHECK(mac.BeginSession(kStart + std::chrono::minutes(30)));
+  VirtualDevice iphone = Make(DeviceKind::kIphone);
+  REQUIRE(iphone.Execute(lock, kStart)->status == "Acknowledged");
+  CHECK_FALSE(iphone.is_locked());
+}
+
+TEST_CASE("an erased device answers once and enrolls anew, whether the answer arrives or not") {
+  const int status = GENERATE(200, 0, 500);
+  VirtualDevice mac = Make(DeviceKind::kMac);
+  auto message = mac.BeginSession(kStart);
+  const auto erase = EncodeCommand(EraseDeviceCommand{Secret("123456")}, CommandUuid("C"));
+  while (message && Word(*message) != "Idle") message = mac.HandleReply({200, ""}, kStart);
+  REQUIRE(message);
+  REQUIRE(mac.HandleReply({200, erase}, kStart));
+  CHECK_FALSE(mac.HandleReply({status, ""}, kStart));
+  CHECK(mac.epoch() == 2);
+  const auto anew = mac.BeginSession(kStart);
+  REQUIRE(anew);
+  CHECK(Word(*anew) == "Authenticate");
+}
+
 TEST_CASE("a session enrolls, polls, answers commands and ends") {
   VirtualDevice device = Make(DeviceKind::kMac);
   auto message = device.BeginSession(kStart);
