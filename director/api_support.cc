@@ -171,6 +171,7 @@ Json ProposalJson(const Proposal& proposal) {
           {"expires_at", TimeJson(proposal.expires_at)},
           {"escrowed_at", TimeJson(proposal.escrowed_at)},
           {"acknowledged_at", TimeJson(proposal.acknowledged_at)},
+          {"cancelled_at", TimeJson(proposal.cancelled_at)},
           {"attempts", proposal.attempts},
           {"next_attempt_at", TimeJson(proposal.next_attempt_at)},
           {"last_error", proposal.last_error.empty() ? Json() : Json(proposal.last_error)}};

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "reconciler/item_work.h"
+#include "reconciler/proposal_rule.h"
 #include "signing/seal.h"
 
 namespace director {
@@ -160,16 +161,7 @@ Result<Proposal> CancelProposal(StoreWriter& writer, std::int64_t proposal_id,
     return Fail(ErrorKind::kConflict,
                 "it is on its way and cannot be taken back. " + proposal->explanation);
   }
-  proposal->cancelled_at = now;
-  if (proposal->state == ProposalState::kWaiting) {
-    proposal->state = ProposalState::kCancelled;
-    proposal->state_since = now;
-    proposal->explanation = fmt::format("Cancelled by {} at {}.", source, FormatTime(now));
-    if (proposal->acknowledged_at) {
-      proposal->explanation +=
-          fmt::format(" It was acknowledged last at {}.", FormatTime(*proposal->acknowledged_at));
-    }
-  }
+  TakeBack(source, now, *proposal);
   if (Status saved = writer.SaveProposal(*proposal); !saved) return Fail(saved.error());
   if (Status due = writer.MarkDue({{id, now}}); !due) return Fail(due.error());
   const Status told = writer.AddHappenings(

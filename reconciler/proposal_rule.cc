@@ -170,6 +170,14 @@ void GiveUpProposalAnswer(const Intent& intent, Timestamp now, Proposal& proposa
            proposal.last_error + (goes_on ? "" : " It is not sent again by itself."), now);
 }
 
+void TakeBack(const std::string& source, Timestamp now, Proposal& proposal) {
+  proposal.cancelled_at = now;
+  if (proposal.state != ProposalState::kWaiting) return;
+  SetState(proposal, ProposalState::kCancelled,
+           fmt::format("Cancelled by {} at {}.{}", source, FormatTime(now), DescribeLast(proposal)),
+           now);
+}
+
 void PutOffEscrow(const Settings& settings, Timestamp now, Proposal& proposal) {
   proposal.last_error = "The escrow server has just failed to take another PIN.";
   proposal.next_attempt_at = now + settings.retry_delay_min;

@@ -25,6 +25,10 @@ void TakeProposalAnswer(const Intent& intent, const Settings& settings, Timestam
 /// by itself, for the first may have been carried out. Only a lock that repeats goes on. Pure.
 void GiveUpProposalAnswer(const Intent& intent, Timestamp now, Proposal& proposal);
 
+/// A person takes the proposal back: one that waits has ended; one that is on its way is not sent
+/// once more. Pure. Requires: it is open.
+void TakeBack(const std::string& source, Timestamp now, Proposal& proposal);
+
 /// The escrow server failed at another PIN just before: this one is tried later. Pure.
 void PutOffEscrow(const Settings& settings, Timestamp now, Proposal& proposal);
 

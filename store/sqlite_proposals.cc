@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <string>
-#include <tuple>
 
 #include "store/page.h"
 #include "store/row_readers.h"
@@ -46,9 +44,10 @@ constexpr const char* kListOpenProposals =
     "ORDER BY proposal_id DESC LIMIT ?2";
 
 constexpr const char* kCountProposalsSince = "SELECT COUNT(*) FROM proposals WHERE created_at > ?";
+/// The words sort as kinds and, backwards, states do.
 constexpr const char* kCountOpenProposals =
     "SELECT kind, state, COUNT(*) FROM proposals INDEXED BY proposals_open "
-    "WHERE state IN ('waiting', 'sent') GROUP BY kind, state";
+    "WHERE state IN ('waiting', 'sent') GROUP BY kind, state ORDER BY kind, state DESC";
 
 constexpr const char* kInsertProposal =
     "INSERT INTO proposals (enrollment_id, kind, reason, source, message, phone_number, "
@@ -131,9 +130,6 @@ Result<std::vector<ProposalCount>> sqlite::CountOpenProposals(SqliteDb& db) {
     if (Status read = row.Check("(counted)"); !read) return Fail(read.error());
   }
   if (Status done = statement.Finish(); !done) return Fail(done.error());
-  std::sort(counts.begin(), counts.end(), [](const ProposalCount& a, const ProposalCount& b) {
-    return std::tie(a.kind, a.state) < std::tie(b.kind, b.state);
-  });
   return counts;
 }
 

@@ -329,16 +329,21 @@ TEST_CASE("a stored plan stores what became of its proposal") {
   CHECK(LoadPin(store, id) == "sealed");
 }
 
-TEST_CASE("an enrollment whose PIN is escrowed is left alone until its lease ends") {
-  TestStore store(FOR_EVERY_STORE());
+/// Device A with a plan that escrows a PIN, stored at `At(1)`.
+void EscrowOne(TestStore& store, Timestamp due_at) {
   store.Save(MakeDevice("A"));
   const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
-  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(2));
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), due_at);
   commit.proposal_before = Load(store, id);
   commit.plan.proposal = commit.proposal_before;
   commit.plan.escrow = true;
   store.CommitPlan(commit, At(1));
   CHECK(store.ClaimDue(At(3)).empty());
+}
+
+TEST_CASE("an enrollment whose PIN is escrowed is left alone until its lease ends") {
+  TestStore store(FOR_EVERY_STORE());
+  EscrowOne(store, At(2));
   store.Write(
       [](StoreWriter& writer) { return writer.EndLeases({EnrollmentId("A")}, LeaseFrom(At(1))); });
   CHECK(store.ClaimDue(At(3)).size() == 1);
@@ -346,14 +351,7 @@ TEST_CASE("an enrollment whose PIN is escrowed is left alone until its lease end
 
 TEST_CASE("a start of the process takes up a PIN that was on its way to the escrow server") {
   TestStore store(FOR_EVERY_STORE());
-  store.Save(MakeDevice("A"));
-  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
-  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(900));
-  commit.proposal_before = Load(store, id);
-  commit.plan.proposal = commit.proposal_before;
-  commit.plan.escrow = true;
-  store.CommitPlan(commit, At(1));
-  CHECK(store.ClaimDue(At(3)).empty());
+  EscrowOne(store, At(900));
   store.Write([](StoreWriter& writer) { return writer.RecoverJournaled(At(3)); });
   CHECK(store.ClaimDue(At(3)).size() == 1);
 }

@@ -23,8 +23,9 @@ using std::chrono::seconds;
 constexpr char kToken[] = "SECRET-api-token";
 constexpr char kDataKey[] = "U0VDUkVULWRhdGEta2V5LVNFQ1JFVC1kYXRhLWtleSE=";
 
-Config ProcessConfig() {
+Config ProcessConfig(const Scenario& scenario) {
   Config config;
+  config.proposals.per_hour_max = scenario.proposals_per_hour_max;
   config.api_token = SecretSource::FromValue(Secret(kToken));
   return config;
 }
@@ -212,7 +213,7 @@ DirectorProcess::DirectorProcess(Kernel& kernel, Store& database, MdmStandIn& se
       watcher_(watcher),
       random_(scenario.seed ^ StableHash("process")),
       clock_(kernel),
-      config_(ProcessConfig()),
+      config_(ProcessConfig(scenario)),
       pins_(SecretSource::FromValue(Secret(kDataKey)), std::make_unique<EscrowServer>(*this)),
       store_(std::make_unique<ProcessStore>(*this)) {}
 

@@ -213,9 +213,19 @@ void Owner::Propose(const DeviceFacts& device, ProposalKind kind) {
   }
   const auto proposal_id = Json::parse(done.body)["proposal_id"].get<std::int64_t>();
   book.back().proposal_id = proposal_id;
+  CheckBudget();
   if (proposal_random_.Below(4) != 0) return;
   kernel_.After(seconds(proposal_random_.Below(1800)),
                 [this, id, proposal_id] { CancelProposal(id, proposal_id); });
+}
+
+void Owner::CheckBudget() {
+  if (scenario_.faults.clock_jump > 0) return;  // its hours are not ours
+  accepted_.push_back(kernel_.Now());
+  while (accepted_.front() <= kernel_.Now() - std::chrono::hours(1)) accepted_.pop_front();
+  if (accepted_.size() > static_cast<std::size_t>(scenario_.proposals_per_hour_max)) {
+    problem_(fmt::format("I10: {} proposals accepted in an hour", accepted_.size()));
+  }
 }
 
 void Owner::CancelProposal(const EnrollmentId& id, std::int64_t proposal_id) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ class Owner {
   void Change();
   void ProposeSomething();
   void Propose(const DeviceFacts& device, ProposalKind kind);
+  /// I10: no more are accepted in an hour than the budget allows.
+  void CheckBudget();
   void CancelProposal(const EnrollmentId& id, std::int64_t proposal_id);
   void Assign(const PayloadIdentifier& item, AssignmentChannel channel, const std::string& target,
               Wanted wanted);
@@ -53,6 +56,7 @@ class Owner {
   SeededRandom random_;
   SeededRandom proposal_random_;
   int edition_ = 0;
+  std::deque<Timestamp> accepted_;  ///< proposals, in the last hour
   bool is_busy_ = false;  ///< one request at a time: the ledger's order is the database's order
 };
 

@@ -97,6 +97,7 @@ void SetProposals(Scenario& scenario) {
   if (random.Below(2) != 0) return;
   scenario.proposals_per_day = 0.2 + 3 * random.Fraction();
   scenario.faults.escrow_fails = Chance(random, 0.6);
+  scenario.proposals_per_hour_max = static_cast<int>(1 + random.Below(3));
 }
 
 /// In a quarter of the small worlds nobody keeps the clocks together. Drawn apart as above.

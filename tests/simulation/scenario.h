@@ -71,9 +71,10 @@ struct Scenario {
   Duration faults_for = std::chrono::hours(72);
   double changes_per_day = 1;    ///< of the administrator
   double proposals_per_day = 0;  ///< of the administrator, for all devices together
-  double user_channels = 0;      ///< share of Macs with one
-  double sleepers = 0;           ///< share of devices that sleep most of the day
-  Duration clock_ahead{};        ///< of Director's clock, from the beginning
+  int proposals_per_hour_max = 20;
+  double user_channels = 0;  ///< share of Macs with one
+  double sleepers = 0;       ///< share of devices that sleep most of the day
+  Duration clock_ahead{};    ///< of Director's clock, from the beginning
   Faults faults;
   Settings settings;
   UpstreamRates rates;

@@ -60,4 +60,11 @@ class MdmDirectorClient {
   const std::vector<HttpRoute> routes_;
 };
 
+/// The status, and a part of the one line of text.
+inline void CheckSays(const HttpServerResponse& response, int status, const std::string& part) {
+  INFO(response.status << " " << response.body);
+  CHECK(response.status == status);
+  CHECK(response.body.find(part) != std::string::npos);
+}
+
 }  // namespace director::director_test

@@ -13,6 +13,7 @@
 namespace director::director_mdmdirector_flag_commands_test {
 namespace {
 
+using director_test::CheckSays;
 using director_test::MdmDirectorClient;
 using director_test::ReadFrom;
 using director_test::World;
@@ -48,12 +49,6 @@ struct Fleet {
   World world;
   MdmDirectorClient client;
 };
-
-void CheckSays(const HttpServerResponse& response, int status, const std::string& part) {
-  INFO(response.status << " " << response.body);
-  CHECK(response.status == status);
-  CHECK(response.body.find(part) != std::string::npos);
-}
 
 TEST_CASE("the lock and erase scripts' session is answered as by MDMDirector") {
   Fleet fleet;

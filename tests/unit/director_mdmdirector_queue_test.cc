@@ -15,6 +15,7 @@
 namespace director::director_mdmdirector_queue_test {
 namespace {
 
+using director_test::CheckSays;
 using director_test::MdmDirectorClient;
 using director_test::SnapshotOf;
 using director_test::World;
@@ -48,12 +49,6 @@ struct Fleet {
   World world;
   MdmDirectorClient client;
 };
-
-void CheckSays(const HttpServerResponse& response, int status, const std::string& part) {
-  INFO(response.status << " " << response.body);
-  CHECK(response.status == status);
-  CHECK(response.body.find(part) != std::string::npos);
-}
 
 TEST_CASE("the queue scripts' session is answered as by MDMDirector") {
   World world;
