@@ -33,8 +33,19 @@ struct BodyEncoder {
   void operator()(const EraseDeviceCommand& command) const { SetText("PIN", command.pin.Reveal()); }
   void operator()(const RestartDeviceCommand&) const {}
   void operator()(const ShutDownDeviceCommand&) const {}
+  void operator()(const InstallApplicationCommand& command) const { SetAll(command.arguments); }
+  void operator()(const InstallEnterpriseApplicationCommand& command) const {
+    SetAll(command.arguments);
+  }
+  void operator()(const RemoveApplicationCommand& command) const {
+    body.Set("Identifier", PlistValue(command.identifier));
+  }
+  void operator()(const AccountConfigurationCommand& command) const { SetAll(command.arguments); }
 
  private:
+  void SetAll(const PlistDict& arguments) const {
+    for (const auto& [key, value] : arguments.entries()) body.Set(key, value);
+  }
   void SetText(std::string key, const std::string& text) const {
     if (!text.empty()) body.Set(std::move(key), PlistValue(text));
   }
@@ -74,6 +85,18 @@ struct TypeNamer {
   }
   std::string_view operator()(const ShutDownDeviceCommand&) const {
     return request_type::kShutDownDevice;
+  }
+  std::string_view operator()(const InstallApplicationCommand&) const {
+    return request_type::kInstallApplication;
+  }
+  std::string_view operator()(const InstallEnterpriseApplicationCommand&) const {
+    return request_type::kInstallEnterpriseApplication;
+  }
+  std::string_view operator()(const RemoveApplicationCommand&) const {
+    return request_type::kRemoveApplication;
+  }
+  std::string_view operator()(const AccountConfigurationCommand&) const {
+    return request_type::kAccountConfiguration;
   }
 };
 

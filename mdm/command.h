@@ -62,12 +62,35 @@ struct RestartDeviceCommand {};
 
 struct ShutDownDeviceCommand {};
 
+/// Installs an app from the App Store or from a manifest's URL. `arguments`: the keys of the
+/// command but RequestType.
+struct InstallApplicationCommand {
+  PlistDict arguments;
+};
+
+/// Installs a package on a Mac by the manifest in it.
+struct InstallEnterpriseApplicationCommand {
+  PlistDict arguments;
+};
+
+/// Removes a managed app.
+struct RemoveApplicationCommand {
+  std::string identifier;  ///< bundle identifier
+};
+
+/// Makes the accounts of a Mac in Setup Assistant.
+struct AccountConfigurationCommand {
+  PlistDict arguments;
+};
+
 /// Every command that Director can send.
 using Command =
     std::variant<InstallProfileCommand, RemoveProfileCommand, ProfileListCommand,
                  DeviceInformationCommand, SecurityInfoCommand, CertificateListCommand,
                  InstalledApplicationListCommand, DeviceConfiguredCommand, DeviceLockCommand,
-                 EraseDeviceCommand, RestartDeviceCommand, ShutDownDeviceCommand>;
+                 EraseDeviceCommand, RestartDeviceCommand, ShutDownDeviceCommand,
+                 InstallApplicationCommand, InstallEnterpriseApplicationCommand,
+                 RemoveApplicationCommand, AccountConfigurationCommand>;
 
 /// The wire names, in one table.
 namespace request_type {
@@ -83,6 +106,10 @@ inline constexpr std::string_view kDeviceLock = "DeviceLock";
 inline constexpr std::string_view kEraseDevice = "EraseDevice";
 inline constexpr std::string_view kRestartDevice = "RestartDevice";
 inline constexpr std::string_view kShutDownDevice = "ShutDownDevice";
+inline constexpr std::string_view kInstallApplication = "InstallApplication";
+inline constexpr std::string_view kInstallEnterpriseApplication = "InstallEnterpriseApplication";
+inline constexpr std::string_view kRemoveApplication = "RemoveApplication";
+inline constexpr std::string_view kAccountConfiguration = "AccountConfiguration";
 }  // namespace request_type
 
 /// The queries that Director asks in DeviceInformation: all that Apple's schema knows but PushToken

@@ -313,6 +313,19 @@ struct EventNamer {
 
 }  // namespace
 
+std::vector<ReportedApp> ReadApps(const PlistArray& answer) {
+  std::vector<ReportedApp> apps;
+  for (const PlistValue& value : answer) {
+    const PlistDict* dict = value.AsDict();
+    if (dict == nullptr || TextAt(*dict, "Identifier").empty()) continue;
+    const PlistValue* installing = dict->Find("Installing");
+    const bool* flag = installing == nullptr ? nullptr : installing->AsBool();
+    apps.push_back({TextAt(*dict, "Identifier"), TextAt(*dict, "Version"),
+                    TextAt(*dict, "ShortVersion"), flag != nullptr && *flag});
+  }
+  return apps;
+}
+
 std::string_view ChannelTypeName(ChannelType type) {
   for (const auto& [known, name] : kChannelTypes) {
     if (known == type) return name;
@@ -375,6 +388,7 @@ Result<EventBody> DecodeResult(const PlistDict& message) {
   auto status = ParseStatus(status_name);
   if (!status) return Fail(status.error());
   event.status = *status;
+  event.rejection_reason = TextAt(message, "RejectionReason");
   if (auto answers = DecodeAnswers(reader, event); !answers) return Fail(answers.error());
   if (event.status == CommandStatus::kAcknowledged) {
     event.inventory = DecodeInventory(message);

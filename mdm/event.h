@@ -98,6 +98,19 @@ struct ReportedProfile {
   friend bool operator==(const ReportedProfile&, const ReportedProfile&) = default;
 };
 
+/// One app as a device reports it. Absent facts are empty.
+struct ReportedApp {
+  std::string identifier;     ///< bundle identifier
+  std::string version;        ///< CFBundleVersion
+  std::string short_version;  ///< CFBundleShortVersionString
+  bool is_installing = false;
+  friend bool operator==(const ReportedApp&, const ReportedApp&) = default;
+};
+
+/// Reads the apps out of the answer to InstalledApplicationList; those without an identifier, which
+/// Macs report, are left out. Source: Apple device-management schema, application.installed.list.
+std::vector<ReportedApp> ReadApps(const PlistArray& answer);
+
 /// Answer to DeviceInformation. Absent facts are empty.
 struct DeviceInformationReport {
   std::string serial_number;
@@ -115,6 +128,7 @@ struct ResultEvent {
   CommandUuid command_uuid;
   CommandStatus status = CommandStatus::kAcknowledged;
   std::vector<ErrorChainEntry> error_chain;
+  std::string rejection_reason;  ///< why an app is not installed, in Apple's word; may be empty
   /// Present when the answer carried the key, even with an empty array.
   std::optional<std::vector<ReportedProfile>> profile_list;
   /// What Director itself reads of the answer to DeviceInformation.

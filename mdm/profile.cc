@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "mdm/item_definition.h"
 
 namespace director {
 namespace {
@@ -42,7 +43,11 @@ Result<PayloadIdentifier> ReadIdentifier(const PlistDict& root) {
   auto text = OptionalString(root, field, field);
   if (!text) return Fail(text.error());
   if (Status usable = CheckPayloadIdentifier(*text); !usable) return Fail(usable.error());
-  return PayloadIdentifier(std::move(*text));
+  PayloadIdentifier identifier(std::move(*text));
+  if (KindOf(identifier) != ItemKind::kProfile) {
+    return Fail(InvalidField(field, "begins with a word that names items of another kind"));
+  }
+  return identifier;
 }
 
 Result<std::string> ReadScope(const PlistDict& root) {

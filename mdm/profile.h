@@ -47,13 +47,14 @@ struct Profile {
 /// Parses a mobileconfig: XML or binary property list, not signed (see signing/cms.h for that).
 ///
 /// kInvalid, with `field` naming the key: no dictionary, PayloadType other than `Configuration`,
-/// PayloadIdentifier missing, empty, not a string, over 255 bytes or with control characters,
-/// PayloadVersion not an integer, PayloadContent missing (unless encrypted) or not an array of
-/// dictionaries, a payload without PayloadType, two payloads with one PayloadUUID or one
-/// PayloadIdentifier (Source: Apple error codes 1007, 1008), above `kProfileSizeMaxBytes` (as given
-/// or as XML), PayloadScope other than System or User, a text key that is no string,
-/// EncryptedPayloadContent (its presence makes the profile encrypted) that is no data. A
-/// com.apple.mdm payload is reported by `has_mdm_payload`; refusing it is the caller's decision.
+/// PayloadIdentifier missing, empty, not a string, over 255 bytes, with control characters or the
+/// name of an item of another kind (mdm/item_definition.h), PayloadVersion not an integer,
+/// PayloadContent missing (unless encrypted) or not an array of dictionaries, a payload without
+/// PayloadType, two payloads with one PayloadUUID or one PayloadIdentifier (Source: Apple error
+/// codes 1007, 1008), above `kProfileSizeMaxBytes` (as given or as XML), PayloadScope other than
+/// System or User, a text key that is no string, EncryptedPayloadContent (its presence makes the
+/// profile encrypted) that is no data. A com.apple.mdm payload is reported by `has_mdm_payload`;
+/// refusing it is the caller's decision.
 Result<Profile> ParseProfile(std::string_view bytes);
 
 /// kInvalid unless it names an item: 1 to 255 bytes without control characters.

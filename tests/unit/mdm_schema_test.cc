@@ -10,7 +10,10 @@
 #include <variant>
 #include <vector>
 
+#include "mdm/account_configuration.h"
+#include "mdm/app.h"
 #include "mdm/command.h"
+#include "tests/support/app_parts.h"
 #include "tests/support/catch.h"
 
 namespace director::mdm_schema_test {
@@ -20,6 +23,50 @@ struct SchemaCase {
   std::string file;
   Command command;
 };
+
+AppSpec StoreApp() {
+  AppSpec spec;
+  spec.identifier = "com.example.notes";
+  spec.itunes_store_id = 361309726;
+  spec.purchase_method = 1;
+  spec.management_flags = 5;
+  spec.configuration = EncodePlistXml(PlistDict());
+  return spec;
+}
+
+AppSpec PackageByUrl() {
+  AppSpec spec;
+  spec.manifest_url = "https://repo.example/agent.plist";
+  spec.install_as_managed = true;
+  spec.take_management = true;
+  return spec;
+}
+
+AppSpec PackageByManifest() {
+  AppSpec spec;
+  spec.manifest = test::AgentManifest("com.example.agent", "1.2");
+  spec.management_flags = 1;
+  spec.install_as_managed = true;
+  return spec;
+}
+
+std::string AllAccountKeys() {
+  PlistDict administrator;
+  administrator.Set("shortName", "itadmin");
+  administrator.Set("fullName", "IT");
+  administrator.Set("passwordHash", PlistData{"hash"});
+  administrator.Set("hidden", true);
+  PlistDict accounts;
+  accounts.Set("SkipPrimarySetupAccountCreation", false);
+  accounts.Set("SetPrimarySetupAccountAsRegularUser", true);
+  accounts.Set("PrimaryAccountFullName", "Ann Example");
+  accounts.Set("PrimaryAccountUserName", "ann");
+  accounts.Set("DontAutoPopulatePrimaryAccountInfo", false);
+  accounts.Set("LockPrimaryAccountInfo", true);
+  accounts.Set("AutoSetupAdminAccounts", PlistArray{std::move(administrator)});
+  accounts.Set("ManagedLocalUserShortName", "itadmin");
+  return EncodePlistXml(std::move(accounts));
+}
 
 std::vector<SchemaCase> AllCommands() {
   return {
@@ -34,7 +81,12 @@ std::vector<SchemaCase> AllCommands() {
       {"device.lock", DeviceLockCommand{Secret("123456"), "Call us", "0800 1234"}},
       {"device.erase", EraseDeviceCommand{Secret("123456")}},
       {"device.restart", RestartDeviceCommand{}},
-      {"device.shutdown", ShutDownDeviceCommand{}}};
+      {"device.shutdown", ShutDownDeviceCommand{}},
+      {"application.install", ToCommand(DefineApp(StoreApp()).value())},
+      {"application.install", ToCommand(DefineApp(PackageByUrl()).value())},
+      {"application.install.enterprise", ToCommand(DefineApp(PackageByManifest()).value())},
+      {"application.remove", RemoveApplicationCommand{"com.example.agent"}},
+      {"account.configuration", ToCommand(DefineAccounts(AllAccountKeys()).value())}};
 }
 
 /// The schema's word for the type of a value.
@@ -75,6 +127,14 @@ void CheckValue(const YAML::Node& key, const PlistValue& value) {
   if (const PlistArray* array = value.AsArray()) {
     REQUIRE(key["subkeys"].size() == 1);
     for (const auto& item : *array) CheckValue(key["subkeys"][0], item);
+  }
+  const PlistDict* dict = value.AsDict();
+  if (dict == nullptr || FindKey(key["subkeys"], "ANY").IsDefined()) return;
+  for (const auto& [name, entry] : dict->entries()) {
+    const YAML::Node subkey = FindKey(key["subkeys"], name);
+    INFO("key " << name);
+    REQUIRE(subkey.IsDefined());
+    CheckValue(subkey, entry);
   }
 }
 
