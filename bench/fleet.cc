@@ -87,7 +87,7 @@ Status SeedRevisions(Store& store, std::size_t profiles, Timestamp now) {
       revision.payload_identifier = IdentifierOf(i);
       revision.source = "bench";
       revision.created_at = now;
-      revision.mobileconfig = std::string(kMobileconfigSizeBytes, 'x');
+      revision.content = std::string(kMobileconfigSizeBytes, 'x');
       revision.size_bytes = kMobileconfigSizeBytes;
       if (const auto saved = writer.SaveRevision(revision); !saved) return Fail(saved.error());
     }

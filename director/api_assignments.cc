@@ -100,7 +100,7 @@ AssignmentRequest ReadRequest(JsonBody& body, Timestamp now) {
 Status ResolveRevision(StoreReader& reader, Assignment& assignment) {
   if (assignment.presence == Presence::kAbsent) return {};
   if (assignment.payload_uuid.empty()) {
-    const auto newest = reader.ListRevisions(assignment.payload_identifier, {"", 1});
+    const auto newest = reader.ListRevisions({assignment.payload_identifier, {}}, {"", 1});
     if (!newest) return Fail(newest.error());
     if (newest->empty()) {
       return Fail(

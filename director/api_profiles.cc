@@ -136,8 +136,8 @@ HttpServerResponse Api::ListProfiles(const HttpServerRequest& request) {
   if (!page) return ProblemResponse(page.error());
   std::vector<Revision> revisions;
   const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
-    auto found =
-        reader.ListRevisions(PayloadIdentifier(QueryValue(request, "payload_identifier")), *page);
+    auto found = reader.ListRevisions(
+        {PayloadIdentifier(QueryValue(request, "payload_identifier")), ItemKind::kProfile}, *page);
     if (!found) return Fail(found.error());
     revisions = std::move(*found);
     return {};
@@ -175,7 +175,7 @@ HttpServerResponse Api::GetProfile(const HttpServerRequest& request) {
 HttpServerResponse Api::GetMobileconfig(const HttpServerRequest& request) {
   Result<Revision> revision = LoadNamedRevision(deps_.store, request);
   if (!revision) return ProblemResponse(revision.error());
-  return {200, "application/x-apple-aspen-config", std::move(revision->mobileconfig), {}};
+  return {200, "application/x-apple-aspen-config", std::move(revision->content), {}};
 }
 
 }  // namespace director

@@ -11,33 +11,44 @@
 #include "base/log.h"
 #include "base/log_keys.h"
 #include "mdm/command.h"
+#include "mdm/item_definition.h"
 
 namespace director {
 namespace {
 
-/// What a person proposed first, then state-changing commands, ProfileList behind everything that
+/// What a person proposed first, then changes in their order, ProfileList behind everything that
 /// it may show, then the end of Setup Assistant: the order of every plan.
-int Rank(const PlannedCommand& command) {
-  if (command.proposal_id != 0) return -1;
-  if (command.request_type == request_type::kDeviceConfigured) return 3;
-  if (command.request_type == request_type::kProfileList) return 2;
-  return ParseInventoryKind(command.request_type) ? 1 : 0;
+std::pair<int, int> Rank(const PlannedCommand& command) {
+  if (command.proposal_id != 0) return {0, 0};
+  if (!command.payload_identifier.empty()) return {1, ChangeRank(command)};
+  if (command.request_type == request_type::kDeviceConfigured) return {4, 0};
+  if (command.request_type == request_type::kProfileList) return {3, 0};
+  return {2, 0};
 }
 
-using BatchKey =
-    std::tuple<int, std::int64_t, PayloadIdentifier, std::string, PayloadUuid, UpstreamName>;
+using BatchKey = std::tuple<std::pair<int, int>, std::int64_t, PayloadIdentifier, std::string,
+                            PayloadUuid, UpstreamName>;
 
 BatchKey KeyOf(const PlannedCommand& command, const UpstreamName& upstream) {
   return {Rank(command),        command.proposal_id,  command.payload_identifier,
           command.request_type, command.payload_uuid, upstream};
 }
 
-Command ToCommand(const PlannedCommand& planned, std::string payload) {
+/// `payload`: of the revision that the command brings, if it brings one.
+Result<Command> ToCommand(const PlannedCommand& planned, std::string payload) {
   if (planned.request_type == request_type::kInstallProfile) {
     return InstallProfileCommand{std::move(payload)};
   }
+  if (!planned.payload_uuid.empty()) {
+    const Result<ItemDefinition> definition = DecodeDefinition(payload);
+    if (!definition) return Fail(definition.error());
+    return ToCommand(*definition);
+  }
   if (planned.request_type == request_type::kRemoveProfile) {
     return RemoveProfileCommand{planned.payload_identifier};
+  }
+  if (planned.request_type == request_type::kRemoveApplication) {
+    return RemoveApplicationCommand{std::string(BundleIdentifierOf(planned.payload_identifier))};
   }
   if (const auto kind = ParseInventoryKind(planned.request_type)) return InventoryCommand(*kind);
   if (planned.request_type == request_type::kDeviceConfigured) return DeviceConfiguredCommand{};
@@ -223,7 +234,9 @@ Result<std::string> Executor::Encode(const CommandBatch& batch) {
     if (!bytes) return Fail(bytes.error());
     payload = **bytes;
   }
-  return EncodeCommand(ToCommand(batch.command, std::move(payload)), batch.command_uuid);
+  const Result<Command> command = ToCommand(batch.command, std::move(payload));
+  if (!command) return Fail(command.error());
+  return EncodeCommand(*command, batch.command_uuid);
 }
 
 void Executor::SendBatch(const CommandBatch& batch, Outcomes& outcomes) {

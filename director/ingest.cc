@@ -76,6 +76,7 @@ class Recording {
     if (Status done = writer_.SaveEnrollments(enrollments); !done) return done;
     if (Status done = writer_.SaveIntents(intents); !done) return done;
     if (Status done = writer_.SaveReports(reports_, now_); !done) return done;
+    if (Status done = writer_.SaveAppLists(app_lists_, now_); !done) return done;
     if (Status done = writer_.SaveInventory(inventory_); !done) return done;
     if (Status done = writer_.AddHappenings(happenings_); !done) return done;
     if (Status done = writer_.AddDeadLetters(dead_letters_); !done) return done;
@@ -112,6 +113,7 @@ class Recording {
       answered_.insert(key);
     }
     if (seen.report) reports_.emplace_back(id, std::move(*seen.report));
+    if (seen.app_list) app_lists_.emplace_back(id, std::move(*seen.app_list));
     if (seen.due) due_.emplace(id, received_at);
     for (std::string& text : seen.happenings) {
       happenings_.push_back({0, received_at, id, "device", std::move(text)});
@@ -132,6 +134,7 @@ class Recording {
   std::set<EnrollmentId> changed_;
   std::set<IntentKey> answered_;
   std::vector<std::pair<EnrollmentId, ProfileListReport>> reports_;
+  std::vector<std::pair<EnrollmentId, AppListReport>> app_lists_;
   Inventory inventory_;
   std::vector<Happening> happenings_;
   std::vector<DeadLetter> dead_letters_;

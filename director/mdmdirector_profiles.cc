@@ -329,7 +329,7 @@ std::string Sha256Base64(std::string_view bytes) {
 
 /// What a shared revision was before it was rewritten for all; nothing for any other.
 std::optional<std::string> FirstForm(const Revision& revision) {
-  auto first = WithPayloadUuid(revision.mobileconfig, revision.original_payload_uuid);
+  auto first = WithPayloadUuid(revision.content, revision.original_payload_uuid);
   if (!first || NameUuid(*first) != revision.payload_uuid.value()) return std::nullopt;
   return std::move(*first);
 }
@@ -345,14 +345,13 @@ struct ProfileColumns {
 ProfileColumns ColumnsOf(const Revision& revision, TargetKind kind) {
   const auto first = kind == TargetKind::kAll ? FirstForm(revision) : std::nullopt;
   return {revision.original_payload_uuid, SentPayloadUuid(revision.payload_uuid),
-          EncodeBase64(revision.mobileconfig),
-          Sha256Base64(first ? *first : revision.mobileconfig)};
+          EncodeBase64(revision.content), Sha256Base64(first ? *first : revision.content)};
 }
 
 /// MDMDirector keeps what it shared last when it is to be removed from all.
 Result<ProfileColumns> LastShared(StoreReader& reader, const PayloadIdentifier& identifier) {
   constexpr std::size_t kLookedAtMax = 20;
-  const auto newest = reader.ListRevisions(identifier, {"", kLookedAtMax});
+  const auto newest = reader.ListRevisions({identifier, {}}, {"", kLookedAtMax});
   if (!newest) return Fail(newest.error());
   for (const Revision& listed : *newest) {
     if (listed.source != kSource) continue;

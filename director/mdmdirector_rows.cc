@@ -170,7 +170,7 @@ Status Documents::CompareWithStored(const Revision& revision, Verdict& verdict) 
     verdict.is_stored = stored.has_value();
     if (!stored && stored.error().kind == ErrorKind::kNotFound) return {};
     if (!stored) return Fail(stored.error());
-    if (stored->mobileconfig != revision.mobileconfig) {
+    if (stored->content != revision.content) {
       verdict.problem = "Director has other bytes under its PayloadUUID";
     }
     return {};

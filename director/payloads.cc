@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/log_keys.h"
+#include "mdm/command.h"
 
 namespace director {
 
@@ -78,8 +79,9 @@ Result<std::shared_ptr<const std::string>> Payloads::Get(const PayloadUuid& payl
     return {};
   });
   if (!loaded) return Fail(loaded.error());
-  std::string bytes = std::move(revision.mobileconfig);
-  if (signer != nullptr) {
+  std::string bytes = std::move(revision.content);
+  const bool is_profile = revision.request_type == request_type::kInstallProfile;
+  if (signer != nullptr && is_profile) {
     Result<std::string> signed_bytes = signer->Sign(bytes);
     if (!signed_bytes) return Fail(signed_bytes.error());
     ++signatures_;

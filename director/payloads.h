@@ -37,8 +37,9 @@ class SigningIdentity {
   std::string file_times_;
 };
 
-/// Hands out the bytes that go into InstallProfile: the revision, signed once per certificate.
-/// Keeps the most recently used ones, at most `kCacheMaxBytes`. Thread-safe.
+/// Hands out the content of revisions: profiles as they go into InstallProfile, signed once per
+/// certificate, others as they are stored. Keeps the most recently used ones, at most
+/// `kCacheMaxBytes`. Thread-safe.
 class Payloads {
  public:
   /// Without `identity` profiles go unsigned.

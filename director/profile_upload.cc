@@ -43,7 +43,7 @@ Revision ToRevision(Profile profile, const std::string& source, Timestamp now) {
   revision.source = source;
   revision.created_at = now;
   revision.size_bytes = static_cast<std::int64_t>(profile.mobileconfig.size());
-  revision.mobileconfig = std::move(profile.mobileconfig);
+  revision.content = std::move(profile.mobileconfig);
   return revision;
 }
 

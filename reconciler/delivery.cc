@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "mdm/command.h"
+#include "mdm/item_definition.h"
 #include "reconciler/backoff.h"
 #include "reconciler/history.h"
 #include "reconciler/proposal_rule.h"
@@ -76,12 +77,24 @@ struct Delivery {
   }
 };
 
-/// Sends what is wanted, in order of the identifiers, up to the bound; the others keep waiting and
-/// say so.
+/// What is wanted in the order in which it is sent: accounts, what Setup Assistant waits for, the
+/// others; each by identifier.
+std::vector<ItemWork*> WantedInOrder(std::vector<ItemWork>& items) {
+  std::vector<ItemWork*> wanted;
+  for (ItemWork& item : items) {
+    if (item.wanted) wanted.push_back(&item);
+  }
+  std::stable_sort(wanted.begin(), wanted.end(), [](const ItemWork* a, const ItemWork* b) {
+    return ChangeRank(*a->wanted) < ChangeRank(*b->wanted);
+  });
+  return wanted;
+}
+
+/// Sends what is wanted up to the bound; the others keep waiting and say so.
 void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
   int room = delivery.settings.commands_per_session_max - delivery.OpenChanges();
-  for (ItemWork& item : items) {
-    if (!item.wanted) continue;
+  for (ItemWork* wanted : WantedInOrder(items)) {
+    ItemWork& item = *wanted;
     if (const std::optional<Timestamp> turn = delivery.CertificateTurn(*item.wanted)) {
       SetState(
           item.record, ItemState::kPending,
@@ -121,19 +134,25 @@ Timestamp ReportDueAt(const Delivery& delivery) {
   return seen_at + Jittered(delivery.settings.profile_list_interval, delivery.key());
 }
 
-bool HasChanges(const Plan& plan) {
-  return std::any_of(plan.commands.begin(), plan.commands.end(), [](const PlannedCommand& command) {
-    return !command.payload_identifier.empty();
-  });
+bool IsProfile(const PlannedCommand& command) {
+  return !command.payload_identifier.empty() &&
+         KindOf(command.payload_identifier) == ItemKind::kProfile;
 }
 
-/// A report proves what was changed, and a question wakes a device that a proposal waits for.
+/// True when a ProfileList will show what is sent.
+bool HasProfileChanges(const Plan& plan) {
+  return std::any_of(plan.commands.begin(), plan.commands.end(), IsProfile);
+}
+
+/// A report proves what was changed, and a question wakes a device that something else waits for.
 bool WantsReport(const Delivery& delivery, const std::vector<ItemWork>& items, const Plan& plan) {
   const bool has_room = delivery.HasRoom();
-  return HasChanges(plan) || (delivery.proposal_waits && !delivery.awake()) ||
+  const bool is_asleep = !delivery.awake();
+  return HasProfileChanges(plan) || (delivery.proposal_waits && is_asleep) ||
          delivery.now >= ReportDueAt(delivery) ||
          std::any_of(items.begin(), items.end(), [&](const ItemWork& item) {
-           return item.needs_report || (item.wanted.has_value() && has_room);
+           const bool waits = item.wanted && has_room && (is_asleep || IsProfile(*item.wanted));
+           return item.needs_report || (item.needs_app_list && is_asleep) || waits;
          });
 }
 
@@ -146,23 +165,42 @@ PlannedCommand Question(std::string_view request_type, std::string reason) {
 
 /// Questions about the device only ride along while it is awake; they wake nobody. Each kind has a
 /// rhythm of its own on each device, so that a fleet's answers spread.
-bool WantsInventory(const Delivery& delivery, InventoryKind kind) {
+bool IsInventoryOld(const Delivery& delivery, InventoryKind kind) {
   const Duration interval = delivery.settings.inventory_interval[kind];
-  if (interval == Duration::zero() || !delivery.awake()) return false;
+  if (interval == Duration::zero()) return false;
   const std::string_view name = InventoryKindName(kind);
-  if (delivery.Find(name) != nullptr) return false;
   const std::optional<Timestamp>& answered_at = delivery.enrollment().inventory_at[kind];
   if (!answered_at || IsOfAnotherTime(*answered_at, delivery.now)) return true;
   const Duration spread = Jittered(interval, delivery.key() + std::string(name));
   return *answered_at + spread <= delivery.now;
 }
 
-void AskInventory(const Delivery& delivery, Plan& plan) {
-  if (IsUserChannel(delivery.enrollment().channel.type)) return;
+std::string DescribeHeldBack(const Intent& question) {
+  const std::string at = FormatTime(question.answered_at.value_or(question.journaled_at));
+  if (question.state == IntentState::kAcknowledged) {
+    return fmt::format("{} was answered at {} without a list. It is asked again later.",
+                       question.request_type, at);
+  }
+  return fmt::format("{} failed at {}: {} It is asked again later.", question.request_type, at,
+                     question.error);
+}
+
+void AskInventory(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
+  if (IsUserChannel(delivery.enrollment().channel.type) || !delivery.awake()) return;
+  const bool needs_app_list = std::any_of(items.begin(), items.end(),
+                                          [](const ItemWork& item) { return item.needs_app_list; });
   for (const InventoryKind kind : kInventoryKinds) {
-    if (!WantsInventory(delivery, kind)) continue;
-    plan.commands.push_back(Question(InventoryKindName(kind),
-                                     "What the device says about itself is missing or too old."));
+    const std::string_view name = InventoryKindName(kind);
+    const bool is_needed = needs_app_list && kind == InventoryKind::kInstalledApplicationList;
+    if (!is_needed && !IsInventoryOld(delivery, kind)) continue;
+    const Intent* outstanding = delivery.Find(name);
+    if (outstanding == nullptr) {
+      plan.commands.push_back(
+          Question(name, is_needed ? "The device's own list proves which apps it has."
+                                   : "What the device says about itself is missing or too old."));
+    } else if (is_needed && !IsOpen(outstanding->state)) {
+      plan.notes.push_back(DescribeHeldBack(*outstanding));
+    }
   }
 }
 
@@ -187,20 +225,11 @@ void LetGo(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& p
   }
 }
 
-std::string DescribeHeldBack(const Intent& question) {
-  const std::string at = FormatTime(question.answered_at.value_or(question.journaled_at));
-  if (question.state == IntentState::kAcknowledged) {
-    return fmt::format("ProfileList was answered at {} without a list. It is asked again later.",
-                       at);
-  }
-  return fmt::format("ProfileList failed at {}: {} It is asked again later.", at, question.error);
-}
-
 void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
-  AskInventory(delivery, plan);
+  AskInventory(delivery, items, plan);
   if (!WantsReport(delivery, items, plan)) return;
   const Intent* outstanding = delivery.FindReportQuestion();
-  if (outstanding == nullptr && !HasChanges(plan) && AskAgainAt(delivery) > delivery.now) {
+  if (outstanding == nullptr && !HasProfileChanges(plan) && AskAgainAt(delivery) > delivery.now) {
     plan.due_at = std::min(plan.due_at, AskAgainAt(delivery));
     return;
   }
@@ -282,7 +311,7 @@ std::string DescribeSleep(const Delivery& delivery, const Plan& plan) {
 void ExplainSleep(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
   const std::string sleep = DescribeSleep(delivery, plan);
   for (ItemWork& item : items) {
-    if (!item.wanted && !item.needs_report) continue;
+    if (!WaitsForDevice(item)) continue;
     SetState(item.record, item.record.state, item.record.reason + " " + sleep, delivery.now);
   }
 }
@@ -305,7 +334,7 @@ void HoldBack(const Delivery& delivery, const std::string& why, Timestamp until,
   plan.due_at = std::min(plan.due_at, until);
   if (delivery.proposal_waits) HoldProposal(why, delivery.now, plan);
   for (ItemWork& item : items) {
-    if (!item.wanted && !item.needs_report) continue;
+    if (!WaitsForDevice(item)) continue;
     SetState(item.record, item.record.state, item.record.reason + " " + why, delivery.now);
   }
 }
@@ -354,7 +383,7 @@ void Schedule(const Delivery& delivery, const std::vector<ItemWork>& items, Plan
   if (report_due_at > delivery.now) plan.due_at = std::min(plan.due_at, report_due_at);
   for (const ItemWork& item : items) {
     if (item.record.due_at) plan.due_at = std::min(plan.due_at, *item.record.due_at);
-    plan.wants_wake = plan.wants_wake || item.needs_report || item.wanted.has_value();
+    plan.wants_wake = plan.wants_wake || WaitsForDevice(item);
   }
   if (!plan.commands.empty() && !delivery.silent_since(delivery.now)) {
     plan.due_at = std::min(plan.due_at, delivery.now + delivery.settings.lost_after);

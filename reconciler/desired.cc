@@ -54,10 +54,15 @@ std::string DescribeAssignment(const DesiredAssignment& assignment) {
   return fmt::format("assigned to {} by {}", DescribeTarget(assignment), assignment.source);
 }
 
-std::vector<DesiredItem> ResolveDesired(const std::vector<DesiredAssignment>& assignments) {
+std::vector<DesiredItem> ResolveDesired(const std::vector<DesiredAssignment>& assignments,
+                                        Timestamp epoch_began_at) {
   std::vector<const DesiredAssignment*> sorted;
   sorted.reserve(assignments.size());
-  for (const DesiredAssignment& assignment : assignments) sorted.push_back(&assignment);
+  for (const DesiredAssignment& assignment : assignments) {
+    const bool comes_late =
+        assignment.at_enrollment_only && assignment.assigned_at > epoch_began_at;
+    if (!comes_late) sorted.push_back(&assignment);
+  }
   std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
     if (a->payload_identifier != b->payload_identifier)
       return a->payload_identifier < b->payload_identifier;

@@ -21,7 +21,9 @@ std::string DescribeAssignment(const DesiredAssignment& assignment);
 
 /// Resolves assignments to at most one item per PayloadIdentifier, sorted by it. Device beats all.
 /// Assignments that are equally narrow and agree count once; those that disagree are a conflict.
-/// The items point to the assignments. Pure.
-std::vector<DesiredItem> ResolveDesired(const std::vector<DesiredAssignment>& assignments);
+/// What is wanted at enrollment only, and was assigned after `epoch_began_at`, does not count. The
+/// items point to the assignments. Pure.
+std::vector<DesiredItem> ResolveDesired(const std::vector<DesiredAssignment>& assignments,
+                                        Timestamp epoch_began_at);
 
 }  // namespace director

@@ -33,7 +33,8 @@ std::string FirstDifference(const Snapshot& snapshot, const std::vector<SeenProf
     const auto found = uuids.find(identifier);
     return found == uuids.end() ? std::set<std::string>() : found->second;
   };
-  for (const DesiredItem& item : ResolveDesired(snapshot.assignments)) {
+  for (const DesiredItem& item :
+       ResolveDesired(snapshot.assignments, snapshot.enrollment.epoch_began_at)) {
     const PayloadIdentifier& identifier = item.assignment->payload_identifier;
     if (under(seen, identifier) != under(reported, identifier)) return identifier.value();
   }

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "mdm/command.h"
+#include "mdm/item_definition.h"
 #include "reconciler/backoff.h"
 #include "reconciler/identifier_index.h"
 #include "reconciler/proposal_rule.h"
@@ -62,11 +63,12 @@ ItemRecord RecordFor(const DesiredItem& desired, const IdentifierIndex<ItemRecor
 
 bool IsQuestion(const Intent& intent) { return intent.payload_identifier.empty(); }
 
+/// Only what brings a revision to a device names one.
+bool IsRemoval(const Intent& intent) { return intent.payload_uuid.empty(); }
+
 /// True when the command was about what the item should be now, not about an earlier target.
 bool IsAboutTarget(const Intent& intent, const ItemRecord& record) {
-  if (intent.request_type == request_type::kRemoveProfile) {
-    return record.presence == Presence::kAbsent;
-  }
+  if (IsRemoval(intent)) return record.presence == Presence::kAbsent;
   return record.presence == Presence::kPresent && intent.payload_uuid == record.payload_uuid;
 }
 
@@ -74,26 +76,6 @@ bool IsAboutTarget(const Intent& intent, const ItemRecord& record) {
 /// may be hours behind ours; but nothing is answered before it was journaled.
 Timestamp PauseBegins(const Intent& intent) {
   return std::max(intent.answered_at.value_or(intent.journaled_at), intent.journaled_at);
-}
-
-void Park(ItemRecord& record, const Enrollment& enrollment) {
-  record.parked = true;
-  record.parked_build = enrollment.build_version;
-  record.next_attempt_at.reset();
-}
-
-void CountFailure(ItemRecord& record, ErrorClass error_class, Timestamp at,
-                  const Enrollment& enrollment, const Settings& settings) {
-  ++record.attempts;
-  const bool tries_used =
-      error_class == ErrorClass::kUnknown && record.attempts >= settings.unknown_attempts_max;
-  if (error_class == ErrorClass::kPermanent || error_class == ErrorClass::kUser || tries_used) {
-    Park(record, enrollment);
-    return;
-  }
-  const std::string key =
-      enrollment.channel.enrollment_id.value() + record.payload_identifier.value();
-  record.next_attempt_at = at + Jittered(RetryDelay(error_class, record.attempts, settings), key);
 }
 
 /// The words of a server or device as a sentence: some have no full stop, some are missing.
@@ -114,6 +96,8 @@ void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings&
   }
   record.settled_at = std::max(at, record.settled_at.value_or(at));
   if (!IsAboutTarget(intent, record)) return;
+  record.installed_build = snapshot.enrollment.build_version;
+  record.reinstall_at.reset();
   const bool done =
       intent.state == IntentState::kAcknowledged || intent.error_class == ErrorClass::kDone;
   if (done) {
@@ -124,7 +108,7 @@ void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings&
   }
   record.last_error = AsSentence(intent.error);
   record.last_error_at = at;
-  CountFailure(record, intent.error_class, now, snapshot.enrollment, settings);
+  CountFailedAttempt(record, intent.error_class, snapshot.enrollment, settings, now);
 }
 
 /// True when the device has been heard from so long after the command that an answer cannot come
@@ -137,22 +121,33 @@ bool IsLost(const Intent& intent, const Enrollment& enrollment, const Settings& 
          now >= enrollment.last_seen_at + settings.answer_time_max;
 }
 
+/// The report that shows items of this kind, when it is of the current epoch.
+const DeviceReport* CurrentReport(const Snapshot& snapshot, const PayloadIdentifier& item) {
+  const DeviceReport* report = FindReport(snapshot, item);
+  return report != nullptr && report->epoch == snapshot.enrollment.epoch ? report : nullptr;
+}
+
 /// True when a report that was asked for after a command of unknown outcome has come: the command
 /// would have been answered before.
-bool IsDisproved(const Intent& intent, const std::optional<ProfileListReport>& report) {
+bool IsDisproved(const Intent& intent, const Snapshot& snapshot) {
+  const auto& report = snapshot.profile_list;
   return intent.state == IntentState::kUnknown && report.has_value() &&
          report->epoch == intent.epoch && report->asked_at.has_value() &&
          *report->asked_at > intent.journaled_at;
 }
 
-bool IsShown(const Intent& intent, const std::optional<ProfileListReport>& report) {
+/// True when a ProfileList that was asked for after the command shows what it was to do. Apps are
+/// no matter of a moment: their rule looks at their list by itself.
+bool IsShown(const Intent& intent, const Snapshot& snapshot) {
+  const auto& report = snapshot.profile_list;
+  if (KindOf(intent.payload_identifier) != ItemKind::kProfile) return false;
   if (!report || report->epoch != intent.epoch) return false;
   if (!report->asked_at || *report->asked_at < intent.journaled_at) return false;
   const auto shown = std::find_if(report->profiles.begin(), report->profiles.end(),
                                   [&](const ReportedProfile& profile) {
                                     return profile.payload_identifier == intent.payload_identifier;
                                   });
-  if (intent.request_type == request_type::kRemoveProfile) return shown == report->profiles.end();
+  if (IsRemoval(intent)) return shown == report->profiles.end();
   return shown != report->profiles.end() &&
          EqualsIgnoreCaseAscii(shown->payload_uuid, intent.payload_uuid.value());
 }
@@ -181,8 +176,8 @@ bool IsHeldBack(const Intent& intent, const Snapshot& snapshot, const Settings& 
 /// After a command without an answer what the device has reported so far proves nothing; its next
 /// report does. By the report's own clock: ours may be hours ahead of the MDM server's.
 void DistrustReport(const Snapshot& snapshot, ItemRecord& record) {
-  const auto& report = snapshot.profile_list;
-  if (!report || report->epoch != snapshot.enrollment.epoch) return;
+  const DeviceReport* report = CurrentReport(snapshot, record.payload_identifier);
+  if (report == nullptr) return;
   record.settled_at =
       std::max(report->reported_at, record.settled_at.value_or(report->reported_at));
 }
@@ -230,13 +225,12 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
     plan.closed.push_back({intent.command_uuid, intent.state, {}});
     return Fate::kGone;
   }
-  if (!IsQuestion(intent) && IsShown(intent, snapshot.profile_list)) {
+  if (!IsQuestion(intent) && IsShown(intent, snapshot)) {
     plan.closed.push_back({intent.command_uuid, IntentState::kAcknowledged,
                            "The device's own report shows it; the answer itself never came."});
     return Fate::kGone;
   }
-  if (IsLost(intent, snapshot.enrollment, settings, now) ||
-      IsDisproved(intent, snapshot.profile_list)) {
+  if (IsLost(intent, snapshot.enrollment, settings, now) || IsDisproved(intent, snapshot)) {
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
       DistrustReport(snapshot, work->record);
     }
@@ -270,7 +264,8 @@ Timestamp HeldBackUntil(const Intent& intent, const Settings& settings) {
 
 std::vector<ItemWork> StartItems(const Snapshot& snapshot, Timestamp now) {
   const IdentifierIndex records(snapshot.items);
-  std::vector<DesiredItem> desired = ResolveDesired(snapshot.assignments);
+  std::vector<DesiredItem> desired =
+      ResolveDesired(snapshot.assignments, snapshot.enrollment.epoch_began_at);
   std::vector<ItemWork> items(desired.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
     items[i].record = RecordFor(desired[i], records, snapshot, now);

@@ -4,7 +4,39 @@
 #include <string_view>
 #include <utility>
 
+#include "mdm/item_definition.h"
+#include "reconciler/backoff.h"
+
 namespace director {
+namespace {
+
+/// True when the item is not tried again by itself.
+bool IsLastAttempt(const ItemRecord& record, ErrorClass error_class, const Settings& settings) {
+  switch (error_class) {
+    case ErrorClass::kPermanent:
+    case ErrorClass::kUser:
+      return true;
+    case ErrorClass::kUnknown:
+    case ErrorClass::kTransient:
+      if (KindOf(record.payload_identifier) == ItemKind::kApp) {
+        return record.attempts >= settings.app_attempts_max;
+      }
+      return error_class == ErrorClass::kUnknown &&
+             record.attempts >= settings.unknown_attempts_max;
+    case ErrorClass::kServer:
+    case ErrorClass::kDone:
+      return false;
+  }
+  return false;
+}
+
+Duration PauseAfter(const ItemRecord& record, ErrorClass error_class, const Settings& settings) {
+  const bool is_app = KindOf(record.payload_identifier) == ItemKind::kApp;
+  if (is_app && error_class != ErrorClass::kServer) return settings.app_retry_delay;
+  return RetryDelay(error_class, record.attempts, settings);
+}
+
+}  // namespace
 
 void SetState(ItemRecord& record, ItemState state, std::string reason, Timestamp now,
               std::optional<Timestamp> due_at) {
@@ -12,6 +44,24 @@ void SetState(ItemRecord& record, ItemState state, std::string reason, Timestamp
   record.state = state;
   record.reason = std::move(reason);
   record.due_at = due_at;
+}
+
+bool WaitsForDevice(const ItemWork& item) {
+  return item.wanted.has_value() || item.needs_report || item.needs_app_list;
+}
+
+void CountFailedAttempt(ItemRecord& record, ErrorClass error_class, const Enrollment& enrollment,
+                        const Settings& settings, Timestamp now) {
+  ++record.attempts;
+  if (IsLastAttempt(record, error_class, settings)) {
+    record.parked = true;
+    record.parked_build = enrollment.build_version;
+    record.next_attempt_at.reset();
+    return;
+  }
+  const std::string key =
+      enrollment.channel.enrollment_id.value() + record.payload_identifier.value();
+  record.next_attempt_at = now + Jittered(PauseAfter(record, error_class, settings), key);
 }
 
 std::string DeviceNoun(const Enrollment& enrollment) {

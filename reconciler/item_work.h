@@ -15,13 +15,22 @@ struct ItemWork {
   ItemRecord record;             ///< starts as the stored one, leaves as the new one
   const Intent* open = nullptr;  ///< the item's command without a final answer
   std::optional<PlannedCommand>
-      wanted;                 ///< what the rules want to send, if the device may be sent anything
-  bool needs_report = false;  ///< no decision without a newer ProfileList
+      wanted;                   ///< what the rules want to send, if the device may be sent anything
+  bool needs_report = false;    ///< no decision without a newer ProfileList
+  bool needs_app_list = false;  ///< no decision without a newer list of apps
 };
+
+/// True while something is to be sent or asked for the item.
+bool WaitsForDevice(const ItemWork& item);
 
 /// Sets state, reason and due time; `state_since` moves only when the state changes.
 void SetState(ItemRecord& record, ItemState state, std::string reason, Timestamp now,
               std::optional<Timestamp> due_at = std::nullopt);
+
+/// Counts a failed attempt: parks what lasts, or has used its tries, and puts off the next one of
+/// what may pass. Apps are tried every `app_retry_delay`, `app_attempts_max` times.
+void CountFailedAttempt(ItemRecord& record, ErrorClass error_class, const Enrollment& enrollment,
+                        const Settings& settings, Timestamp now);
 
 /// "The Mac", "The iPhone", ... or "The device", for the start of a sentence.
 std::string DeviceNoun(const Enrollment& enrollment);

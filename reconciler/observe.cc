@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
 #include "mdm/command.h"
 
 namespace director {
@@ -122,6 +123,7 @@ void TakeSteps(Step& step) {
 /// From here on nothing that was known about the device is evidence.
 void BeginEpoch(Step& step) {
   ++step.out.enrollment.epoch;
+  step.out.enrollment.epoch_began_at = step.received_at;
   step.begins_epoch = true;
   step.out.enrollment.inventory_at = {};
   step.out.queue_lost = true;
@@ -264,6 +266,10 @@ void Answer(Step& step, const ResultEvent& result) {
       intent.state = IntentState::kFailed;
       intent.error_class = error.error_class;
       intent.error = DescribeError(error);
+      if (!result.rejection_reason.empty()) {
+        intent.error +=
+            fmt::format(" RejectionReason: {}.", Printable(result.rejection_reason, 64));
+      }
       break;
     }
     case CommandStatus::kCommandFormatError:
@@ -296,6 +302,22 @@ void TakeFacts(Step& step, const DeviceInformationReport& report) {
   TakeAwaiting(step, report.awaiting_configuration);
 }
 
+/// What answers somebody else's question may be a part of the list.
+void TakeAppList(Step& step, const InventoryReport& inventory) {
+  const bool is_ours =
+      step.intent && step.intent->request_type == request_type::kInstalledApplicationList;
+  const PlistArray* answer = inventory.answer.AsArray();
+  if (!is_ours || inventory.kind != InventoryKind::kInstalledApplicationList || answer == nullptr) {
+    return;
+  }
+  AppListReport report;
+  report.epoch = step.out.enrollment.epoch;
+  report.reported_at = step.event.created_at;
+  report.asked_at = step.intent->journaled_at;
+  report.apps = ReadApps(*answer);
+  step.out.app_list = std::move(report);
+}
+
 /// Keeps the answer to a question about the device unless a newer one is kept.
 void TakeInventory(Step& step, const ResultEvent& result) {
   if (!result.inventory) return;
@@ -309,6 +331,7 @@ void TakeInventory(Step& step, const ResultEvent& result) {
   answered_at = step.event.created_at;
   step.out.inventory = result.inventory;
   step.out.due = true;
+  TakeAppList(step, *result.inventory);
   if (result.device_information) TakeFacts(step, *result.device_information);
 }
 
@@ -346,6 +369,7 @@ Enrollment NewEnrollment(const MdmEvent& event, Timestamp received_at) {
   enrollment.channel = event.channel;
   enrollment.upstream = event.upstream;
   enrollment.first_seen_at = received_at;
+  enrollment.epoch_began_at = received_at;
   enrollment.ask_first = true;
   return enrollment;
 }

@@ -21,6 +21,7 @@ struct Observation {
   std::optional<ProfileListReport>
       report;  ///< a ProfileList to keep, if it is not older than the kept one
   std::optional<InventoryReport> inventory;  ///< an answer to keep in place of the one before
+  std::optional<AppListReport> app_list;     ///< of the same answer, when we asked for it
   bool enrollment_changed = false;           ///< `enrollment` has to be written
   bool queue_lost = false;              ///< the MDM dropped its queue: every open intent is lost
   bool due = false;                     ///< something changed that a decision rests on

@@ -1,5 +1,6 @@
 #include "reconciler/plan.h"
 
+#include "mdm/command.h"
 #include "reconciler/delivery.h"
 #include "reconciler/history.h"
 #include "reconciler/item_rule.h"
@@ -19,6 +20,11 @@ bool TakesCommands(const Enrollment& enrollment, const Settings& settings, Times
 }
 
 }  // namespace
+
+int ChangeRank(const PlannedCommand& command) {
+  if (command.request_type == request_type::kAccountConfiguration) return 0;
+  return command.during_setup ? 1 : 2;
+}
 
 Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now) {
   Plan plan;

@@ -12,12 +12,16 @@ namespace director {
 struct PlannedCommand {
   std::string request_type;
   PayloadIdentifier payload_identifier;  ///< empty for questions
-  PayloadUuid payload_uuid;              ///< InstallProfile only
+  PayloadUuid payload_uuid;              ///< of what is installed; empty for removals
   std::string reason;                    ///< a sentence for an administrator
   std::string certificate_authority{};   ///< whom the profile makes the device ask, if anybody
   std::int64_t proposal_id = 0;          ///< of a proposal's command; else 0
+  bool during_setup = false;             ///< it goes before other changes
   friend bool operator==(const PlannedCommand&, const PlannedCommand&) = default;
 };
+
+/// The order of changes: accounts first, then what Setup Assistant waits for, then the others.
+int ChangeRank(const PlannedCommand& command);
 
 /// An intent that needs no more attention, and what became of it.
 struct ClosedIntent {

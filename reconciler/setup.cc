@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "mdm/item_definition.h"
+
 namespace director {
 namespace {
 
@@ -23,6 +25,22 @@ bool IsUnderWay(const ItemWork& item) {
   return false;
 }
 
+/// Accounts can be made here only, so that they count like what is marked.
+bool IsMarked(const ItemWork& item) {
+  return item.desired.assignment->during_setup ||
+         KindOf(item.record.payload_identifier) == ItemKind::kAccounts;
+}
+
+/// Items that hold the device: those that are marked or, when none is, all.
+std::int64_t CountWaiting(const std::vector<ItemWork>& items) {
+  const bool any_marked = std::any_of(items.begin(), items.end(), [](const ItemWork& item) {
+    return item.desired.assignment->during_setup;
+  });
+  return std::count_if(items.begin(), items.end(), [&](const ItemWork& item) {
+    return IsUnderWay(item) && (!any_marked || IsMarked(item));
+  });
+}
+
 }  // namespace
 
 Setup DecideSetup(const Enrollment& enrollment, const Settings& settings, Timestamp now,
@@ -32,7 +50,7 @@ Setup DecideSetup(const Enrollment& enrollment, const Settings& settings, Timest
   if (!since || !settings.device_configured || IsUserChannel(enrollment.channel.type)) return setup;
   setup.is_held = true;
   setup.until = *since + settings.setup_time_max;
-  const auto waiting = std::count_if(items.begin(), items.end(), IsUnderWay);
+  const auto waiting = CountWaiting(items);
   // A time that our clock has not reached was written before it was set back.
   const bool is_late = now >= setup.until || IsAhead(*since, now);
   setup.is_ready = waiting == 0 || is_late;
@@ -40,9 +58,9 @@ Setup DecideSetup(const Enrollment& enrollment, const Settings& settings, Timest
   if (waiting == 0) {
     setup.explanation = fmt::format("{}; everything is answered and it can go on.", held);
   } else if (is_late) {
-    setup.explanation = fmt::format("{}; it goes on without {} of its profiles.", held, waiting);
+    setup.explanation = fmt::format("{}; it goes on without {} of its items.", held, waiting);
   } else {
-    setup.explanation = fmt::format("{}; it waits for {} of its profiles, until {} at the latest.",
+    setup.explanation = fmt::format("{}; it waits for {} of its items, until {} at the latest.",
                                     held, waiting, FormatTime(setup.until));
   }
   return setup;

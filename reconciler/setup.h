@@ -17,9 +17,10 @@ struct Setup {
   std::string explanation;  ///< a sentence for an administrator; empty when it is not held
 };
 
-/// Decides whether a device that awaits configuration can go on: when no item is under way or waits
-/// to be sent any more, and after `setup_time_max` whatever is missing. What failed does not hold
-/// it; it is tried again afterwards. Pure.
+/// Decides whether a device that awaits configuration can go on: when no item that is marked
+/// `during_setup` is under way or waits to be sent any more (no item at all, when none is marked),
+/// and after `setup_time_max` whatever is missing. What failed does not hold it; it is tried again
+/// afterwards. Pure.
 ///
 /// Source: Apple, await_device_configured in Automated Device Enrollment: the device waits without
 /// limit, so that every path has to end in DeviceConfigured.

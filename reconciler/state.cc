@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mdm/item_definition.h"
 #include "reconciler/name_table.h"
 
 namespace director {
@@ -95,7 +96,7 @@ Result<IntentState> ParseIntentState(std::string_view name) {
   return ValueOf(kIntentStateNames, name);
 }
 
-Timestamp SeenAt(const ProfileListReport& report) {
+Timestamp SeenAt(const DeviceReport& report) {
   return std::max(report.reported_at, report.asked_at.value_or(report.reported_at));
 }
 
@@ -114,6 +115,18 @@ bool IsOpen(IntentState state) {
       return false;
   }
   return false;
+}
+
+const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier& item) {
+  switch (KindOf(item)) {
+    case ItemKind::kProfile:
+      return snapshot.profile_list ? &*snapshot.profile_list : nullptr;
+    case ItemKind::kApp:
+      return snapshot.app_list ? &*snapshot.app_list : nullptr;
+    case ItemKind::kAccounts:
+      return nullptr;
+  }
+  return nullptr;
 }
 
 PerInventoryKind<Duration> DefaultInventoryIntervals() {

@@ -78,6 +78,7 @@ struct Enrollment {
   /// counts.
   std::optional<Timestamp> authenticated_at;
   std::optional<Timestamp> enrolled_at;  ///< last TokenUpdate, by the upstream's clock
+  Timestamp epoch_began_at;              ///< by our clock
   /// When the device last answered each question, in this epoch, by the upstream's clock.
   PerInventoryKind<std::optional<Timestamp>> inventory_at;
 
@@ -121,6 +122,12 @@ struct DesiredAssignment {
   bool adopt = false;
   std::string source;
   Timestamp assigned_at;
+  /// A device in Setup Assistant is held for this item and those like it, and for no other.
+  bool during_setup = false;
+  /// Apps only: brought to devices that enroll after the assignment, once in an enrollment.
+  bool at_enrollment_only = false;
+  std::string request_type;  ///< of the command that brings the revision; empty when absent
+  std::string app_version;   ///< of an app: this one or a newer one; may be empty
   /// Absent only: PayloadUUIDs of every revision ever stored under this identifier. A profile that
   /// shows one of them is ours.
   std::vector<PayloadUuid> known_payload_uuids;
@@ -170,6 +177,12 @@ struct ItemRecord {
 
   Timestamp sends_since;  ///< start of the counting day
   int sends = 0;          ///< state-changing commands in that day
+
+  /// OS build under which the device last answered for it or was first seen with it; empty: not
+  /// known.
+  std::string installed_build;
+  /// Profiles: when it is installed again because the build has grown since.
+  std::optional<Timestamp> reinstall_at;
   friend bool operator==(const ItemRecord&, const ItemRecord&) = default;
 };
 
@@ -195,7 +208,7 @@ struct Intent {
   CommandUuid command_uuid;
   std::string request_type;
   PayloadIdentifier payload_identifier;  ///< empty for questions
-  PayloadUuid payload_uuid;              ///< InstallProfile only
+  PayloadUuid payload_uuid;              ///< of what is installed; empty for removals
   std::int64_t epoch = 0;
   IntentState state = IntentState::kJournaled;
   Timestamp journaled_at;
@@ -207,25 +220,36 @@ struct Intent {
   friend bool operator==(const Intent&, const Intent&) = default;
 };
 
-/// A device's last ProfileList.
-struct ProfileListReport {
+/// When a device said what it has.
+struct DeviceReport {
   std::int64_t epoch = 0;
   Timestamp reported_at;  ///< the upstream's time
   std::optional<Timestamp>
       asked_at;  ///< when our question was journaled; empty when somebody else asked
+  friend bool operator==(const DeviceReport&, const DeviceReport&) = default;
+};
+
+/// A device's last ProfileList.
+struct ProfileListReport : DeviceReport {
   std::vector<ReportedProfile> profiles;
   friend bool operator==(const ProfileListReport&, const ProfileListReport&) = default;
 };
 
+/// A device's last InstalledApplicationList that we asked for: others may have asked for a part.
+struct AppListReport : DeviceReport {
+  std::vector<ReportedApp> apps;
+  friend bool operator==(const AppListReport&, const AppListReport&) = default;
+};
+
 /// The device spoke at this time or later, however far the MDM server's clock is behind ours:
 /// nothing answers a question before it was asked.
-Timestamp SeenAt(const ProfileListReport& report);
+Timestamp SeenAt(const DeviceReport& report);
 /// True when the report's time is so far ahead that our clock must have been set back since. The
 /// MDM server's clock may be five minutes ahead; more is cut when its webhook is read.
 inline bool IsOfAnotherTime(Timestamp reported_at, Timestamp now) {
   return reported_at > now + std::chrono::minutes(10);
 }
-inline bool IsOfAnotherTime(const ProfileListReport& report, Timestamp now) {
+inline bool IsOfAnotherTime(const DeviceReport& report, Timestamp now) {
   return IsOfAnotherTime(SeenAt(report), now);
 }
 /// An event that took longer than this through the webhook does not prove that the device is awake.
@@ -238,6 +262,7 @@ struct Snapshot {
   Enrollment enrollment;
   std::vector<DesiredAssignment> assignments;  ///< every one that matches this enrollment
   std::optional<ProfileListReport> profile_list;
+  std::optional<AppListReport> app_list;  ///< only when an app is assigned
   std::vector<ItemRecord> items;
   std::vector<Intent> intents;       ///< open ones, and final ones that no plan has digested
   std::optional<Proposal> proposal;  ///< the open one
@@ -251,6 +276,9 @@ struct Snapshot {
   std::map<std::string, Timestamp> certificate_turns;
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
+
+/// The report that shows items of this one's kind; null when there is none.
+const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier& item);
 
 /// A day; a week for the list of apps, which is long and which a busy Mac puts off.
 PerInventoryKind<Duration> DefaultInventoryIntervals();
@@ -279,6 +307,17 @@ struct Settings {
   Duration server_retry_delay_min = std::chrono::minutes(15);
   int unknown_attempts_max = 3;
   int sends_per_day_max = 12;  ///< state-changing commands per item and day
+
+  /// Which profiles are installed again when the OS build has grown, and over how long that is
+  /// spread.
+  bool reinstall_all = false;
+  std::vector<PayloadIdentifier> reinstall_named;
+  Duration reinstall_spread = std::chrono::hours(6);
+
+  Duration app_install_time_max =
+      std::chrono::hours(1);  ///< from the device's answer until its list must show the app
+  Duration app_retry_delay = std::chrono::hours(24);
+  int app_attempts_max = 3;
 
   Duration push_delay_min = std::chrono::minutes(10);
   Duration push_delay_max = std::chrono::hours(24);

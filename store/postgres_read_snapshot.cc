@@ -2,7 +2,9 @@
 #include <iterator>
 #include <map>
 
+#include "mdm/item_definition.h"
 #include "store/postgres_reader.h"
+#include "store/report_head.h"
 #include "store/report_json.h"
 #include "store/row_readers.h"
 
@@ -15,12 +17,13 @@ using Snapshots = std::map<EnrollmentId, Snapshot>;
 constexpr const char* kSelectReports =
     "SELECT r.enrollment_id, r.epoch, r.reported_at, r.asked_at, b.body "
     "FROM reports AS r JOIN report_bodies AS b USING (enrollment_id, kind) "
-    "WHERE r.enrollment_id = ANY ($1::text[]) AND r.kind = 'ProfileList'";
+    "WHERE r.enrollment_id = ANY ($1::text[]) AND r.kind = $2";
 
 constexpr const char* kSelectItems =
     "SELECT enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, reason, "
     "state_since, due_at, attempts, next_attempt_at, acknowledged_at, settled_at, verified_at, "
-    "parked, parked_build, last_error, last_error_at, sends_since, sends "
+    "parked, parked_build, last_error, last_error_at, sends_since, sends, "
+    "installed_build, reinstall_at "
     "FROM items WHERE enrollment_id = ANY ($1::text[]) ORDER BY enrollment_id, payload_identifier";
 
 constexpr const char* kSelectIntents =
@@ -44,7 +47,8 @@ constexpr const char* kSelectDeviceNames =
 constexpr const char* kSelectShared =
     "SELECT a.channel, a.assignment_id, a.payload_identifier, a.presence, "
     "COALESCE(a.payload_uuid, ''), COALESCE(own.certificate_authority, ''), a.target_kind, "
-    "a.target, a.adopt, a.source, a.assigned_at, "
+    "a.target, a.adopt, a.source, a.assigned_at, a.during_setup, a.at_enrollment_only, "
+    "COALESCE(own.request_type, ''), COALESCE(own.app_version, ''), "
     "CASE WHEN a.presence = 'absent' THEN COALESCE("
     "(SELECT json_agg(r.payload_uuid ORDER BY r.payload_uuid)::text FROM revisions AS r "
     "WHERE r.payload_identifier = a.payload_identifier), '[]') ELSE '[]' END "
@@ -53,7 +57,8 @@ constexpr const char* kSelectShared =
 constexpr const char* kSelectNamed =
     "SELECT n.enrollment_id, a.assignment_id, a.payload_identifier, a.presence, "
     "COALESCE(a.payload_uuid, ''), COALESCE(own.certificate_authority, ''), a.target_kind, "
-    "a.target, a.adopt, a.source, a.assigned_at, "
+    "a.target, a.adopt, a.source, a.assigned_at, a.during_setup, a.at_enrollment_only, "
+    "COALESCE(own.request_type, ''), COALESCE(own.app_version, ''), "
     "CASE WHEN a.presence = 'absent' THEN COALESCE("
     "(SELECT json_agg(r.payload_uuid ORDER BY r.payload_uuid)::text FROM revisions AS r "
     "WHERE r.payload_identifier = a.payload_identifier), '[]') ELSE '[]' END "
@@ -154,11 +159,39 @@ Status AddNamed(PostgresTransaction& db, Snapshots& snapshots) {
 }
 
 Status AddReports(PostgresTransaction& db, const PostgresValue& ids, Snapshots& snapshots) {
-  Result<PostgresResult> found = db.Run(kSelectReports, {ids}, "reports");
+  Result<PostgresResult> found =
+      db.Run(kSelectReports, {ids, ToPostgres(request_type::kProfileList)}, "reports");
   if (!found) return Fail(found.error());
   while (found->Next()) {
     const auto id = found->TextAs<EnrollmentId>();
     snapshots.at(id).profile_list = ReadReport(*found);
+    if (Status read = found->Check(id.value()); !read) return read;
+  }
+  return {};
+}
+
+/// Those that are assigned an app.
+std::vector<EnrollmentId> WithApps(const Snapshots& snapshots) {
+  std::vector<EnrollmentId> ids;
+  for (const auto& [id, snapshot] : snapshots) {
+    const bool names_app = std::any_of(
+        snapshot.assignments.begin(), snapshot.assignments.end(), [](const auto& assignment) {
+          return KindOf(assignment.payload_identifier) == ItemKind::kApp;
+        });
+    if (names_app) ids.push_back(id);
+  }
+  return ids;
+}
+
+Status AddAppLists(PostgresTransaction& db, Snapshots& snapshots) {
+  const std::vector<EnrollmentId> ids = WithApps(snapshots);
+  if (ids.empty()) return {};
+  Result<PostgresResult> found =
+      db.Run(kSelectReports, {ArrayToPostgres(ids), ToPostgres(kAppListKind)}, "reports");
+  if (!found) return Fail(found.error());
+  while (found->Next()) {
+    const auto id = found->TextAs<EnrollmentId>();
+    snapshots.at(id).app_list = ReadAppList(*found);
     if (Status read = found->Check(id.value()); !read) return read;
   }
   return {};
@@ -224,6 +257,7 @@ Result<std::vector<Snapshot>> LoadSnapshots(PostgresTransaction& db,
   if (Status done = AddShared(db, snapshots); !done) return Fail(done.error());
   if (Status done = AddNamed(db, snapshots); !done) return Fail(done.error());
   if (Status done = AddReports(db, array, snapshots); !done) return Fail(done.error());
+  if (Status done = AddAppLists(db, snapshots); !done) return Fail(done.error());
   if (Status done = AddItems(db, array, snapshots); !done) return Fail(done.error());
   if (Status done = AddIntents(db, array, snapshots); !done) return Fail(done.error());
   Result<std::vector<Proposal>> proposals = LoadOpenProposals(db, known);

@@ -33,8 +33,7 @@ Result<std::optional<Timestamp>> NextDueAt(PostgresTransaction& db);
 Result<FleetCounts> CountFleet(PostgresTransaction& db, Timestamp now);
 
 Result<Revision> LoadRevision(PostgresTransaction& db, const PayloadUuid& payload_uuid);
-Result<std::vector<Revision>> ListRevisions(PostgresTransaction& db,
-                                            const PayloadIdentifier& identifier,
+Result<std::vector<Revision>> ListRevisions(PostgresTransaction& db, const RevisionFilter& filter,
                                             const PageRequest& page);
 Result<std::vector<Assignment>> ListAssignments(PostgresTransaction& db,
                                                 const AssignmentFilter& filter);
@@ -92,9 +91,9 @@ class PostgresReaderOf : public Port {
   Result<Revision> LoadRevision(const PayloadUuid& payload_uuid) final {
     return postgres::LoadRevision(db_, payload_uuid);
   }
-  Result<std::vector<Revision>> ListRevisions(const PayloadIdentifier& identifier,
+  Result<std::vector<Revision>> ListRevisions(const RevisionFilter& filter,
                                               const PageRequest& page) final {
-    return postgres::ListRevisions(db_, identifier, page);
+    return postgres::ListRevisions(db_, filter, page);
   }
   Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) override {
     return postgres::ListAssignments(db_, filter);

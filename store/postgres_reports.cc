@@ -98,18 +98,34 @@ Result<Inventory> postgres::LoadInventory(PostgresTransaction& db,
 
 Status PostgresWriter::SaveReports(
     const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
+  std::vector<NewReport> encoded;
+  for (const auto& [id, report] : reports) {
+    encoded.push_back({id, report, EncodeReportedProfiles(report.profiles)});
+  }
+  return SaveNewer(std::string(request_type::kProfileList), encoded, now);
+}
+
+Status PostgresWriter::SaveAppLists(
+    const std::vector<std::pair<EnrollmentId, AppListReport>>& reports, Timestamp now) {
+  std::vector<NewReport> encoded;
+  for (const auto& [id, report] : reports) {
+    encoded.push_back({id, report, EncodeReportedApps(report.apps)});
+  }
+  return SaveNewer(std::string(kAppListKind), encoded, now);
+}
+
+Status PostgresWriter::SaveNewer(const std::string& kind, const std::vector<NewReport>& reports,
+                                 Timestamp now) {
   if (reports.empty()) return {};
-  const std::string kind(request_type::kProfileList);
   std::vector<EnrollmentId> ids;
-  for (const auto& [id, report] : reports) ids.push_back(id);
+  for (const NewReport& report : reports) ids.push_back(report.enrollment_id);
   if (Status done = Lock(ids); !done) return done;
   Result<KeptReports> kept = LoadKept(db(), ids, {kind});
   if (!kept) return Fail(kept.error());
-  for (const auto& [id, report] : reports) {
-    Kept& one = (*kept)[{id, kind}];
-    if (Outdates(one.head, report, now)) continue;
-    const std::string body = EncodeReportedProfiles(report.profiles);
-    Keep(HeadOf(report, body), body, one);
+  for (const NewReport& report : reports) {
+    Kept& one = (*kept)[{report.enrollment_id, kind}];
+    if (Outdates(one.head, report.report, now)) continue;
+    Keep(HeadOf(report.report, report.body), report.body, one);
   }
   const NewRows rows = NewRowsOf(*kept);
   return WriteReports(rows.heads, rows.bodies);

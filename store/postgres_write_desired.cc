@@ -10,17 +10,19 @@ constexpr const char* kLockDesired = "SELECT pg_advisory_xact_lock(482834802278)
 constexpr const char* kInsertRevision =
     "INSERT INTO revisions (payload_uuid, payload_identifier, display_name, payload_scope, "
     "payload_types, certificate_authority, original_payload_uuid, source, created_at, size_bytes, "
-    "mobileconfig) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::bigint, $10::bigint, $11::bytea) "
+    "request_type, app_version, content) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::bigint, $10::bigint, $11, $12, $13::bytea) "
     "ON CONFLICT (payload_uuid) DO NOTHING";
 
 constexpr const char* kUpsertAssignment =
     "INSERT INTO assignments (payload_identifier, channel, target_kind, target, presence, "
-    "payload_uuid, adopt, source, assigned_at) "
-    "VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), $7::boolean, $8, $9::bigint) "
+    "payload_uuid, adopt, source, assigned_at, during_setup, at_enrollment_only) "
+    "VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), $7::boolean, $8, $9::bigint, $10::boolean, "
+    "$11::boolean) "
     "ON CONFLICT (payload_identifier, channel, target_kind, lower(target)) DO UPDATE SET "
     "target = excluded.target, presence = excluded.presence, payload_uuid = excluded.payload_uuid, "
-    "adopt = excluded.adopt, source = excluded.source, assigned_at = excluded.assigned_at "
+    "adopt = excluded.adopt, source = excluded.source, assigned_at = excluded.assigned_at, "
+    "during_setup = excluded.during_setup, at_enrollment_only = excluded.at_enrollment_only "
     "RETURNING assignment_id";
 constexpr const char* kDeleteAssignment =
     "DELETE FROM assignments WHERE assignment_id = $1::bigint RETURNING channel, target";
@@ -58,7 +60,8 @@ Result<bool> PostgresWriter::SaveRevision(const Revision& revision) {
        ToPostgres(EncodeStrings(revision.payload_types)),
        ToPostgres(revision.certificate_authority), ToPostgres(revision.original_payload_uuid),
        ToPostgres(revision.source), ToPostgres(revision.created_at),
-       ToPostgres(revision.size_bytes), BytesToPostgres(revision.mobileconfig)},
+       ToPostgres(revision.size_bytes), ToPostgres(revision.request_type),
+       ToPostgres(revision.app_version), BytesToPostgres(revision.content)},
       "revisions");
   if (!done) return Fail(done.error());
   return done->affected_rows() > 0;
@@ -73,7 +76,8 @@ Result<std::int64_t> PostgresWriter::SaveAssignment(const Assignment& assignment
                 ToPostgres(TargetKindName(assignment.target_kind)), ToPostgres(assignment.target),
                 ToPostgres(PresenceName(assignment.presence)), ToPostgres(assignment.payload_uuid),
                 ToPostgres(assignment.adopt), ToPostgres(assignment.source),
-                ToPostgres(assignment.assigned_at)},
+                ToPostgres(assignment.assigned_at), ToPostgres(assignment.during_setup),
+                ToPostgres(assignment.at_enrollment_only)},
                "assignments");
   if (!saved) return Fail(saved.error());
   const std::int64_t assignment_id = saved->Next() ? saved->Int() : 0;

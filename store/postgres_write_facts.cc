@@ -25,12 +25,14 @@ constexpr const char* kUpsertFacts =
     "awaiting_configuration, awaiting_since, os_version, build_version, product_name, model_name, "
     "device_name, user_short_name, is_supervised, first_seen_at, authenticated_at, enrolled_at, "
     "push_unregistered, report_wanted_at, device_information_at, security_info_at, "
-    "certificate_list_at, installed_application_list_at) SELECT * FROM unnest($1::text[], "
+    "certificate_list_at, installed_application_list_at, epoch_began_at) SELECT * FROM "
+    "unnest($1::text[], "
     "$2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], "
     "$9::text[], $10::bigint[], $11::text[], $12::bigint[], $13::boolean[], $14::boolean[], "
     "$15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], "
     "$22::boolean[], $23::bigint[], $24::bigint[], $25::bigint[], $26::boolean[], $27::bigint[], "
-    "$28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[]) ON CONFLICT (enrollment_id) DO "
+    "$28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[]) ON CONFLICT "
+    "(enrollment_id) DO "
     "UPDATE SET device_id = excluded.device_id, channel_type = excluded.channel_type, udid = "
     "excluded.udid, user_id = excluded.user_id, upstream = excluded.upstream, status = "
     "excluded.status, serial_number = excluded.serial_number, missing_step = "
@@ -46,7 +48,7 @@ constexpr const char* kUpsertFacts =
     "excluded.report_wanted_at, device_information_at = excluded.device_information_at, "
     "security_info_at = excluded.security_info_at, certificate_list_at = "
     "excluded.certificate_list_at, installed_application_list_at = "
-    "excluded.installed_application_list_at";
+    "excluded.installed_application_list_at, epoch_began_at = excluded.epoch_began_at";
 /// A new enrollment is due when it was seen.
 constexpr const char* kUpsertContacts =
     "INSERT INTO schedule (enrollment_id, last_seen_at, push_count, pushed_at, wants_wake, due_at) "
@@ -153,7 +155,7 @@ Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
 }
 
 Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {
-  PostgresBatch facts(31);
+  PostgresBatch facts(32);
   PostgresBatch contacts(5);
   std::vector<EnrollmentId> ids;
   for (const Enrollment& e : enrollments) {

@@ -28,11 +28,12 @@ constexpr const char* kEndLeases =
 constexpr const char* kUpsertItems =
     "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "
     "reason, state_since, due_at, attempts, next_attempt_at, acknowledged_at, settled_at, "
-    "verified_at, parked, parked_build, last_error, last_error_at, sends_since, sends) "
+    "verified_at, parked, parked_build, last_error, last_error_at, sends_since, sends, "
+    "installed_build, reinstall_at) "
     "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], "
     "$6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::integer[], $11::bigint[], "
     "$12::bigint[], $13::bigint[], $14::bigint[], $15::boolean[], $16::text[], $17::text[], "
-    "$18::bigint[], $19::bigint[], $20::integer[]) "
+    "$18::bigint[], $19::bigint[], $20::integer[], $21::text[], $22::bigint[]) "
     "ON CONFLICT (enrollment_id, payload_identifier) DO UPDATE SET presence = excluded.presence, "
     "payload_uuid = excluded.payload_uuid, epoch = excluded.epoch, state = excluded.state, "
     "reason = excluded.reason, state_since = excluded.state_since, due_at = excluded.due_at, "
@@ -41,7 +42,8 @@ constexpr const char* kUpsertItems =
     "verified_at = excluded.verified_at, parked = excluded.parked, "
     "parked_build = excluded.parked_build, last_error = excluded.last_error, "
     "last_error_at = excluded.last_error_at, sends_since = excluded.sends_since, "
-    "sends = excluded.sends";
+    "sends = excluded.sends, installed_build = excluded.installed_build, "
+    "reinstall_at = excluded.reinstall_at";
 constexpr const char* kDeleteItems =
     "DELETE FROM items USING unnest($1::text[], $2::text[]) "
     "AS gone (enrollment_id, payload_identifier) "
@@ -160,7 +162,7 @@ Status PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits, Times
 }
 
 Status PostgresWriter::StoreItems(const std::vector<PlanCommit>& commits) {
-  PostgresBatch changed(20);
+  PostgresBatch changed(22);
   PostgresBatch deleted(2);
   for (const PlanCommit& commit : commits) {
     const EnrollmentId& id = commit.enrollment_id;

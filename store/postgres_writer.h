@@ -39,6 +39,8 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   // postgres_reports.cc
   Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
                      Timestamp now) override;
+  Status SaveAppLists(const std::vector<std::pair<EnrollmentId, AppListReport>>& reports,
+                      Timestamp now) override;
   Status SaveInventory(const Inventory& inventory) override;
 
   // postgres_write_loop.cc
@@ -78,6 +80,12 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status Write(const char* sql, const PostgresBatch& batch);
   Status Write(const char* sql, const std::vector<PostgresValue>& values);
 
+  struct NewReport {
+    EnrollmentId enrollment_id;
+    DeviceReport report;
+    std::string body;
+  };
+  Status SaveNewer(const std::string& kind, const std::vector<NewReport>& reports, Timestamp now);
   Status WriteReports(const PostgresBatch& heads, const PostgresBatch& bodies);
 
   Status ClaimInto(std::vector<EnrollmentId>& claims, const char* sql, Timestamp now,

@@ -4,7 +4,7 @@
 
 namespace director {
 
-ReportHead HeadOf(const ProfileListReport& report, std::string_view body) {
+ReportHead HeadOf(const DeviceReport& report, std::string_view body) {
   return {report.epoch, report.reported_at, report.asked_at, Sha256Hex(body)};
 }
 
@@ -12,10 +12,10 @@ ReportHead HeadOf(const InventoryRecord& record) {
   return {record.epoch, record.reported_at, {}, Sha256Hex(record.answer)};
 }
 
-bool Outdates(const ReportHead& kept, const ProfileListReport& report, Timestamp now) {
+bool Outdates(const ReportHead& kept, const DeviceReport& report, Timestamp now) {
   if (kept.digest.empty()) return false;
   if (kept.epoch != report.epoch) return kept.epoch > report.epoch;
-  const ProfileListReport times{kept.epoch, kept.reported_at, kept.asked_at, {}};
+  const DeviceReport times{kept.epoch, kept.reported_at, kept.asked_at};
   return kept.reported_at > report.reported_at && !IsOfAnotherTime(times, now);
 }
 

@@ -23,6 +23,9 @@ constexpr const char* kUuidKey = "uuid";
 constexpr const char* kNameKey = "name";
 constexpr const char* kMdmKey = "mdm";
 constexpr const char* kDeclarativeKey = "ddm";
+constexpr const char* kInstallingKey = "installing";
+constexpr const char* kShortVersionKey = "short";
+constexpr const char* kVersionKey = "version";
 
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
@@ -61,13 +64,23 @@ void AppendMember(std::string& out, const char* key, bool flag) {
 }
 
 /// Keys in the order of the alphabet.
-void AppendProfile(std::string& out, const ReportedProfile& profile) {
+void AppendEntry(std::string& out, const ReportedProfile& profile) {
   out += '{';
   AppendMember(out, kDeclarativeKey, profile.is_declarative);
   AppendMember(out, kIdentifierKey, profile.payload_identifier.value());
   AppendMember(out, kMdmKey, profile.has_mdm_payload);
   AppendMember(out, kNameKey, profile.display_name);
   AppendMember(out, kUuidKey, profile.payload_uuid);
+  out += '}';
+}
+
+/// The same.
+void AppendEntry(std::string& out, const ReportedApp& app) {
+  out += '{';
+  AppendMember(out, kIdentifierKey, app.identifier);
+  AppendMember(out, kInstallingKey, app.is_installing);
+  AppendMember(out, kShortVersionKey, app.short_version);
+  AppendMember(out, kVersionKey, app.version);
   out += '}';
 }
 
@@ -90,6 +103,47 @@ bool FromJson(const simdjson::dom::element& json, ReportedProfile& profile) {
   profile.payload_uuid = uuid;
   profile.display_name = name;
   return read && !identifier.empty();
+}
+
+bool FromJson(const simdjson::dom::element& json, ReportedApp& app) {
+  simdjson::dom::object object;
+  std::string_view identifier, version, short_version;
+  const bool read =
+      json.get(object) == simdjson::SUCCESS && Read(object, kIdentifierKey, identifier) &&
+      Read(object, kVersionKey, version) && Read(object, kShortVersionKey, short_version) &&
+      Read(object, kInstallingKey, app.is_installing);
+  app.identifier = identifier;
+  app.version = version;
+  app.short_version = short_version;
+  return read && !identifier.empty();
+}
+
+template <typename T>
+std::string EncodeEntries(const std::vector<T>& entries) {
+  std::string out = "[";
+  for (const T& entry : entries) {
+    if (out.size() > 1) out += ',';
+    AppendEntry(out, entry);
+  }
+  return out + "]";
+}
+
+template <typename T>
+Result<std::vector<T>> DecodeEntries(std::string_view text) {
+  thread_local simdjson::dom::parser parser;
+  simdjson::dom::array array;
+  if (text.empty() || parser.parse(text.data(), text.size()).get(array) != simdjson::SUCCESS) {
+    return Fail(ErrorKind::kCorrupt, "stored report is no JSON array");
+  }
+  std::vector<T> entries;
+  for (const simdjson::dom::element json : array) {
+    if (!FromJson(json, entries.emplace_back())) {
+      return Fail(ErrorKind::kCorrupt, "stored report holds an entry of another kind");
+    }
+  }
+  // A rare large report does not keep its room.
+  if (parser.capacity() > kParserRoomMaxBytes) parser = simdjson::dom::parser();
+  return entries;
 }
 
 Json AnswerJson(const PlistValue& value);
@@ -129,29 +183,17 @@ Result<Json> ParseArray(std::string_view text) {
 }  // namespace
 
 std::string EncodeReportedProfiles(const std::vector<ReportedProfile>& profiles) {
-  std::string out = "[";
-  for (const ReportedProfile& profile : profiles) {
-    if (out.size() > 1) out += ',';
-    AppendProfile(out, profile);
-  }
-  return out + "]";
+  return EncodeEntries(profiles);
 }
 
 Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view text) {
-  thread_local simdjson::dom::parser parser;
-  simdjson::dom::array entries;
-  if (text.empty() || parser.parse(text.data(), text.size()).get(entries) != simdjson::SUCCESS) {
-    return Fail(ErrorKind::kCorrupt, "stored report is no JSON array");
-  }
-  std::vector<ReportedProfile> profiles;
-  for (const simdjson::dom::element entry : entries) {
-    if (!FromJson(entry, profiles.emplace_back())) {
-      return Fail(ErrorKind::kCorrupt, "stored report holds an entry that is no profile");
-    }
-  }
-  // A rare large report does not keep its room.
-  if (parser.capacity() > kParserRoomMaxBytes) parser = simdjson::dom::parser();
-  return profiles;
+  return DecodeEntries<ReportedProfile>(text);
+}
+
+std::string EncodeReportedApps(const std::vector<ReportedApp>& apps) { return EncodeEntries(apps); }
+
+Result<std::vector<ReportedApp>> DecodeReportedApps(std::string_view text) {
+  return DecodeEntries<ReportedApp>(text);
 }
 
 std::string EncodeAnswer(const PlistValue& answer) { return Dump(AnswerJson(answer)); }

@@ -18,6 +18,10 @@ std::string EncodeReportedProfiles(const std::vector<ReportedProfile>& profiles)
 /// Reads what `EncodeReportedProfiles` wrote. kCorrupt for anything else.
 Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view json);
 
+/// The same for reported apps.
+std::string EncodeReportedApps(const std::vector<ReportedApp>& apps);
+Result<std::vector<ReportedApp>> DecodeReportedApps(std::string_view json);
+
 /// Encodes a device's answer as compact JSON, every key as it came, in the order of the alphabet:
 /// data as base64, dates as text in UTC, what is not UTF-8 as U+FFFD, reals that are no numbers as
 /// null.

@@ -42,6 +42,7 @@ Enrollment ReadEnrollment(Row& row) {
   e.authenticated_at = row.OptionalTime();
   e.enrolled_at = row.OptionalTime();
   for (const InventoryKind kind : kInventoryKinds) e.inventory_at[kind] = row.OptionalTime();
+  e.epoch_began_at = row.Time();
   e.push_count = row.SmallInt();
   e.pushed_at = row.OptionalTime();
   e.push_unregistered = row.Flag();
@@ -100,6 +101,8 @@ ItemRecord ReadItem(Row& row) {
   item.last_error_at = row.OptionalTime();
   item.sends_since = row.Time();
   item.sends = row.SmallInt();
+  item.installed_build = row.Text();
+  item.reinstall_at = row.OptionalTime();
   return item;
 }
 
@@ -118,6 +121,15 @@ ProfileListReport ReadReport(Row& row) {
   report.reported_at = row.Time();
   report.asked_at = row.OptionalTime();
   report.profiles = row.TextBy(DecodeReportedProfiles);
+  return report;
+}
+
+AppListReport ReadAppList(Row& row) {
+  AppListReport report;
+  report.epoch = row.Int();
+  report.reported_at = row.Time();
+  report.asked_at = row.OptionalTime();
+  report.apps = row.TextBy(DecodeReportedApps);
   return report;
 }
 
@@ -141,6 +153,10 @@ DesiredAssignment ReadDesiredAssignment(Row& row) {
   assignment.adopt = row.Flag();
   assignment.source = row.Text();
   assignment.assigned_at = row.Time();
+  assignment.during_setup = row.Flag();
+  assignment.at_enrollment_only = row.Flag();
+  assignment.request_type = row.Text();
+  assignment.app_version = row.Text();
   return assignment;
 }
 
@@ -156,6 +172,8 @@ Assignment ReadAssignment(Row& row) {
   assignment.adopt = row.Flag();
   assignment.source = row.Text();
   assignment.assigned_at = row.Time();
+  assignment.during_setup = row.Flag();
+  assignment.at_enrollment_only = row.Flag();
   return assignment;
 }
 
@@ -171,6 +189,8 @@ Revision ReadRevision(Row& row) {
   revision.source = row.Text();
   revision.created_at = row.Time();
   revision.size_bytes = row.Int();
+  revision.request_type = row.Text();
+  revision.app_version = row.Text();
   return revision;
 }
 

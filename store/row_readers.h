@@ -13,8 +13,9 @@ namespace director {
 /// epoch, ask_first, awaiting_configuration, awaiting_since, serial_number, os_version,
 /// build_version, product_name, model_name, device_name, user_short_name, is_supervised,
 /// first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at,
-/// security_info_at, certificate_list_at, installed_application_list_at, push_count, pushed_at,
-/// push_unregistered, wants_wake, report_wanted_at, missing_step, missing_since
+/// security_info_at, certificate_list_at, installed_application_list_at, epoch_began_at,
+/// push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at, missing_step,
+/// missing_since
 Enrollment ReadEnrollment(Row& row);
 
 /// command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, journaled_at,
@@ -26,7 +27,7 @@ IntentRow ReadIntentRow(Row& row);
 
 /// payload_identifier, presence, payload_uuid, epoch, state, reason, state_since, due_at, attempts,
 /// next_attempt_at, acknowledged_at, settled_at, verified_at, parked, parked_build, last_error,
-/// last_error_at, sends_since, sends
+/// last_error_at, sends_since, sends, installed_build, reinstall_at
 ItemRecord ReadItem(Row& row);
 
 /// epoch, reported_at, asked_at, digest
@@ -34,6 +35,9 @@ ReportHead ReadReportHead(Row& row);
 
 /// epoch, reported_at, asked_at, body
 ProfileListReport ReadReport(Row& row);
+
+/// The same, of a list of apps.
+AppListReport ReadAppList(Row& row);
 
 /// epoch, reported_at, body
 InventoryRecord ReadInventoryRecord(Row& row);

@@ -31,7 +31,8 @@ void BindIdentity(Binder& row, const Enrollment& e) {
 /// quarantine_reason, epoch, ask_first, awaiting_configuration, awaiting_since, os_version,
 /// build_version, product_name, model_name, device_name, user_short_name, is_supervised,
 /// first_seen_at, authenticated_at, enrolled_at, push_unregistered, report_wanted_at,
-/// device_information_at, security_info_at, certificate_list_at, installed_application_list_at
+/// device_information_at, security_info_at, certificate_list_at, installed_application_list_at,
+/// epoch_began_at
 template <typename Binder>
 void BindFacts(Binder& row, const Enrollment& e) {
   row.Bind(e.quarantine_reason)
@@ -52,6 +53,7 @@ void BindFacts(Binder& row, const Enrollment& e) {
       .BindFlag(e.push_unregistered)
       .Bind(e.report_wanted_at);
   for (const InventoryKind kind : kInventoryKinds) row.Bind(e.inventory_at[kind]);
+  row.Bind(e.epoch_began_at);
 }
 
 /// What moves with nearly every event: last_seen_at, push_count, pushed_at, wants_wake
@@ -93,7 +95,7 @@ void BindReportHead(Binder& row, const EnrollmentId& enrollment_id, std::string_
 
 /// enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, reason, state_since,
 /// due_at, attempts, next_attempt_at, acknowledged_at, settled_at, verified_at, parked,
-/// parked_build, last_error, last_error_at, sends_since, sends
+/// parked_build, last_error, last_error_at, sends_since, sends, installed_build, reinstall_at
 template <typename Binder>
 void BindItem(Binder& row, const EnrollmentId& enrollment_id, const ItemRecord& item) {
   row.Bind(enrollment_id)
@@ -115,7 +117,9 @@ void BindItem(Binder& row, const EnrollmentId& enrollment_id, const ItemRecord& 
       .Bind(item.last_error)
       .Bind(item.last_error_at)
       .Bind(item.sends_since)
-      .Bind(item.sends);
+      .Bind(item.sends)
+      .Bind(item.installed_build)
+      .Bind(item.reinstall_at);
 }
 
 /// enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch, journaled_at

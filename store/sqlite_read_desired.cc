@@ -8,14 +8,18 @@ namespace {
 
 constexpr const char* kSelectRevision =
     "SELECT payload_uuid, payload_identifier, display_name, payload_scope, payload_types, "
-    "certificate_authority, original_payload_uuid, source, created_at, size_bytes, mobileconfig "
+    "certificate_authority, original_payload_uuid, source, created_at, size_bytes, "
+    "request_type, app_version, content "
     "FROM revisions WHERE payload_uuid = ?";
 /// The page's last row is looked up to go on behind it in the order of three columns.
 constexpr const char* kListRevisions =
     "SELECT r.payload_uuid, r.payload_identifier, r.display_name, r.payload_scope, "
     "r.payload_types, r.certificate_authority, r.original_payload_uuid, r.source, r.created_at, "
-    "r.size_bytes FROM revisions AS r LEFT JOIN revisions AS last ON last.payload_uuid = ?2 "
-    "WHERE (?1 = '' OR r.payload_identifier = ?1) AND (?2 = '' "
+    "r.size_bytes, r.request_type, r.app_version FROM revisions AS r LEFT JOIN revisions AS last "
+    "ON last.payload_uuid = ?2 "
+    "WHERE (?1 = '' OR r.payload_identifier = ?1) AND (?4 = '' OR ?4 = CASE r.request_type "
+    "WHEN 'InstallProfile' THEN 'profile' WHEN 'AccountConfiguration' THEN 'accounts' "
+    "ELSE 'app' END) AND (?2 = '' "
     "OR r.payload_identifier > last.payload_identifier "
     "OR (r.payload_identifier = last.payload_identifier AND (r.created_at < last.created_at "
     "OR (r.created_at = last.created_at AND r.payload_uuid > last.payload_uuid)))) "
@@ -23,13 +27,15 @@ constexpr const char* kListRevisions =
 
 constexpr const char* kListAssignments =
     "SELECT assignment_id, payload_identifier, channel, target_kind, target, presence, "
-    "COALESCE(payload_uuid, ''), adopt, source, assigned_at FROM assignments "
+    "COALESCE(payload_uuid, ''), adopt, source, assigned_at, during_setup, at_enrollment_only "
+    "FROM assignments "
     "WHERE (?1 = '' OR payload_identifier = ?1) AND (?2 = '' OR target_kind = ?2) "
     "ORDER BY assignment_id";
 /// Both channels are named so that the index of targets serves.
 constexpr const char* kListAssignmentsOfTarget =
     "SELECT assignment_id, payload_identifier, channel, target_kind, target, presence, "
-    "COALESCE(payload_uuid, ''), adopt, source, assigned_at FROM assignments "
+    "COALESCE(payload_uuid, ''), adopt, source, assigned_at, during_setup, at_enrollment_only "
+    "FROM assignments "
     "WHERE channel IN ('device', 'user') AND target_kind = 'device' "
     "AND target COLLATE NOCASE = ?3 "
     "AND (?1 = '' OR payload_identifier = ?1) AND (?2 = '' OR target_kind = ?2) "
@@ -50,6 +56,10 @@ std::string_view KindText(const std::optional<TargetKind>& kind) {
   return kind ? TargetKindName(*kind) : std::string_view();
 }
 
+std::string_view KindText(const std::optional<ItemKind>& kind) {
+  return kind ? ItemKindName(*kind) : std::string_view();
+}
+
 }  // namespace
 
 Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid) {
@@ -61,16 +71,19 @@ Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid) {
   }
   SqliteRow row(statement, "revisions");
   Revision revision = ReadRevision(row);
-  revision.mobileconfig = row.Bytes();
+  revision.content = row.Bytes();
   if (Status read = row.Check(payload_uuid.value()); !read) return Fail(read.error());
   return revision;
 }
 
-Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const PayloadIdentifier& identifier,
+Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const RevisionFilter& filter,
                                             const PageRequest& page) {
   if (Status fits = CheckLimit(page); !fits) return Fail(fits.error());
   SqliteStatement statement = db.Use(kListRevisions);
-  statement.Bind(identifier).Bind(page.after).Bind(page.limit);
+  statement.Bind(filter.payload_identifier)
+      .Bind(page.after)
+      .Bind(page.limit)
+      .Bind(KindText(filter.kind));
   std::vector<Revision> revisions;
   while (statement.Next()) {
     SqliteRow row(statement, "revisions");

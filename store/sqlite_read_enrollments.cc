@@ -14,7 +14,7 @@ constexpr const char* kSelectEnrollment =
     "os_version, "
     "build_version, product_name, model_name, device_name, user_short_name, is_supervised, "
     "first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at, "
-    "security_info_at, certificate_list_at, installed_application_list_at, "
+    "security_info_at, certificate_list_at, installed_application_list_at, epoch_began_at, "
     "push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at, missing_step, "
     "missing_since "
     "FROM enrollments WHERE enrollment_id = ?";

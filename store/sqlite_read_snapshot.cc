@@ -6,6 +6,8 @@
 #include <tuple>
 
 #include "base/text.h"
+#include "mdm/item_definition.h"
+#include "store/report_head.h"
 #include "store/row_readers.h"
 #include "store/sqlite_reader.h"
 #include "store/sqlite_row.h"
@@ -25,7 +27,8 @@ constexpr const char* kSelectReport =
 constexpr const char* kSelectItems =
     "SELECT payload_identifier, presence, payload_uuid, epoch, state, reason, state_since, due_at, "
     "attempts, next_attempt_at, acknowledged_at, settled_at, verified_at, parked, parked_build, "
-    "last_error, last_error_at, sends_since, sends "
+    "last_error, last_error_at, sends_since, sends, "
+    "installed_build, reinstall_at "
     "FROM items WHERE enrollment_id = ? ORDER BY payload_identifier";
 
 constexpr const char* kSelectIntent =
@@ -45,28 +48,36 @@ constexpr const char* kSelectDeviceNames =
 constexpr const char* kSelectShared =
     "SELECT a.assignment_id, a.payload_identifier, a.presence, COALESCE(a.payload_uuid, ''), "
     "COALESCE(r.certificate_authority, ''), a.target_kind, a.target, a.adopt, a.source, "
-    "a.assigned_at FROM assignments AS a LEFT JOIN revisions AS r USING (payload_uuid) "
+    "a.assigned_at, a.during_setup, a.at_enrollment_only, COALESCE(r.request_type, ''), "
+    "COALESCE(r.app_version, '') "
+    "FROM assignments AS a LEFT JOIN revisions AS r USING (payload_uuid) "
     "WHERE a.channel = ? AND a.target_kind = 'all'";
 constexpr const char* kSelectNamed =
     "SELECT a.assignment_id, a.payload_identifier, a.presence, COALESCE(a.payload_uuid, ''), "
     "COALESCE(r.certificate_authority, ''), a.target_kind, a.target, a.adopt, a.source, "
-    "a.assigned_at FROM assignments AS a LEFT JOIN revisions AS r USING (payload_uuid) "
+    "a.assigned_at, a.during_setup, a.at_enrollment_only, COALESCE(r.request_type, ''), "
+    "COALESCE(r.app_version, '') "
+    "FROM assignments AS a LEFT JOIN revisions AS r USING (payload_uuid) "
     "WHERE a.channel = ? AND a.target_kind = 'device' AND a.target COLLATE NOCASE = ?";
 
 constexpr const char* kSelectKnownUuids =
     "SELECT payload_uuid FROM revisions WHERE payload_identifier = ? ORDER BY payload_uuid";
 
-Result<std::optional<ProfileListReport>> LoadReport(SqliteDb& db, const EnrollmentId& id) {
+template <typename T>
+Status LoadReport(SqliteDb& db, const EnrollmentId& id, std::string_view kind, T (*read_row)(Row&),
+                  std::optional<T>& report) {
   SqliteStatement statement = db.Use(kSelectReport);
-  statement.Bind(id).Bind(kProfileListKind);
-  if (!statement.Next()) {
-    if (Status done = statement.Finish(); !done) return Fail(done.error());
-    return std::optional<ProfileListReport>();
-  }
+  statement.Bind(id).Bind(kind);
+  if (!statement.Next()) return statement.Finish();
   SqliteRow row(statement, "reports");
-  std::optional<ProfileListReport> report = ReadReport(row);
-  if (Status read = row.Check(id.value()); !read) return Fail(read.error());
-  return report;
+  report = read_row(row);
+  return row.Check(id.value());
+}
+
+bool NamesApp(const Assignments& assignments) {
+  return std::any_of(assignments.begin(), assignments.end(), [](const auto& assignment) {
+    return KindOf(assignment.payload_identifier) == ItemKind::kApp;
+  });
 }
 
 /// What the device channel of `enrollment` is called: UDID and serial number.
@@ -212,8 +223,6 @@ Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<Enro
     if (!*enrollment) continue;
     auto assignments = desired.Load(**enrollment);
     if (!assignments) return Fail(assignments.error());
-    auto report = LoadReport(db, id);
-    if (!report) return Fail(report.error());
     auto items = LoadItems(db, id);
     if (!items) return Fail(items.error());
     auto intents = LoadLiveIntents(db, id);
@@ -223,7 +232,11 @@ Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<Enro
     Snapshot& snapshot = snapshots.emplace_back();
     snapshot.enrollment = std::move(**enrollment);
     snapshot.assignments = std::move(*assignments);
-    snapshot.profile_list = std::move(*report);
+    Status read = LoadReport(db, id, kProfileListKind, ReadReport, snapshot.profile_list);
+    if (read && NamesApp(snapshot.assignments)) {
+      read = LoadReport(db, id, kAppListKind, ReadAppList, snapshot.app_list);
+    }
+    if (!read) return Fail(read.error());
     snapshot.items = std::move(*items);
     snapshot.intents = std::move(*intents);
     snapshot.proposal = std::move(*proposal);

@@ -36,7 +36,7 @@ Result<std::optional<Timestamp>> NextDueAt(SqliteDb& db);
 Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now);
 
 Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid);
-Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const PayloadIdentifier& identifier,
+Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const RevisionFilter& filter,
                                             const PageRequest& page);
 Result<std::vector<Assignment>> ListAssignments(SqliteDb& db, const AssignmentFilter& filter);
 Result<std::vector<Happening>> ListHappenings(SqliteDb& db, const EnrollmentId& enrollment_id,
@@ -91,9 +91,9 @@ class SqliteReaderOf : public Port {
   Result<Revision> LoadRevision(const PayloadUuid& payload_uuid) final {
     return sqlite::LoadRevision(db_, payload_uuid);
   }
-  Result<std::vector<Revision>> ListRevisions(const PayloadIdentifier& identifier,
+  Result<std::vector<Revision>> ListRevisions(const RevisionFilter& filter,
                                               const PageRequest& page) final {
-    return sqlite::ListRevisions(db_, identifier, page);
+    return sqlite::ListRevisions(db_, filter, page);
   }
   Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) final {
     return sqlite::ListAssignments(db_, filter);

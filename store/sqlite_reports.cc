@@ -44,6 +44,13 @@ class ReportRows {
     return head;
   }
 
+  Status SaveIfNewer(const DeviceReport& report, const std::string& body, Timestamp now) {
+    const Result<ReportHead> kept = LoadHead();
+    if (!kept) return Fail(kept.error());
+    if (Outdates(*kept, report, now)) return {};
+    return Save(*kept, HeadOf(report, body), body);
+  }
+
   /// Replaces what is there; a body that `kept` has already is not written again.
   Status Save(const ReportHead& kept, const ReportHead& head, std::string_view body) {
     SqliteStatement upsert = db_.Use(kUpsertHead);
@@ -83,11 +90,18 @@ Status SqliteWriter::SaveReports(
     const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
   for (const auto& [id, report] : reports) {
     ReportRows rows(db(), id, request_type::kProfileList);
-    const Result<ReportHead> kept = rows.LoadHead();
-    if (!kept) return Fail(kept.error());
-    if (Outdates(*kept, report, now)) continue;
-    const std::string body = EncodeReportedProfiles(report.profiles);
-    if (Status done = rows.Save(*kept, HeadOf(report, body), body); !done) return done;
+    Status done = rows.SaveIfNewer(report, EncodeReportedProfiles(report.profiles), now);
+    if (!done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::SaveAppLists(
+    const std::vector<std::pair<EnrollmentId, AppListReport>>& reports, Timestamp now) {
+  for (const auto& [id, report] : reports) {
+    ReportRows rows(db(), id, kAppListKind);
+    Status done = rows.SaveIfNewer(report, EncodeReportedApps(report.apps), now);
+    if (!done) return done;
   }
   return {};
 }

@@ -8,14 +8,17 @@ namespace {
 constexpr const char* kInsertRevision =
     "INSERT INTO revisions (payload_uuid, payload_identifier, display_name, payload_scope, "
     "payload_types, certificate_authority, original_payload_uuid, source, created_at, size_bytes, "
-    "mobileconfig) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payload_uuid) DO NOTHING";
+    "request_type, app_version, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (payload_uuid) DO NOTHING";
 
 constexpr const char* kUpsertAssignment =
     "INSERT INTO assignments (payload_identifier, channel, target_kind, target, presence, "
-    "payload_uuid, adopt, source, assigned_at) VALUES (?, ?, ?, ?, ?, NULLIF(?, ''), ?, ?, ?) "
+    "payload_uuid, adopt, source, assigned_at, during_setup, at_enrollment_only) "
+    "VALUES (?, ?, ?, ?, ?, NULLIF(?, ''), ?, ?, ?, ?, ?) "
     "ON CONFLICT (payload_identifier, channel, target_kind, target COLLATE NOCASE) DO UPDATE SET "
     "target = excluded.target, presence = excluded.presence, payload_uuid = excluded.payload_uuid, "
-    "adopt = excluded.adopt, source = excluded.source, assigned_at = excluded.assigned_at "
+    "adopt = excluded.adopt, source = excluded.source, assigned_at = excluded.assigned_at, "
+    "during_setup = excluded.during_setup, at_enrollment_only = excluded.at_enrollment_only "
     "RETURNING assignment_id";
 constexpr const char* kDeleteAssignment =
     "DELETE FROM assignments WHERE assignment_id = ? RETURNING channel, target";
@@ -42,7 +45,9 @@ Result<bool> SqliteWriter::SaveRevision(const Revision& revision) {
                     .Bind(revision.source)
                     .Bind(revision.created_at)
                     .Bind(revision.size_bytes)
-                    .BindBlob(revision.mobileconfig)
+                    .Bind(revision.request_type)
+                    .Bind(revision.app_version)
+                    .BindBlob(revision.content)
                     .Run();
   if (!done) return Fail(done.error());
   return db().changes() > 0;
@@ -60,7 +65,9 @@ Result<std::int64_t> SqliteWriter::SaveAssignment(const Assignment& assignment, 
         .Bind(assignment.payload_uuid)
         .BindFlag(assignment.adopt)
         .Bind(assignment.source)
-        .Bind(assignment.assigned_at);
+        .Bind(assignment.assigned_at)
+        .BindFlag(assignment.during_setup)
+        .BindFlag(assignment.at_enrollment_only);
     while (upsert.Next()) assignment_id = upsert.Int(0);
     if (Status done = upsert.Finish(); !done) return Fail(done.error());
   }

@@ -27,8 +27,9 @@ constexpr const char* kEndLease =
 constexpr const char* kUpsertItem =
     "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "
     "reason, state_since, due_at, attempts, next_attempt_at, acknowledged_at, settled_at, "
-    "verified_at, parked, parked_build, last_error, last_error_at, sends_since, sends) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "verified_at, parked, parked_build, last_error, last_error_at, sends_since, sends, "
+    "installed_build, reinstall_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (enrollment_id, payload_identifier) DO UPDATE SET presence = excluded.presence, "
     "payload_uuid = excluded.payload_uuid, epoch = excluded.epoch, state = excluded.state, "
     "reason = excluded.reason, state_since = excluded.state_since, due_at = excluded.due_at, "
@@ -37,7 +38,8 @@ constexpr const char* kUpsertItem =
     "verified_at = excluded.verified_at, parked = excluded.parked, "
     "parked_build = excluded.parked_build, last_error = excluded.last_error, "
     "last_error_at = excluded.last_error_at, sends_since = excluded.sends_since, "
-    "sends = excluded.sends";
+    "sends = excluded.sends, installed_build = excluded.installed_build, "
+    "reinstall_at = excluded.reinstall_at";
 constexpr const char* kDeleteItem =
     "DELETE FROM items WHERE enrollment_id = ? AND payload_identifier = ?";
 

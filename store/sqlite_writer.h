@@ -27,6 +27,8 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   // sqlite_reports.cc
   Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
                      Timestamp now) override;
+  Status SaveAppLists(const std::vector<std::pair<EnrollmentId, AppListReport>>& reports,
+                      Timestamp now) override;
   Status SaveInventory(const Inventory& inventory) override;
 
   // sqlite_write_loop.cc

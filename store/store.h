@@ -14,12 +14,14 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "mdm/item_definition.h"
 #include "reconciler/plan.h"
 #include "reconciler/state.h"
 
 namespace director {
 
-/// One content of a profile, ready to be signed and sent.
+/// One content of an item: a profile ready to be signed and sent, or the definition of an app or of
+/// accounts (mdm/item_definition.h).
 struct Revision {
   PayloadUuid payload_uuid;
   PayloadIdentifier payload_identifier;
@@ -32,7 +34,10 @@ struct Revision {
   std::string source;  ///< who uploaded it first
   Timestamp created_at;
   std::int64_t size_bytes = 0;
-  std::string mobileconfig;  ///< empty in lists
+  /// Of the command that brings it to a device.
+  std::string request_type = std::string(request_type::kInstallProfile);
+  std::string app_version;  ///< of an app; may be empty
+  std::string content;      ///< the mobileconfig or the definition; empty in lists
   friend bool operator==(const Revision&, const Revision&) = default;
 };
 
@@ -54,6 +59,8 @@ struct Assignment {
   bool adopt = false;
   std::string source;
   Timestamp assigned_at;
+  bool during_setup = false;        ///< see `DesiredAssignment`
+  bool at_enrollment_only = false;  ///< the same
   friend bool operator==(const Assignment&, const Assignment&) = default;
 };
 
@@ -138,6 +145,12 @@ struct EnrollmentFilter {
   std::optional<ItemState> item_state = {};  ///< without identifier: any item
   /// Half enrollments: those whose next step has been missing since then or longer.
   std::optional<Timestamp> missing_since = {};
+};
+
+/// Filters for a list of revisions; empty fields do not filter.
+struct RevisionFilter {
+  PayloadIdentifier payload_identifier = {};
+  std::optional<ItemKind> kind = {};
 };
 
 /// Filters for a list of assignments; empty fields do not filter.
@@ -250,11 +263,11 @@ class StoreReader {
                                                              const PageRequest& page) = 0;
   virtual Result<FleetCounts> CountFleet(Timestamp now) = 0;
 
-  /// kNotFound when there is none. With its mobileconfig.
+  /// kNotFound when there is none. With its content.
   virtual Result<Revision> LoadRevision(const PayloadUuid& payload_uuid) = 0;
-  /// Newest first within an identifier, identifiers ascending; `identifier` empty for all. `after`
-  /// is the payload_uuid of the last row before.
-  virtual Result<std::vector<Revision>> ListRevisions(const PayloadIdentifier& identifier,
+  /// Newest first within an identifier, identifiers ascending. `after` is the payload_uuid of the
+  /// last row before.
+  virtual Result<std::vector<Revision>> ListRevisions(const RevisionFilter& filter,
                                                       const PageRequest& page) = 0;
   /// Ordered by assignment_id.
   virtual Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) = 0;
@@ -296,6 +309,9 @@ class StoreWriter : public StoreReader {
   /// rewrite of the body.
   virtual Status SaveReports(const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports,
                              Timestamp now) = 0;
+  /// The same for lists of apps.
+  virtual Status SaveAppLists(const std::vector<std::pair<EnrollmentId, AppListReport>>& reports,
+                              Timestamp now) = 0;
   /// Keeps each answer in place of the one before. Equal content costs no rewrite of the answer.
   virtual Status SaveInventory(const Inventory& inventory) = 0;
   /// Makes each enrollment due at its time at the latest.

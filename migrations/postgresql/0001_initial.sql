@@ -31,6 +31,7 @@ CREATE TABLE enrollments (
   security_info_at bigint,
   certificate_list_at bigint,
   installed_application_list_at bigint,
+  epoch_began_at bigint NOT NULL,
   push_unregistered boolean NOT NULL,
   report_wanted_at bigint,  -- a ProfileList newer than this is wanted
   -- What an enrollment that has begun has still to do; empty when it is whole.
@@ -64,7 +65,7 @@ CREATE TABLE reports (
   enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind text COLLATE "C" NOT NULL
     CHECK (kind IN ('ProfileList', 'DeviceInformation', 'SecurityInfo', 'CertificateList',
-      'InstalledApplicationList')),
+      'InstalledApplicationList', 'apps')),
   epoch bigint NOT NULL,
   digest text NOT NULL CHECK (length(digest) = 64),  -- SHA-256 of the body
   reported_at bigint NOT NULL,
@@ -103,6 +104,8 @@ CREATE TABLE items (
   last_error_at bigint,
   sends_since bigint NOT NULL,
   sends integer NOT NULL CHECK (sends >= 0),
+  installed_build text NOT NULL,  -- OS build under which it was installed or found; empty: not known
+  reinstall_at bigint,            -- when it is installed again because the build grew
   PRIMARY KEY (enrollment_id, payload_identifier)
 ) WITH (fillfactor = 90);
 
@@ -143,11 +146,13 @@ CREATE TABLE revisions (
   payload_scope text NOT NULL,
   payload_types text NOT NULL,  -- JSON array of strings
   certificate_authority text NOT NULL,
+  request_type text NOT NULL CHECK (request_type <> ''),  -- of the command that brings it to a device
+  app_version text NOT NULL,
   original_payload_uuid text NOT NULL,
   source text NOT NULL,
   created_at bigint NOT NULL,
   size_bytes bigint NOT NULL CHECK (size_bytes >= 0),
-  mobileconfig bytea NOT NULL
+  content bytea NOT NULL  -- the mobileconfig, or the definition of an app or of accounts
 );
 
 CREATE INDEX revisions_identifier ON revisions (payload_identifier, created_at DESC, payload_uuid);
@@ -161,6 +166,8 @@ CREATE TABLE assignments (
   presence text NOT NULL CHECK (presence IN ('present', 'absent')),
   payload_uuid text COLLATE "C" REFERENCES revisions,
   adopt boolean NOT NULL,
+  during_setup boolean NOT NULL,
+  at_enrollment_only boolean NOT NULL,
   source text NOT NULL,
   assigned_at bigint NOT NULL,
   CONSTRAINT all_names_no_target CHECK ((target_kind = 'all') = (target = '')),

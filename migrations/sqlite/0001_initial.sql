@@ -43,6 +43,7 @@ CREATE TABLE enrollments (
   security_info_at INTEGER,
   certificate_list_at INTEGER,
   installed_application_list_at INTEGER,
+  epoch_began_at INTEGER NOT NULL,
   push_count INTEGER NOT NULL CHECK (push_count >= 0),
   pushed_at INTEGER,
   push_unregistered INTEGER NOT NULL CHECK (push_unregistered IN (0, 1)),
@@ -70,7 +71,7 @@ CREATE TABLE reports (
   enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind TEXT NOT NULL
     CHECK (kind = 'ProfileList' OR kind = 'DeviceInformation' OR kind = 'SecurityInfo' OR
-      kind = 'CertificateList' OR kind = 'InstalledApplicationList'),
+      kind = 'CertificateList' OR kind = 'InstalledApplicationList' OR kind = 'apps'),
   epoch INTEGER NOT NULL,
   digest TEXT NOT NULL CHECK (length(digest) = 64),  -- SHA-256 of the body
   reported_at INTEGER NOT NULL,
@@ -111,6 +112,8 @@ CREATE TABLE items (
   last_error_at INTEGER,
   sends_since INTEGER NOT NULL,
   sends INTEGER NOT NULL CHECK (sends >= 0),
+  installed_build TEXT NOT NULL,  -- OS build under which it was installed or found; empty: not known
+  reinstall_at INTEGER,           -- when it is installed again because the build grew
   PRIMARY KEY (enrollment_id, payload_identifier)
 ) STRICT, WITHOUT ROWID;
 
@@ -153,11 +156,13 @@ CREATE TABLE revisions (
   payload_scope TEXT NOT NULL,
   payload_types TEXT NOT NULL,  -- JSON array of strings
   certificate_authority TEXT NOT NULL,
+  request_type TEXT NOT NULL CHECK (request_type <> ''),  -- of the command that brings it to a device
+  app_version TEXT NOT NULL,
   original_payload_uuid TEXT NOT NULL,
   source TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),
-  mobileconfig BLOB NOT NULL
+  content BLOB NOT NULL  -- the mobileconfig, or the definition of an app or of accounts
 ) STRICT;
 
 CREATE INDEX revisions_identifier ON revisions (payload_identifier, created_at DESC, payload_uuid);
@@ -171,6 +176,8 @@ CREATE TABLE assignments (
   presence TEXT NOT NULL CHECK (presence IN ('present', 'absent')),
   payload_uuid TEXT REFERENCES revisions,
   adopt INTEGER NOT NULL CHECK (adopt IN (0, 1)),
+  during_setup INTEGER NOT NULL CHECK (during_setup IN (0, 1)),
+  at_enrollment_only INTEGER NOT NULL CHECK (at_enrollment_only IN (0, 1)),
   source TEXT NOT NULL,
   assigned_at INTEGER NOT NULL,
   CONSTRAINT all_names_no_target CHECK ((target_kind = 'all') = (target = '')),

@@ -44,11 +44,11 @@ std::vector<Assignment> ListAll(TestStore& store, const std::string& identifier 
 std::vector<std::string> ListUuids(TestStore& store, const std::string& identifier,
                                    const PageRequest& page) {
   const auto revisions = store.Get<std::vector<Revision>>([&](StoreReader& reader) {
-    return reader.ListRevisions(PayloadIdentifier(identifier), page);
+    return reader.ListRevisions({PayloadIdentifier(identifier), {}}, page);
   });
   std::vector<std::string> uuids;
   for (const Revision& revision : revisions) {
-    CHECK(revision.mobileconfig.empty());
+    CHECK(revision.content.empty());
     uuids.push_back(revision.payload_uuid.value());
   }
   return uuids;
@@ -76,7 +76,7 @@ TEST_CASE("a revision comes back as it was saved, and stays as it was saved firs
   Revision revision = MakeRevision("UUID-1", "com.example.wifi");
   revision.payload_scope = "System";
   revision.payload_types = {"com.apple.wifi.managed", "ünïcode"};
-  revision.mobileconfig = std::string("<plist>\0\xff</plist>", 17);
+  revision.content = std::string("<plist>\0\xff</plist>", 17);
   revision.size_bytes = 17;
   CHECK(SaveRevision(store, revision));
   Revision again = revision;
@@ -94,7 +94,7 @@ TEST_CASE("a revision comes back as it was saved, and stays as it was saved firs
   CHECK(loaded.source == "ci");
   CHECK(loaded.created_at == At(0));
   CHECK(loaded.size_bytes == 17);
-  CHECK(loaded.mobileconfig == revision.mobileconfig);
+  CHECK(loaded.content == revision.content);
 }
 
 TEST_CASE("a revision that is not there is not found") {

@@ -149,6 +149,7 @@ inline Enrollment MakeDevice(const std::string& id) {
   enrollment.serial_number = "SN" + id;
   enrollment.first_seen_at = At(-100);
   enrollment.last_seen_at = At(0);
+  enrollment.epoch_began_at = At(-50);
   return enrollment;
 }
 
@@ -182,6 +183,8 @@ inline ItemRecord MakeItem(const std::string& identifier, ItemState state = Item
   item.reason = "because";
   item.state_since = At(0);
   item.sends_since = At(0);
+  item.installed_build = "22A380";
+  item.reinstall_at = At(60);
   return item;
 }
 
@@ -194,7 +197,7 @@ inline Revision MakeRevision(const std::string& uuid, const std::string& identif
   revision.original_payload_uuid = "as-uploaded";
   revision.source = "ci";
   revision.created_at = At(0);
-  revision.mobileconfig = "<plist/>";
+  revision.content = "<plist/>";
   revision.size_bytes = 8;
   return revision;
 }

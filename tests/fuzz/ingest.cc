@@ -37,7 +37,7 @@ void Assign(fuzz::World& world) {
     revision.payload_identifier = kItem;
     revision.source = "fuzz";
     revision.created_at = now;
-    revision.mobileconfig = profile->mobileconfig;
+    revision.content = profile->mobileconfig;
     revision.size_bytes = static_cast<std::int64_t>(profile->mobileconfig.size());
     if (const auto saved = writer.SaveRevision(revision); !saved) return Fail(saved.error());
     Assignment present;

@@ -21,6 +21,26 @@ using std::chrono::seconds;
 const Timestamp kNow = *ParseTime("2026-11-22T12:00:00Z");
 const std::vector<std::string> kIdentifiers = {"a", "b", "c"};
 const std::vector<std::string> kRevisions = {"A", "B"};
+/// Items of every kind: what is assigned, recorded and sent.
+const std::vector<std::string> kItems = {
+    "a", "b", "c", "app:x", "app:y", "app:https://ex/z", "setup:AccountConfiguration"};
+
+std::string_view InstallRequestType(const PayloadIdentifier& item) {
+  switch (KindOf(item)) {
+    case ItemKind::kApp:
+      return request_type::kInstallApplication;
+    case ItemKind::kAccounts:
+      return request_type::kAccountConfiguration;
+    case ItemKind::kProfile:
+      break;
+  }
+  return request_type::kInstallProfile;
+}
+
+/// What the API lets be absent: an app that no list can show and accounts cannot be.
+bool CanBeAbsent(const PayloadIdentifier& item) {
+  return KindOf(item) == ItemKind::kProfile || !BundleIdentifierOf(item).empty();
+}
 
 /// A moment around now: near ones as likely as far ones.
 rc::Gen<Timestamp> AnyTime() {
@@ -42,7 +62,8 @@ Enrollment AnyEnrollment() {
   e.quarantine_reason = "two devices.";
   e.epoch = *rc::gen::inRange(1, 3);
   e.ask_first = *rc::gen::arbitrary<bool>();
-  e.build_version = *rc::gen::element<std::string>("", "22A", "22B");
+  e.build_version = *rc::gen::element<std::string>("", "22A1", "22B1");
+  e.epoch_began_at = *AnyTime();
   e.last_seen_at = *AnyTime();
   if (*rc::gen::arbitrary<bool>()) e.awaiting_since = *AnyTime();
   for (const InventoryKind kind : kInventoryKinds) {
@@ -55,15 +76,23 @@ Enrollment AnyEnrollment() {
   return e;
 }
 
-DesiredAssignment AnyAssignment(std::int64_t number) {
+DesiredAssignment AnyAssignment(std::int64_t number, const std::vector<std::string>& items) {
   DesiredAssignment a;
   a.assignment_id = number;
-  a.payload_identifier = PayloadIdentifier(*rc::gen::elementOf(kIdentifiers));
+  a.payload_identifier = PayloadIdentifier(*rc::gen::elementOf(items));
   a.presence = *rc::gen::element(Presence::kPresent, Presence::kAbsent);
+  if (!CanBeAbsent(a.payload_identifier)) a.presence = Presence::kPresent;
+  a.during_setup = *rc::gen::arbitrary<bool>();
+  a.assigned_at = *AnyTime();
   a.target_kind = *rc::gen::element(TargetKind::kAll, TargetKind::kDevice);
   a.source = "ci";
   if (a.presence == Presence::kPresent) {
     a.payload_uuid = PayloadUuid(*rc::gen::elementOf(kRevisions));
+    a.request_type = InstallRequestType(a.payload_identifier);
+    if (KindOf(a.payload_identifier) == ItemKind::kApp) {
+      a.at_enrollment_only = *rc::gen::inRange(0, 4) == 0;
+      a.app_version = *rc::gen::element<std::string>("", "2");
+    }
   } else {
     a.adopt = *rc::gen::arbitrary<bool>();
     for (const std::string& uuid : kRevisions) {
@@ -90,6 +119,20 @@ ProfileListReport AnyReport() {
   return report;
 }
 
+AppListReport AnyAppList() {
+  AppListReport report;
+  report.epoch = *rc::gen::inRange(1, 3);
+  report.reported_at = *AnyTime();
+  report.asked_at = *AnyTime();
+  const int count = *rc::gen::inRange(0, 4);
+  for (int i = 0; i < count; ++i) {
+    report.apps.push_back({*rc::gen::element<std::string>("x", "y", "z"), "",
+                           *rc::gen::element<std::string>("", "1", "2", "10"),
+                           *rc::gen::inRange(0, 4) == 0});
+  }
+  return report;
+}
+
 ErrorClass AnyErrorClass() {
   return *rc::gen::element(ErrorClass::kTransient, ErrorClass::kPermanent, ErrorClass::kUser,
                            ErrorClass::kServer, ErrorClass::kDone, ErrorClass::kUnknown);
@@ -98,16 +141,19 @@ ErrorClass AnyErrorClass() {
 Intent AnyIntent(int number) {
   Intent intent;
   intent.command_uuid = CommandUuid(fmt::format("c{}", number));
-  intent.request_type =
-      std::string(*rc::gen::element(request_type::kInstallProfile, request_type::kRemoveProfile,
-                                    request_type::kProfileList, request_type::kDeviceInformation,
-                                    request_type::kSecurityInfo, request_type::kDeviceConfigured));
+  intent.request_type = std::string(*rc::gen::element(
+      request_type::kInstallProfile, request_type::kRemoveProfile, request_type::kProfileList,
+      request_type::kDeviceInformation, request_type::kSecurityInfo,
+      request_type::kDeviceConfigured, request_type::kInstalledApplicationList));
+  const bool removes = intent.request_type == request_type::kRemoveProfile;
+  if (removes || intent.request_type == request_type::kInstallProfile) {
+    intent.payload_identifier = PayloadIdentifier(*rc::gen::elementOf(kItems));
+  }
   if (intent.request_type == request_type::kInstallProfile) {
     intent.payload_uuid = PayloadUuid(*rc::gen::elementOf(kRevisions));
-  }
-  if (intent.request_type == request_type::kInstallProfile ||
-      intent.request_type == request_type::kRemoveProfile) {
-    intent.payload_identifier = PayloadIdentifier(*rc::gen::elementOf(kIdentifiers));
+    intent.request_type = InstallRequestType(intent.payload_identifier);
+  } else if (removes && KindOf(intent.payload_identifier) == ItemKind::kApp) {
+    intent.request_type = request_type::kRemoveApplication;
   }
   intent.epoch = *rc::gen::inRange(1, 3);
   intent.state =
@@ -138,6 +184,7 @@ ItemRecord AnyRecord(const std::string& identifier) {
   item.sends_since = *AnyTime();
   if (*rc::gen::arbitrary<bool>()) item.acknowledged_at = *AnyTime();
   if (*rc::gen::arbitrary<bool>()) item.settled_at = *AnyTime();
+  item.installed_build = *rc::gen::element<std::string>("", "22A1", "22B1");
   if (item.state == ItemState::kVerified) {
     item.verified_at = kNow - hours(1);
     return item;
@@ -146,7 +193,7 @@ ItemRecord AnyRecord(const std::string& identifier) {
   if (*rc::gen::arbitrary<bool>())
     item.next_attempt_at = kNow + seconds(*rc::gen::element(-60, 0, 1, 3600));
   item.parked = *rc::gen::inRange(0, 4) == 0;
-  item.parked_build = *rc::gen::element<std::string>("", "22A");
+  item.parked_build = *rc::gen::element<std::string>("", "22A1");
   item.last_error = "No.";
   if (*rc::gen::arbitrary<bool>()) item.verified_at = *AnyTime();
   return item;
@@ -156,11 +203,14 @@ Snapshot AnyWorld() {
   Snapshot snapshot;
   snapshot.enrollment = AnyEnrollment();
   const int assignments = *rc::gen::inRange(0, 5);
-  for (int i = 0; i < assignments; ++i) snapshot.assignments.push_back(AnyAssignment(i + 1));
+  for (int i = 0; i < assignments; ++i) {
+    snapshot.assignments.push_back(AnyAssignment(i + 1, kItems));
+  }
   if (*rc::gen::inRange(0, 4) > 0) snapshot.profile_list = AnyReport();
+  if (*rc::gen::inRange(0, 4) > 0) snapshot.app_list = AnyAppList();
   const int intents = *rc::gen::inRange(0, 5);
   for (int i = 0; i < intents; ++i) snapshot.intents.push_back(AnyIntent(i + 1));
-  for (const std::string& identifier : kIdentifiers) {
+  for (const std::string& identifier : kItems) {
     if (*rc::gen::arbitrary<bool>()) snapshot.items.push_back(AnyRecord(identifier));
   }
   if (*rc::gen::inRange(0, 6) == 0) {
@@ -182,6 +232,7 @@ TEST_CASE("every plan keeps every promise, in every world") {
     const Snapshot world = AnyWorld();
     Settings settings;
     settings.commands_per_session_max = *rc::gen::inRange(1, 4);
+    settings.reinstall_all = *rc::gen::arbitrary<bool>();
     const Plan plan = Reconcile(world, settings, kNow);
     const std::string broken = test::Joined(test::PlanChecker(world, settings, kNow, plan).Check());
     if (!broken.empty()) RC_LOG() << broken << test::DescribePlanInFull(plan);
@@ -195,9 +246,11 @@ TEST_CASE("nothing is removed from unknown or missing input") {
     switch (*rc::gen::inRange(0, 3)) {
       case 0:
         world.profile_list.reset();
+        world.app_list.reset();
         break;
       case 1:
         if (world.profile_list) world.profile_list->profiles.clear();
+        if (world.app_list) world.app_list->apps.clear();
         break;
       default:
         world.assignments.clear();
@@ -205,6 +258,7 @@ TEST_CASE("nothing is removed from unknown or missing input") {
     }
     for (const PlannedCommand& command : Reconcile(world, {}, kNow).commands) {
       RC_ASSERT(command.request_type != request_type::kRemoveProfile);
+      RC_ASSERT(command.request_type != request_type::kRemoveApplication);
     }
   });
 }
@@ -322,8 +376,8 @@ TEST_CASE(
     SeededRandom random(*rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>()));
     ModelDevice device(there, random);
     for (const std::string& identifier : kIdentifiers) {
-      DesiredAssignment a =
-          AnyAssignment(static_cast<std::int64_t>(device.world().assignments.size()) + 1);
+      DesiredAssignment a = AnyAssignment(
+          static_cast<std::int64_t>(device.world().assignments.size()) + 1, kIdentifiers);
       a.payload_identifier = PayloadIdentifier(identifier);
       a.adopt = a.presence == Presence::kAbsent;
       device.world().assignments.push_back(a);

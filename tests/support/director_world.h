@@ -117,8 +117,8 @@ class World {
     revision.certificate_authority = certificate_authority;
     revision.source = "test";
     revision.created_at = clock.Now();
-    revision.mobileconfig = profile->mobileconfig;
-    revision.size_bytes = static_cast<std::int64_t>(revision.mobileconfig.size());
+    revision.content = profile->mobileconfig;
+    revision.size_bytes = static_cast<std::int64_t>(revision.content.size());
     Assignment assignment;
     assignment.payload_identifier = revision.payload_identifier;
     assignment.payload_uuid = revision.payload_uuid;

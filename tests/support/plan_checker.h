@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "mdm/command.h"
+#include "mdm/item_definition.h"
 #include "reconciler/plan.h"
 #include "tests/support/plan_text.h"
 
@@ -55,10 +56,27 @@ class PlanChecker {
     std::vector<DesiredAssignment> device;
     std::vector<DesiredAssignment> all;
     for (const DesiredAssignment& a : snapshot_.assignments) {
-      if (a.payload_identifier != identifier) continue;
+      if (a.payload_identifier != identifier || !Counts(a)) continue;
       (a.target_kind == TargetKind::kDevice ? device : all).push_back(a);
     }
     return device.empty() ? all : device;
+  }
+
+  /// False for what is wanted at enrollment only and was assigned after that.
+  bool Counts(const DesiredAssignment& a) const {
+    return !a.at_enrollment_only || a.assigned_at <= snapshot_.enrollment.epoch_began_at;
+  }
+
+  static std::string_view InstallRequestType(const PayloadIdentifier& item) {
+    switch (KindOf(item)) {
+      case ItemKind::kApp:
+        return request_type::kInstallApplication;
+      case ItemKind::kAccounts:
+        return request_type::kAccountConfiguration;
+      case ItemKind::kProfile:
+        break;
+    }
+    return request_type::kInstallProfile;
   }
 
   std::vector<ReportedProfile> Reported(const PayloadIdentifier& identifier) const {
@@ -90,8 +108,12 @@ class PlanChecker {
       Must(!profile.has_mdm_payload, name + " touches the enrollment profile");
       Must(!profile.is_declarative, name + " touches what declarative management owns");
     }
-    if (command.request_type == request_type::kRemoveProfile) return CheckRemoval(command);
-    Must(command.request_type == request_type::kInstallProfile, name + " is no command of ours");
+    if (command.payload_uuid.empty()) return CheckRemoval(command);
+    Must(command.request_type == InstallRequestType(command.payload_identifier),
+         name + " is no command of ours");
+    Must(command.request_type != request_type::kAccountConfiguration ||
+             snapshot_.enrollment.awaiting_since,
+         name + " outside of Setup Assistant");
     for (const DesiredAssignment& a : Deciding(command.payload_identifier)) {
       Must(a.presence == Presence::kPresent && a.payload_uuid == command.payload_uuid,
            name + " is not what is assigned");
@@ -136,6 +158,10 @@ class PlanChecker {
   void CheckRemoval(const PlannedCommand& command) {
     const std::string name = DescribeCommand(command);
     const std::vector<DesiredAssignment> deciding = Deciding(command.payload_identifier);
+    if (KindOf(command.payload_identifier) == ItemKind::kApp) {
+      return CheckAppRemoval(command, deciding);
+    }
+    Must(command.request_type == request_type::kRemoveProfile, name + " is no command of ours");
     const std::vector<ReportedProfile> reported = Reported(command.payload_identifier);
     Must(!deciding.empty(), name + " that nobody asked for by name");
     Must(!reported.empty(), name + " of what no report shows");
@@ -156,6 +182,31 @@ class PlanChecker {
     for (const ReportedProfile& profile : reported) {
       Must(adopted || known.contains(ToUpperAscii(profile.payload_uuid)),
            name + " of a stranger's");
+    }
+  }
+
+  /// The copies of an app that the device's own list shows.
+  std::vector<ReportedApp> ReportedApps(const PayloadIdentifier& item) const {
+    std::vector<ReportedApp> found;
+    const auto& list = snapshot_.app_list;
+    if (!list || list->epoch != snapshot_.enrollment.epoch) return found;
+    for (const ReportedApp& app : list->apps) {
+      if ("app:" + app.identifier == item.value() && !app.is_installing) found.push_back(app);
+    }
+    return found;
+  }
+
+  void CheckAppRemoval(const PlannedCommand& command,
+                       const std::vector<DesiredAssignment>& deciding) {
+    const std::string name = DescribeCommand(command);
+    Must(command.request_type == request_type::kRemoveApplication, name + " is no command of ours");
+    Must(!deciding.empty(), name + " that nobody asked for by name");
+    Must(!ReportedApps(command.payload_identifier).empty(), name + " of what no list shows");
+    Must(snapshot_.app_list &&
+             now_ <= SeenAt(*snapshot_.app_list) + settings_.removal_evidence_age_max,
+         name + " on stale evidence");
+    for (const DesiredAssignment& a : deciding) {
+      Must(a.presence == Presence::kAbsent, name + " of what is assigned as present");
     }
   }
 
@@ -215,7 +266,9 @@ class PlanChecker {
 
   void CheckItems() {
     std::set<PayloadIdentifier> wanted;
-    for (const DesiredAssignment& a : snapshot_.assignments) wanted.insert(a.payload_identifier);
+    for (const DesiredAssignment& a : snapshot_.assignments) {
+      if (Counts(a)) wanted.insert(a.payload_identifier);
+    }
     std::vector<PayloadIdentifier> recorded;
     for (const ItemRecord& item : plan_.items) {
       const std::string& name = item.payload_identifier.value();
@@ -230,8 +283,20 @@ class PlanChecker {
          "the records are not those of the desired items");
   }
 
+  void CheckVerifiedApp(const ItemRecord& item) {
+    const std::string& name = item.payload_identifier.value();
+    for (const DesiredAssignment& a : Deciding(item.payload_identifier)) {
+      if (a.at_enrollment_only) return;  // it was there once
+    }
+    Must(snapshot_.app_list && snapshot_.app_list->epoch == snapshot_.enrollment.epoch,
+         name + " is verified by no list");
+    const bool is_there = !ReportedApps(item.payload_identifier).empty();
+    Must(is_there == (item.presence == Presence::kPresent), name + " is verified against the list");
+  }
+
   void CheckVerified(const ItemRecord& item) {
     const std::string& name = item.payload_identifier.value();
+    if (KindOf(item.payload_identifier) == ItemKind::kApp) return CheckVerifiedApp(item);
     Must(snapshot_.profile_list && snapshot_.profile_list->epoch == snapshot_.enrollment.epoch,
          name + " is verified by no report");
     Must(item.verified_at.has_value() && !item.parked && !item.next_attempt_at,

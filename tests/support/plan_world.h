@@ -4,13 +4,15 @@
 // such as -10s or +5m;
 // `_` stands for a space in texts:
 // clang-format off
-//   enrollment seen=-10s enrolled epoch=2 ask_first build=22A1 product=Mac15,3 info=none pushed=-5m pushes=2 unregistered report_wanted=-1m user
+//   enrollment seen=-10s enrolled epoch=2 began=-10d ask_first build=22A1 product=Mac15,3 info=none pushed=-5m pushes=2 unregistered report_wanted=-1m user
 //   want com.example.wifi A all by=ci ca=ca.example.com
 //   want com.example.wifi absent device=SERIAL adopt known=A,B
+//   want app:com.example.agent A all version=1.2 during_setup at_enrollment_only
+//   apps -5m asked=-6m epoch=1 com.example.agent=1.2 com.example.other=3!installing
 //   report -5m asked=-6m epoch=1 com.example.wifi=A com.example.mdm=M!mdm com.example.dm=D!ddm
 //     (every report lists the enrollment profile too, unless it says `hidden`)
 //   intent InstallProfile com.example.wifi A sent -1m answered=-30s class=transient error=No_route. not_now=2@-10m epoch=1
-//   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1
+//   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1 since=-2h build=22A1 reinstall=+1h
 //   proposal DeviceLock waiting epoch=1 escrowed=-1m before=+5m expires=+7d repeats ack=-1m cancelled=-1m next=+5m attempts=1 error=No.
 //     (escrowed a minute ago and free to go, unless it says otherwise; `escrowed=none`)
 //   upstream down=+5m away=-1h problem=connection_refused turn=+9s
@@ -32,6 +34,7 @@
 
 #include "base/text.h"
 #include "mdm/command.h"
+#include "mdm/item_definition.h"
 #include "reconciler/plan.h"
 #include "tests/support/catch.h"
 
@@ -72,6 +75,7 @@ class WorldReader {
     enrollment.upstream = UpstreamName("mdm");
     enrollment.serial_number = "C02A";
     enrollment.first_seen_at = now - std::chrono::hours(240);
+    enrollment.epoch_began_at = enrollment.first_seen_at;
     enrollment.last_seen_at = now - std::chrono::seconds(10);
     enrollment.status = EnrollmentStatus::kEnrolled;
     for (const InventoryKind kind : kInventoryKinds) {
@@ -95,6 +99,7 @@ class WorldReader {
     if (words[0] == "enrollment") return ReadEnrollment(rest);
     if (words[0] == "want") return ReadWant(rest);
     if (words[0] == "report") return ReadReport(rest);
+    if (words[0] == "apps") return ReadApps(rest);
     if (words[0] == "intent") return ReadIntent(rest);
     if (words[0] == "item") return ReadItem(rest);
     if (words[0] == "proposal") return ReadProposal(rest);
@@ -146,6 +151,8 @@ class WorldReader {
         e.last_seen_at = At(value);
       } else if (key == "epoch") {
         e.epoch = std::stoll(value);
+      } else if (key == "began") {
+        e.epoch_began_at = At(value);
       } else if (key == "ask_first") {
         e.ask_first = true;
       } else if (key == "build") {
@@ -184,7 +191,10 @@ class WorldReader {
     a.assignment_id = static_cast<std::int64_t>(snapshot_.assignments.size()) + 1;
     a.payload_identifier = PayloadIdentifier(words[0]);
     a.presence = words[1] == "absent" ? Presence::kAbsent : Presence::kPresent;
-    if (a.presence == Presence::kPresent) a.payload_uuid = PayloadUuid(words[1]);
+    if (a.presence == Presence::kPresent) {
+      a.payload_uuid = PayloadUuid(words[1]);
+      a.request_type = InstallRequestType(a.payload_identifier);
+    }
     a.source = "ci";
     a.assigned_at = now_ - std::chrono::hours(1);
     for (const auto& [key, value] : ReadFields(words, 2)) {
@@ -199,6 +209,12 @@ class WorldReader {
         a.source = value;
       } else if (key == "ca") {
         a.certificate_authority = value;
+      } else if (key == "version") {
+        a.app_version = value;
+      } else if (key == "during_setup") {
+        a.during_setup = true;
+      } else if (key == "at_enrollment_only") {
+        a.at_enrollment_only = true;
       } else if (key == "known") {
         for (const std::string& uuid : Split(value, ',')) a.known_payload_uuids.emplace_back(uuid);
       } else {
@@ -206,6 +222,40 @@ class WorldReader {
       }
     }
     snapshot_.assignments.push_back(std::move(a));
+  }
+
+  static std::string_view InstallRequestType(const PayloadIdentifier& item) {
+    switch (KindOf(item)) {
+      case ItemKind::kApp:
+        return request_type::kInstallApplication;
+      case ItemKind::kAccounts:
+        return request_type::kAccountConfiguration;
+      case ItemKind::kProfile:
+        break;
+    }
+    return request_type::kInstallProfile;
+  }
+
+  void ReadApps(const std::vector<std::string>& words) {
+    if (words.empty()) BadWorld("apps");
+    AppListReport report;
+    report.epoch = snapshot_.enrollment.epoch;
+    report.reported_at = At(words[0]);
+    report.asked_at = report.reported_at;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+      const std::size_t cut = words[i].find('=');
+      const std::string key = words[i].substr(0, cut);
+      const std::string value = cut == std::string::npos ? "" : words[i].substr(cut + 1);
+      if (key == "asked") {
+        report.asked_at = At(value);
+      } else if (key == "epoch") {
+        report.epoch = std::stoll(value);
+      } else {
+        const std::vector<std::string> parts = Split(value, '!');
+        report.apps.push_back({key, "", parts.empty() ? "" : parts[0], parts.size() > 1});
+      }
+    }
+    snapshot_.app_list = std::move(report);
   }
 
   void ReadReport(const std::vector<std::string>& words) {
@@ -250,13 +300,12 @@ class WorldReader {
     intent.epoch = snapshot_.enrollment.epoch;
     std::size_t next = 0;
     intent.request_type = words.at(next++);
-    if (intent.request_type == request_type::kInstallProfile ||
-        intent.request_type == request_type::kRemoveProfile) {
-      intent.payload_identifier = PayloadIdentifier(words.at(next++));
-    }
-    if (intent.request_type == request_type::kInstallProfile) {
-      intent.payload_uuid = PayloadUuid(words.at(next++));
-    }
+    const bool removes = intent.request_type.starts_with("Remove");
+    const bool brings = intent.request_type == request_type::kInstallProfile ||
+                        intent.request_type == request_type::kInstallApplication ||
+                        intent.request_type == request_type::kAccountConfiguration;
+    if (removes || brings) intent.payload_identifier = PayloadIdentifier(words.at(next++));
+    if (brings) intent.payload_uuid = PayloadUuid(words.at(next++));
     const auto state = ParseIntentState(words.at(next++));
     if (!state) BadWorld(words.at(next - 1));
     intent.state = *state;
@@ -317,6 +366,12 @@ class WorldReader {
       } else if (key == "error") {
         item.last_error = Spaced(value);
         item.last_error_at = now_ - std::chrono::minutes(1);
+      } else if (key == "since") {
+        item.state_since = At(value);
+      } else if (key == "build") {
+        item.installed_build = value;
+      } else if (key == "reinstall") {
+        item.reinstall_at = At(value);
       } else if (key == "sends") {
         std::tie(item.sends, item.sends_since) = CountAt(value);
       } else if (key == "epoch") {

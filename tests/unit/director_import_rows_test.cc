@@ -45,7 +45,7 @@ TEST_CASE("a row for all becomes the revision that its devices have, for all") {
   CHECK(assignment.source == "mdmdirector");
   CHECK(assignment.payload_uuid.value() == ToUpperAscii(row.row.hashed_payload_uuid));
   const Revision revision = world.LoadRevision(assignment.payload_uuid);
-  CHECK(revision.mobileconfig == *row.document);
+  CHECK(revision.content == *row.document);
   CHECK(revision.original_payload_uuid == row.row.payload_uuid);
   CHECK(revision.payload_types == std::vector<std::string>{"com.apple.screensaver"});
 }
@@ -240,7 +240,7 @@ TEST_CASE("two contents under one PayloadUUID are not both right") {
   world.source.Add(right);
   world.source.Add(wrong);
   CHECK(world.Run().Says("another row has other bytes under its PayloadUUID"));
-  CHECK(world.LoadRevision(world.Assignments().at(0).payload_uuid).mobileconfig == *right.document);
+  CHECK(world.LoadRevision(world.Assignments().at(0).payload_uuid).content == *right.document);
   // On its own it is held against what Director has by then.
   world.source.devices.erase(kUdid);
   CHECK(world.Run().Says("Director has other bytes under its PayloadUUID"));

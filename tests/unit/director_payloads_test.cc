@@ -36,7 +36,7 @@ struct Fixture {
     revision.payload_uuid = profile->payload_uuid;
     revision.payload_identifier = profile->payload_identifier;
     revision.source = "test";
-    revision.mobileconfig = profile->mobileconfig;
+    revision.content = profile->mobileconfig;
     director_test::WriteTo(*store, [&](StoreWriter& writer) -> Status {
       const Result<bool> saved = writer.SaveRevision(revision);
       if (!saved) return Fail(saved.error());
@@ -132,7 +132,7 @@ TEST_CASE("the profiles in memory have a bound, and what fell out is read again"
     revision.payload_uuid = PayloadUuid("UUID-" + std::to_string(i));
     revision.payload_identifier = PayloadIdentifier("com.example.large");
     revision.source = "test";
-    revision.mobileconfig = std::string(size, static_cast<char>('a' + i));
+    revision.content = std::string(size, static_cast<char>('a' + i));
     director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
       const Result<bool> saved = writer.SaveRevision(revision);
       if (!saved) return Fail(saved.error());

@@ -417,5 +417,47 @@ TEST_CASE("a device's words that end by themselves get no full stop") {
   CHECK(plan.items.at(0).reason.find("Never!.") == std::string::npos);
 }
 
+TEST_CASE("when the OS build has grown, a profile is installed again, once and at its own time") {
+  Settings settings;
+  settings.reinstall_all = true;
+  settings.reinstall_spread = std::chrono::hours(6);
+  const std::string world = "want wifi A all\nreport -1m wifi=A\nenrollment build=22B90\n";
+  const std::string item = world + "item wifi A verified verified=-1d build=22A100 ";
+  const Plan noticed = CheckPlan(item, kNoon, "nothing\nwifi verified", settings);
+  const auto at = ItemOf(noticed, "wifi").reinstall_at;
+  REQUIRE(at);
+  CHECK(*at <= test::MustParseTime(kNoon) + std::chrono::hours(6));
+  CHECK(noticed.due_at <= *at);
+  CheckPlan(item + "reinstall=+1h", kNoon, "nothing\nwifi verified", settings);
+  CheckPlan(item + "reinstall=-1s", kNoon,
+            "InstallProfile wifi A; ProfileList; push\nwifi in_flight", settings);
+  const Plan answered =
+      CheckPlan(item +
+                    "reinstall=-1s\nintent InstallProfile wifi A failed -2s answered=-1s "
+                    "class=permanent error=No.",
+                kNoon, "nothing\nwifi parked\nclosed c1 failed", settings);
+  CHECK(ItemOf(answered, "wifi").installed_build == "22B90");
+  CHECK_FALSE(ItemOf(answered, "wifi").reinstall_at);
+}
+
+TEST_CASE("a downgrade, an unknown build, another profile or no policy installs nothing again") {
+  Settings settings;
+  settings.reinstall_named = {PayloadIdentifier("vpn")};
+  settings.reinstall_spread = Duration::zero();
+  const auto world = [](const std::string& name, const std::string& from, const std::string& to) {
+    return "want " + name + " A all\nreport -1m " + name + "=A\nenrollment build=" + to +
+           "\nitem " + name + " A verified verified=-1d build=" + from;
+  };
+  CheckPlan(world("vpn", "22A100", "22B90"), kNoon,
+            "InstallProfile vpn A; ProfileList; push\nvpn in_flight", settings);
+  CheckPlan(world("wifi", "22A100", "22B90"), kNoon, "nothing\nwifi verified", settings);
+  CheckPlan(world("vpn", "22B90", "22A100"), kNoon, "nothing\nvpn verified", settings);
+  CheckPlan(world("vpn", "22B90", "beta"), kNoon, "nothing\nvpn verified", settings);
+  CheckPlan(world("vpn", "22A100", "22B90"), kNoon, "nothing\nvpn verified");
+  const Plan first = CheckPlan("want vpn A all\nreport -1m vpn=A\nenrollment build=22B90", kNoon,
+                               "nothing\nvpn verified", settings);
+  CHECK(ItemOf(first, "vpn").installed_build == "22B90");
+}
+
 }  // namespace
 }  // namespace director::reconciler_item_test

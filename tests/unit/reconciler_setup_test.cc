@@ -115,8 +115,54 @@ TEST_CASE("the notes say since when, for what and until when it waits") {
       kNoon, "nothing\nwifi in_flight");
   REQUIRE_FALSE(plan.notes.empty());
   CHECK(plan.notes.back() ==
-        "Held in Setup Assistant since 2026-11-22T11:59:55Z; it waits for 1 of its profiles, until "
+        "Held in Setup Assistant since 2026-11-22T11:59:55Z; it waits for 1 of its items, until "
         "2026-11-22T12:14:55Z at the latest.");
+}
+
+TEST_CASE("what is marked holds the device, the others come afterwards") {
+  CheckPlan(R"(
+    enrollment setup=-9s
+    report -8s
+    want vpn B all
+    want wifi A all during_setup)",
+            kNoon,
+            "InstallProfile wifi A; InstallProfile vpn B; ProfileList; push\nvpn in_flight\n"
+            "wifi in_flight");
+  CheckPlan(R"(
+    enrollment setup=-9s pushed=-5s
+    report -8s
+    want vpn B all
+    want wifi A all during_setup
+    intent InstallProfile wifi A acknowledged -5s answered=-1s
+    intent InstallProfile vpn B sent -5s
+    intent ProfileList sent -5s)",
+            kNoon,
+            "DeviceConfigured; push\nvpn in_flight\nwifi acknowledged\nclosed c1 acknowledged");
+}
+
+TEST_CASE("accounts come first, in Setup Assistant only, and hold the device") {
+  const std::string wanted = R"(
+    want setup:AccountConfiguration C all
+    want wifi A all during_setup
+    )";
+  CheckPlan(
+      "enrollment product=Mac15,3 setup=-9s\nreport -8s" + wanted, kNoon,
+      "AccountConfiguration setup:AccountConfiguration C; InstallProfile wifi A; ProfileList; "
+      "push\nsetup:AccountConfiguration in_flight\nwifi in_flight");
+  CheckPlan("enrollment product=Mac15,3 setup=-9s pushed=-5s\nreport -1s asked=-2s wifi=A" +
+                wanted + "intent AccountConfiguration setup:AccountConfiguration C sent -5s",
+            kNoon, "nothing\nsetup:AccountConfiguration in_flight\nwifi verified");
+  CheckPlan("enrollment product=Mac15,3 setup=-9s pushed=-5s\nreport -1s asked=-2s wifi=A" +
+                wanted +
+                "intent AccountConfiguration setup:AccountConfiguration C acknowledged -5s "
+                "answered=-1s",
+            kNoon,
+            "DeviceConfigured; push\nsetup:AccountConfiguration acknowledged\nwifi verified\n"
+            "closed c1 acknowledged");
+  CheckPlan("enrollment product=Mac15,3\nreport -1s wifi=A" + wanted, kNoon,
+            "nothing\nsetup:AccountConfiguration blocked\nwifi verified");
+  CheckPlan("enrollment product=iPhone16,1 setup=-9s\nreport -1s wifi=A" + wanted, kNoon,
+            "DeviceConfigured; push\nsetup:AccountConfiguration blocked\nwifi verified");
 }
 
 }  // namespace

@@ -1,0 +1,197 @@
+#include "reconciler/app_rule.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "mdm/app.h"
+#include "mdm/command.h"
+
+namespace director {
+namespace {
+
+/// After an answer, before the list of apps is asked for; the pause doubles from then on.
+constexpr Duration kLookMin = std::chrono::minutes(2);
+
+const AppListReport* ReportOf(const RuleContext& context) {
+  return context.snapshot.app_list ? &*context.snapshot.app_list : nullptr;
+}
+
+bool HasAnyReport(const RuleContext& context) {
+  const std::int64_t epoch = context.snapshot.enrollment.epoch;
+  const auto& profile_list = context.snapshot.profile_list;
+  return (profile_list && profile_list->epoch == epoch) ||
+         (ReportOf(context) != nullptr && ReportOf(context)->epoch == epoch);
+}
+
+void NeedAppList(const RuleContext& context, ItemWork& work, ItemState state, std::string reason) {
+  work.needs_app_list = true;
+  SetState(work.record, state, std::move(reason), context.now);
+}
+
+/// Owners may write either version of an app. The short one is compared, for builds are often large
+/// numbers.
+bool IsNewEnough(const ReportedApp& app, const std::string& version) {
+  if (version.empty() || app.version == version) return true;
+  const std::string& shown = app.short_version.empty() ? app.version : app.short_version;
+  return CompareVersions(shown, version) >= 0;
+}
+
+/// The newest copy that the report shows as installed; null when there is none.
+const ReportedApp* FindApp(const AppListReport& report, std::string_view identifier) {
+  const ReportedApp* newest = nullptr;
+  for (const ReportedApp& app : report.apps) {
+    if (app.identifier != identifier || app.is_installing) continue;
+    if (newest == nullptr || CompareVersions(newest->short_version, app.short_version) < 0) {
+      newest = &app;
+    }
+  }
+  return newest;
+}
+
+/// Since when the device has been at it, by our clock. When that was set back, the wait begins anew.
+Timestamp BegunAt(const RuleContext& context, ItemRecord& record) {
+  const bool is_new = record.state != ItemState::kAcknowledged;
+  if (is_new || IsAhead(record.state_since, context.now)) record.state_since = context.now;
+  return record.state_since;
+}
+
+/// When the list was last asked for since the device began; nothing before it was.
+std::optional<Timestamp> AskedSince(const RuleContext& context, Timestamp begun_at) {
+  const AppListReport* report = ReportOf(context);
+  const bool counts = report != nullptr && report->epoch == context.snapshot.enrollment.epoch &&
+                      report->asked_at && *report->asked_at >= begun_at;
+  return counts ? report->asked_at : std::nullopt;
+}
+
+/// True when no report has shown what the last command did.
+bool IsUnproven(const ItemRecord& record) {
+  return record.acknowledged_at &&
+         (!record.verified_at || *record.verified_at < *record.acknowledged_at);
+}
+
+/// True while the device may still be at it; the state says so.
+bool IsAtWork(const RuleContext& context, ItemWork& work) {
+  const Timestamp begun_at = BegunAt(context, work.record);
+  const Timestamp ends_at = begun_at + context.settings.app_install_time_max;
+  const std::optional<Timestamp> asked_at = AskedSince(context, begun_at);
+  if (asked_at && *asked_at >= ends_at) return false;
+  const Duration looked_after = asked_at ? *asked_at - begun_at : Duration::zero();
+  const Timestamp look_at = std::min(begun_at + std::max(kLookMin, 2 * looked_after), ends_at);
+  std::string reason =
+      fmt::format("{} acknowledged it at {} and may be at it until {}.", context.noun,
+                  FormatTime(*work.record.acknowledged_at), FormatTime(ends_at));
+  if (context.now >= look_at) {
+    NeedAppList(context, work, ItemState::kAcknowledged,
+                reason + " It is asked for its list of apps.");
+  } else {
+    SetState(work.record, ItemState::kAcknowledged, std::move(reason), context.now, look_at);
+  }
+  return true;
+}
+
+/// Nothing can show it: what the device said is all that there will be.
+void DecideUnshown(const RuleContext& context, ItemWork& work) {
+  if (work.record.acknowledged_at) {
+    return SetState(work.record, ItemState::kAcknowledged,
+                    fmt::format("{} acknowledged it at {}. Without a bundle identifier no list of "
+                                "apps can show it.",
+                                context.noun, FormatTime(*work.record.acknowledged_at)),
+                    context.now);
+  }
+  if (IsHeld(context, work)) return;
+  Want(context, work, work.desired.assignment->request_type,
+       fmt::format("{} is told to install it once in this enrollment.", context.noun));
+}
+
+std::string DescribeInstall(const RuleContext& context, const ReportedApp* app,
+                            const std::string& version) {
+  const std::string at = FormatTime(ReportOf(context)->reported_at);
+  if (app == nullptr) {
+    return fmt::format("{} did not report the app at {}: it is installed.", context.noun, at);
+  }
+  return fmt::format("{} reported version {} at {}; {} is installed.", context.noun,
+                     app->short_version.empty() ? app->version : app->short_version, at, version);
+}
+
+void DecidePresentByReport(const RuleContext& context, ItemWork& work) {
+  const DesiredAssignment& assignment = *work.desired.assignment;
+  const Timestamp reported_at = ReportOf(context)->reported_at;
+  const ReportedApp* app =
+      FindApp(*ReportOf(context), BundleIdentifierOf(assignment.payload_identifier));
+  if (app != nullptr && IsNewEnough(*app, assignment.app_version)) {
+    return MarkVerified(context, reported_at, work);
+  }
+  if (IsUnproven(work.record) && IsAtWork(context, work)) return;
+  if (work.record.acknowledged_at) CountMissingAfterAcknowledge(context, reported_at, work.record);
+  if (IsHeld(context, work)) return;
+  Want(context, work, assignment.request_type,
+       DescribeInstall(context, app, assignment.app_version));
+}
+
+void DecidePresent(const RuleContext& context, ItemWork& work) {
+  const DesiredAssignment& assignment = *work.desired.assignment;
+  if (BundleIdentifierOf(assignment.payload_identifier).empty()) {
+    return DecideUnshown(context, work);
+  }
+  const bool was_there = work.record.state == ItemState::kVerified;
+  if (was_there && assignment.at_enrollment_only) return;
+  if (IsUsable(context, ReportOf(context), work.record)) {
+    return DecidePresentByReport(context, work);
+  }
+  if (IsUnproven(work.record) && IsAtWork(context, work)) return;
+  if (IsHeld(context, work)) return;
+  if (!HasAnyReport(context) && !work.record.settled_at && !context.snapshot.enrollment.ask_first) {
+    return Want(context, work, assignment.request_type,
+                fmt::format("{} has just enrolled: everything is installed at once.", context.noun));
+  }
+  NeedAppList(context, work, ItemState::kPending,
+              fmt::format("{} is asked which apps it has before anything is sent.", context.noun));
+}
+
+void DecideAbsentByReport(const RuleContext& context, ItemWork& work) {
+  const AppListReport& report = *ReportOf(context);
+  const DesiredAssignment& assignment = *work.desired.assignment;
+  if (FindApp(report, BundleIdentifierOf(assignment.payload_identifier)) == nullptr) {
+    return MarkVerified(context, report.reported_at, work);
+  }
+  if (IsUnproven(work.record) && IsAtWork(context, work)) return;
+  if (work.record.acknowledged_at) {
+    CountMissingAfterAcknowledge(context, report.reported_at, work.record);
+  }
+  if (IsHeld(context, work)) return;
+  if (IsOfAnotherTime(report, context.now) ||
+      context.now > SeenAt(report) + context.settings.removal_evidence_age_max) {
+    return NeedAppList(
+        context, work, ItemState::kPending,
+        fmt::format("{} is asked again before the removal: its last list of apps is of {}.",
+                    context.noun, FormatTime(report.reported_at)));
+  }
+  Want(context, work, request_type::kRemoveApplication,
+       fmt::format("{} reported the app at {}; it is removed because it is {} as absent.",
+                   context.noun, FormatTime(report.reported_at), DescribeAssignment(assignment)));
+}
+
+void DecideAbsent(const RuleContext& context, ItemWork& work) {
+  if (IsUsable(context, ReportOf(context), work.record)) {
+    return DecideAbsentByReport(context, work);
+  }
+  if (IsUnproven(work.record) && IsAtWork(context, work)) return;
+  if (IsHeld(context, work)) return;
+  NeedAppList(context, work, ItemState::kPending,
+              fmt::format("{} is asked which apps it has before anything is removed.",
+                          context.noun));
+}
+
+}  // namespace
+
+void DecideApp(const RuleContext& context, ItemWork& work) {
+  switch (work.desired.assignment->presence) {
+    case Presence::kPresent:
+      return DecidePresent(context, work);
+    case Presence::kAbsent:
+      return DecideAbsent(context, work);
+  }
+}
+
+}  // namespace director
