@@ -45,6 +45,12 @@ class Api {
   HttpServerResponse GetProfile(const HttpServerRequest& request);
   HttpServerResponse GetMobileconfig(const HttpServerRequest& request);
 
+  // api_apps.cc
+  HttpServerResponse PostApps(const HttpServerRequest& request);
+  HttpServerResponse ListApps(const HttpServerRequest& request);
+  HttpServerResponse PostAccounts(const HttpServerRequest& request);
+  HttpServerResponse ListAccounts(const HttpServerRequest& request);
+
   // api_assignments.cc
   HttpServerResponse PostAssignments(const HttpServerRequest& request);
   HttpServerResponse ListAssignments(const HttpServerRequest& request);

@@ -12,6 +12,7 @@
 #include "director/json_body.h"
 #include "director/profile_upload.h"
 #include "mdm/event.h"
+#include "mdm/item_definition.h"
 #include "mdm/profile.h"
 
 namespace director {
@@ -63,6 +64,27 @@ void ReadTarget(JsonBody& body, AssignmentRequest& request) {
   request.common.target_kind = names_devices ? TargetKind::kDevice : TargetKind::kAll;
 }
 
+/// What has no meaning for an item of this kind.
+void CheckKind(JsonBody& body, const Assignment& wanted) {
+  const ItemKind kind = KindOf(wanted.payload_identifier);
+  const bool is_absent = wanted.presence == Presence::kAbsent;
+  if (is_absent && (wanted.during_setup || wanted.at_enrollment_only)) {
+    body.Problem(wanted.during_setup ? "during_setup" : "at_enrollment_only",
+                 "has a meaning only when the item shall be present");
+  }
+  if (kind != ItemKind::kApp && wanted.at_enrollment_only) {
+    body.Problem("at_enrollment_only", "has a meaning for apps only");
+  }
+  if (kind == ItemKind::kProfile) return;
+  if (wanted.channel == AssignmentChannel::kUser) {
+    body.Problem("channel", "must be device for apps and accounts");
+  }
+  if (wanted.adopt) body.Problem("adopt", "has a meaning for profiles only");
+  if (is_absent && BundleIdentifierOf(wanted.payload_identifier).empty()) {
+    body.Problem("presence", "only apps with a bundle identifier and profiles can be absent");
+  }
+}
+
 AssignmentRequest ReadRequest(JsonBody& body, Timestamp now) {
   AssignmentRequest request;
   Assignment& common = request.common;
@@ -82,11 +104,14 @@ AssignmentRequest ReadRequest(JsonBody& body, Timestamp now) {
     body.Problem("source", "must be at most 64 printable bytes");
   }
   if (common.presence == Presence::kAbsent && !common.payload_uuid.empty()) {
-    body.Problem("payload_uuid", "has no meaning when the profile shall be absent");
+    body.Problem("payload_uuid", "has no meaning when the item shall be absent");
   }
   if (common.presence == Presence::kPresent && common.adopt) {
-    body.Problem("adopt", "has a meaning only when the profile shall be absent");
+    body.Problem("adopt", "has a meaning only when the item shall be absent");
   }
+  common.during_setup = body.OptionalBool("during_setup");
+  common.at_enrollment_only = body.OptionalBool("at_enrollment_only");
+  CheckKind(body, common);
   const std::string& identifier = common.payload_identifier.value();
   if (!identifier.empty() && !CheckPayloadIdentifier(identifier)) {
     body.Problem("payload_identifier", "must be at most 255 printable bytes");
@@ -104,7 +129,7 @@ Status ResolveRevision(StoreReader& reader, Assignment& assignment) {
     if (!newest) return Fail(newest.error());
     if (newest->empty()) {
       return Fail(
-          InvalidField("payload_identifier", "no profile with this identifier has been uploaded"));
+          InvalidField("payload_identifier", "no item with this identifier has been uploaded"));
     }
     assignment.payload_uuid = newest->front().payload_uuid;
     return {};
@@ -126,6 +151,16 @@ bool SameDevice(const std::vector<EnrollmentId>& a, const std::vector<Enrollment
   return std::any_of(a.begin(), a.end(), [&](const EnrollmentId& id) {
     return std::find(b.begin(), b.end(), id) != b.end();
   });
+}
+
+/// Who says again what stands already says it as of then: devices that have enrolled since keep
+/// what is for enrollment only.
+Timestamp AssignedAt(const Assignment& wanted, const std::vector<Assignment>& existing) {
+  const auto same = std::find_if(existing.begin(), existing.end(), [&](const Assignment& other) {
+    return SameKey(wanted, other) && Agree(wanted, other) &&
+           wanted.at_enrollment_only == other.at_enrollment_only;
+  });
+  return same == existing.end() ? wanted.assigned_at : same->assigned_at;
 }
 
 /// A source replaces only its own, and two equally narrow assignments must not contradict each
@@ -179,6 +214,8 @@ HttpServerResponse Api::PostAssignments(const HttpServerRequest& request) {
       Assignment assignment = wanted.common;
       assignment.target = target;
       if (Status ok = CheckAgainst(writer, assignment, *existing); !ok) return ok;
+      if (Status ok = CheckAccountNames(writer, assignment); !ok) return ok;
+      assignment.assigned_at = AssignedAt(assignment, *existing);
       const Result<std::int64_t> id = writer.SaveAssignment(assignment, now);
       if (!id) return Fail(id.error());
       assignment.assignment_id = *id;

@@ -191,8 +191,8 @@ HttpServerResponse Api::ExplainItem(const HttpServerRequest& request) {
   Json json = ItemJson(*item, view->plan.due_at);
   json["enrollment_id"] = view->snapshot.enrollment.channel.enrollment_id.value();
   json["last_seen_at"] = TimeJson(view->snapshot.enrollment.last_seen_at);
-  json["profile_list_at"] =
-      view->snapshot.profile_list ? TimeJson(view->snapshot.profile_list->reported_at) : Json();
+  const DeviceReport* report = FindReport(view->snapshot, item->payload_identifier);
+  json["reported_at"] = report == nullptr ? Json() : TimeJson(report->reported_at);
   json["commands"] = Json::array();
   for (const Intent& intent : view->snapshot.intents) {
     if (intent.payload_identifier == item->payload_identifier)

@@ -9,6 +9,7 @@
 #include "director/api_support.h"
 #include "director/json_body.h"
 #include "director/profile_upload.h"
+#include "director/revisions.h"
 #include "mdm/profile.h"
 
 namespace director {
@@ -161,6 +162,9 @@ Result<Revision> LoadNamedRevision(Store& store, const HttpServerRequest& reques
     return {};
   });
   if (!done) return Fail(done.error());
+  if (KindOf(revision->payload_identifier) != ItemKind::kProfile) {
+    return Fail(ErrorKind::kNotFound, "no such revision of a profile");
+  }
   return revision;
 }
 

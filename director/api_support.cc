@@ -84,6 +84,8 @@ Json AssignmentJson(const Assignment& assignment) {
           {"target", assignment.target.empty() ? Json() : Json(assignment.target)},
           {"channel", AssignmentChannelName(assignment.channel)},
           {"adopt", assignment.adopt},
+          {"during_setup", assignment.during_setup},
+          {"at_enrollment_only", assignment.at_enrollment_only},
           {"source", assignment.source},
           {"assigned_at", TimeJson(assignment.assigned_at)}};
 }
@@ -127,7 +129,8 @@ Json EnrollmentJson(const Enrollment& enrollment) {
 }
 
 Json ItemJson(const ItemRecord& item, Timestamp enrollment_due_at) {
-  return {{"payload_identifier", item.payload_identifier.value()},
+  return {{"kind", ItemKindName(KindOf(item.payload_identifier))},
+          {"payload_identifier", item.payload_identifier.value()},
           {"presence", PresenceName(item.presence)},
           {"payload_uuid", item.payload_uuid.empty() ? Json() : Json(item.payload_uuid.value())},
           {"state", ItemStateName(item.state)},

@@ -18,6 +18,9 @@ inline constexpr std::size_t kDevicesPerRequestMax = 10'000;
 bool Agree(const Assignment& a, const Assignment& b);
 /// kConflict: a source changes only what is its own.
 Error OwnedByOther(const Assignment& row);
+/// kConflict when the accounts of Setup Assistant and a profile that may meet on one Mac name one
+/// account, letter case aside: such a Mac is left half enrolled. `wanted` is about to be assigned.
+Status CheckAccountNames(StoreReader& reader, const Assignment& wanted);
 /// One line for the events: what is assigned, to how many, by whom.
 std::string DescribeAssignment(const Assignment& assignment, std::size_t targets);
 /// Whether a text can be the UDID, serial number or enrollment id of anything.

@@ -31,6 +31,8 @@ class CommandLine {
     AddServe();
     AddDevices();
     AddProfiles();
+    AddApps();
+    AddAccounts();
     AddProposals();
     AddStatus();
     AddFiles();
@@ -179,23 +181,73 @@ class CommandLine {
                           [this] { return ListProfiles(client_, format_); }));
     AddJson(AddClientVerb(*profiles, "assignments", "List assignments",
                           [this] { return ListAssignments(client_, format_); }));
-    CLI::App* assign =
-        AddClientVerb(*profiles, "assign", "Assign a profile to all or to named devices",
-                      [this] { return AssignProfile(client_, assign_, format_); });
+    AddAssigning(*profiles);
+  }
+
+  void AddApps() {
+    CLI::App* apps = app_.add_subcommand("apps", "Define and assign apps");
+    apps->require_subcommand(1);
+    CLI::App* put = AddClientVerb(*apps, "put", "Define an app",
+                                  [this] { return PutApp(client_, app_options_, format_); });
+    AppOptions& options = app_options_;
+    put->add_option("--identifier", options.identifier, "Bundle identifier");
+    put->add_option("--app-version", options.version, "What the device must report, or newer");
+    put->add_option("--manifest", options.manifest_file, "Manifest file of a package (Macs)");
+    put->add_option("--manifest-url", options.manifest_url, "https URL of a manifest");
+    put->add_option("--itunes-store-id", options.itunes_store_id, "Number in the App Store");
+    put->add_flag("--app-store", options.app_store, "From the App Store by --identifier");
+    put->add_option("--purchase-method", options.purchase_method, "1: licensed, 0: redeemed");
+    put->add_option("--management-flags", options.management_flags, "1, 4 or 5");
+    put->add_flag("--install-as-managed", options.install_as_managed, "Macs: as a managed app");
+    put->add_flag("--take-management", options.take_management, "Also where it is unmanaged");
+    put->add_option("--configuration", options.configuration_file, "Property list for the app");
+    put->add_option("--source", options.source, "Who owns it [cli]");
+    AddJson(put);
+    AddJson(AddClientVerb(*apps, "list", "List definitions",
+                          [this] { return ListApps(client_, format_); }));
+    AddAssigning(*apps);
+  }
+
+  void AddAccounts() {
+    CLI::App* accounts =
+        app_.add_subcommand("accounts", "Define and assign the accounts of Setup Assistant");
+    accounts->require_subcommand(1);
+    CLI::App* put = AddClientVerb(*accounts, "put", "Define the accounts", [this] {
+      return PutAccounts(client_, accounts_file_, assign_.source, format_);
+    });
+    put->add_option("file", accounts_file_, "Property list with the keys of AccountConfiguration")
+        ->required();
+    put->add_option("--source", assign_.source, "Who owns it [cli]");
+    AddJson(put);
+    AddJson(AddClientVerb(*accounts, "list", "List definitions",
+                          [this] { return ListAccounts(client_, format_); }));
+    AddAssigning(*accounts);
+  }
+
+  /// The same for items of every kind.
+  void AddAssigning(CLI::App& parent) {
+    CLI::App* assign = AddClientVerb(parent, "assign", "Assign an item to all or to named devices",
+                                     [this] { return AssignItem(client_, assign_, format_); });
     AddTarget(assign);
     assign->add_option("--revision", assign_.payload_uuid, "PayloadUUID; default: the newest");
-    assign->add_flag("--absent", assign_.absent, "The profile shall not be there");
+    assign->add_flag("--absent", assign_.absent, "The item shall not be there");
     assign->add_flag("--adopt", assign_.adopt,
                      "With --absent: also when Director did not install it");
+    assign->add_flag("--during-setup", assign_.during_setup,
+                     "Hold devices in Setup Assistant for it");
+    assign->add_flag("--at-enrollment-only", assign_.at_enrollment_only,
+                     "Apps: only to devices that enroll from now on");
     AddJson(assign);
     CLI::App* unassign =
-        AddClientVerb(*profiles, "unassign", "Withdraw an assignment; what is installed stays",
-                      [this] { return UnassignProfile(client_, assign_); });
+        AddClientVerb(parent, "unassign", "Withdraw an assignment; what is installed stays",
+                      [this] { return UnassignItem(client_, assign_); });
     AddTarget(unassign);
   }
 
   void AddTarget(CLI::App* verb) {
-    verb->add_option("identifier", assign_.payload_identifier, "PayloadIdentifier")->required();
+    verb->add_option("item", assign_.payload_identifier,
+                     "PayloadIdentifier, app:IDENTIFIER or setup:AccountConfiguration")
+        ->required();
     verb->add_flag("--all", assign_.all, "All devices");
     verb->add_option("--device", assign_.devices, "UDID or serial number; may be repeated");
     verb->add_option("--channel", assign_.channel, "device or user [device]");
@@ -337,6 +389,8 @@ class CommandLine {
   ServeOptions serve_;
   ImportOptions import_;
   AssignOptions assign_;
+  AppOptions app_options_;
+  std::string accounts_file_;
   DeviceListOptions device_list_;
   ProposeOptions propose_;
   std::string proposal_id_;

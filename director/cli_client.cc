@@ -55,7 +55,7 @@ void PrintExplanation(const Json& item) {
              item.value("enrollment_id", ""), item.value("state", ""), item.value("reason", ""));
   for (const char* key :
        {"presence", "payload_uuid", "state_since", "due_at", "attempts", "last_error",
-        "last_error_at", "acknowledged_at", "verified_at", "last_seen_at", "profile_list_at"}) {
+        "last_error_at", "acknowledged_at", "verified_at", "last_seen_at", "reported_at"}) {
     const Json value = item.value(key, Json());
     if (!value.is_null())
       fmt::print("{:<18} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
@@ -183,8 +183,7 @@ const std::vector<Column> kAssignmentColumns = {
     {"REVISION", "payload_uuid"}, {"SOURCE", "source"}};
 }  // namespace
 
-Status AssignProfile(const ClientOptions& client, const AssignOptions& options,
-                     OutputFormat format) {
+Status AssignItem(const ClientOptions& client, const AssignOptions& options, OutputFormat format) {
   if (options.all == !options.devices.empty()) {
     return Fail(ErrorKind::kInvalid, "say either --all or --device");
   }
@@ -192,6 +191,8 @@ Status AssignProfile(const ClientOptions& client, const AssignOptions& options,
             {"presence", options.absent ? "absent" : "present"},
             {"channel", options.channel},
             {"adopt", options.adopt},
+            {"during_setup", options.during_setup},
+            {"at_enrollment_only", options.at_enrollment_only},
             {"source", options.source}};
   if (!options.payload_uuid.empty()) body["payload_uuid"] = options.payload_uuid;
   if (options.all) {
@@ -214,7 +215,7 @@ Status ListAssignments(const ClientOptions& client, OutputFormat format) {
   return PrintRows(found->value("assignments", Json::array()), kAssignmentColumns, format);
 }
 
-Status UnassignProfile(const ClientOptions& client, const AssignOptions& options) {
+Status UnassignItem(const ClientOptions& client, const AssignOptions& options) {
   if (options.all == !options.devices.empty()) {
     return Fail(ErrorKind::kInvalid, "say either --all or --device");
   }

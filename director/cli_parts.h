@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,7 +61,24 @@ struct AssignOptions {
   bool all = false;
   bool absent = false;
   bool adopt = false;
+  bool during_setup = false;
+  bool at_enrollment_only = false;
   std::string channel = "device";
+  std::string source = "cli";
+};
+
+struct AppOptions {
+  std::string identifier;
+  std::string version;
+  std::string manifest_file;
+  std::string manifest_url;
+  std::int64_t itunes_store_id = 0;  ///< 0: none
+  bool app_store = false;
+  std::optional<int> purchase_method;
+  std::optional<int> management_flags;
+  bool install_as_managed = false;
+  bool take_management = false;
+  std::string configuration_file;
   std::string source = "cli";
 };
 
@@ -83,9 +102,13 @@ struct DeviceListOptions {
 Status PutProfiles(const ClientOptions& client, const std::vector<std::string>& files,
                    const std::string& source, OutputFormat format);
 Status ListProfiles(const ClientOptions& client, OutputFormat format);
-Status AssignProfile(const ClientOptions& client, const AssignOptions& options,
-                     OutputFormat format);
-Status UnassignProfile(const ClientOptions& client, const AssignOptions& options);
+Status PutApp(const ClientOptions& client, const AppOptions& options, OutputFormat format);
+Status ListApps(const ClientOptions& client, OutputFormat format);
+Status PutAccounts(const ClientOptions& client, const std::string& file, const std::string& source,
+                   OutputFormat format);
+Status ListAccounts(const ClientOptions& client, OutputFormat format);
+Status AssignItem(const ClientOptions& client, const AssignOptions& options, OutputFormat format);
+Status UnassignItem(const ClientOptions& client, const AssignOptions& options);
 Status ListAssignments(const ClientOptions& client, OutputFormat format);
 Status ListDevices(const ClientOptions& client, const DeviceListOptions& options,
                    OutputFormat format);

@@ -8,11 +8,13 @@
 #include <limits>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "base/text.h"
 #include "director/config_sources.h"
 #include "director/pins.h"
+#include "mdm/profile.h"
 #include "reconciler/observe.h"
 #include "signing/seal.h"
 #include "store/postgres_store.h"
@@ -200,6 +202,21 @@ void ReadLog(Reader& reader, Config& config) {
   config.log_format = format == "json" ? LogFormat::kJson : LogFormat::kLogfmt;
 }
 
+/// `none`, `all`, or PayloadIdentifiers with commas between them.
+void ReadReinstall(Reader& reader, Settings& settings) {
+  settings.reinstall_spread = reader.Time("reinstall_spread");
+  const std::string text = reader.Text("reinstall_after_update");
+  settings.reinstall_all = text == "all";
+  if (text == "all" || text == "none") return;
+  std::istringstream in(text);
+  for (std::string identifier; std::getline(in, identifier, ',');) {
+    if (Status usable = CheckPayloadIdentifier(identifier); !usable) {
+      reader.Problem("reinstall_after_update", usable.error().message);
+    }
+    settings.reinstall_named.emplace_back(identifier);
+  }
+}
+
 void ReadSettings(Reader& reader, Settings& settings) {
   settings.claim_lease = reader.Time("claim_lease");
   if (settings.claim_lease < kClaimLeaseMin) reader.Problem("claim_lease", "must be 5s or more");
@@ -225,6 +242,10 @@ void ReadSettings(Reader& reader, Settings& settings) {
   settings.server_retry_delay_min = reader.Time("server_retry_delay_min");
   settings.unknown_attempts_max = reader.Number("unknown_attempts_max", 1, 10);
   settings.sends_per_day_max = reader.Number("sends_per_day_max", 1, 1000);
+  settings.app_install_time_max = reader.Time("app_install_time_max");
+  settings.app_retry_delay = reader.Time("app_retry_delay");
+  settings.app_attempts_max = reader.Number("app_attempts_max", 1, 10);
+  ReadReinstall(reader, settings);
   settings.push_delay_min = reader.Time("push_delay_min");
   settings.push_delay_max = reader.Time("push_delay_max");
   settings.not_now_push_delay_min = reader.Time("not_now_push_delay_min");

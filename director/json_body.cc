@@ -51,6 +51,13 @@ Result<JsonBody> JsonBody::Parse(std::string_view text) {
   return body;
 }
 
+Result<JsonBody> JsonBody::Of(const Json& object) {
+  if (!object.is_object()) return Fail(ErrorKind::kInvalid, "must be an object");
+  JsonBody body;
+  body.json_ = object;
+  return body;
+}
+
 void JsonBody::LowerCaseKeys() {
   Json lowered = Json::object();
   for (auto& [key, value] : json_.items()) {

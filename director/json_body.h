@@ -15,6 +15,8 @@ class JsonBody {
  public:
   /// kInvalid: not JSON, not an object, a key twice, nested deeper than 16.
   static Result<JsonBody> Parse(std::string_view text);
+  /// An object within a body that was parsed. kInvalid: not an object.
+  static Result<JsonBody> Of(const nlohmann::json& object);
 
   /// Each notes a problem and returns a default when the key is missing (if required) or of another
   /// type.
@@ -23,6 +25,8 @@ class JsonBody {
   bool OptionalBool(const std::string& key);
   std::vector<std::string> OptionalStrings(const std::string& key);
   bool Has(const std::string& key) const { return json_.contains(key); }
+  /// The value, which is then known; null when it is missing or null.
+  const nlohmann::json* Find(const std::string& key);
   const nlohmann::json& json() const { return json_; }
 
   /// For callers that are used to keys in any letter case; two spellings of one are a problem.
@@ -34,8 +38,6 @@ class JsonBody {
   const std::vector<Error>& problems() const { return problems_; }
 
  private:
-  const nlohmann::json* Find(const std::string& key);
-
   nlohmann::json json_;
   std::vector<std::string> known_;
   std::vector<Error> problems_;

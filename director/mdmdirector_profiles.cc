@@ -13,6 +13,7 @@
 #include "director/mdmdirector_api.h"
 #include "director/mdmdirector_support.h"
 #include "director/profile_upload.h"
+#include "director/revisions.h"
 #include "mdm/mdmdirector_document.h"
 
 namespace director::mdmdirector {

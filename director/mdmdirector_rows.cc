@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "director/mdmdirector_support.h"
 #include "director/profile_upload.h"
+#include "director/revisions.h"
 #include "mdm/mdmdirector_document.h"
 #include "mdm/profile.h"
 #include "signing/cms.h"

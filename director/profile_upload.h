@@ -25,7 +25,4 @@ Result<std::string> RemoveSignature(std::string bytes);
 /// payload: the enrollment profile is not Director's to install.
 Result<Profile> ParseUploadedProfile(std::string_view bytes);
 
-/// The revision that such a profile becomes, as `source` hands it in now.
-Revision ToRevision(Profile profile, const std::string& source, Timestamp now);
-
 }  // namespace director

@@ -87,15 +87,17 @@ Status CheckKey(std::string_view key, const PlistValue& value) {
 
 Status CheckNames(const PlistDict& arguments) {
   const PlistDict* administrator = FindAdministrator(arguments);
-  for (const char* key : {"SkipPrimarySetupAccountCreation", "SetPrimarySetupAccountAsRegularUser"}) {
+  for (const char* key :
+       {"SkipPrimarySetupAccountCreation", "SetPrimarySetupAccountAsRegularUser"}) {
     if (administrator == nullptr && FlagAt(arguments, key)) {
       return Fail(Wrong(key, "needs an administrator in AutoSetupAdminAccounts"));
     }
   }
   if (administrator == nullptr) return {};
   const std::string name = TextAt(*administrator, "shortName");
-  const bool is_system = std::any_of(kSystemAccounts.begin(), kSystemAccounts.end(),
-                                     [&](auto other) { return EqualsIgnoreCaseAscii(name, other); });
+  const bool is_system =
+      std::any_of(kSystemAccounts.begin(), kSystemAccounts.end(),
+                  [&](auto other) { return EqualsIgnoreCaseAscii(name, other); });
   if (is_system || name.front() == '_') {
     return Fail(Wrong("AutoSetupAdminAccounts",
                       fmt::format("{} is the name of an account of macOS", Printable(name, 64))));
@@ -110,8 +112,9 @@ Status CheckNames(const PlistDict& arguments) {
 
 Result<ItemDefinition> DefineAccounts(std::string_view bytes) {
   if (bytes.size() > kAccountConfigurationSizeMaxBytes) {
-    return Fail(ErrorKind::kInvalid, fmt::format("the account configuration is larger than {} bytes",
-                                                 kAccountConfigurationSizeMaxBytes));
+    return Fail(ErrorKind::kInvalid,
+                fmt::format("the account configuration is larger than {} bytes",
+                            kAccountConfigurationSizeMaxBytes));
   }
   Result<PlistValue> value = DecodePlist(bytes);
   if (!value) return Fail(value.error());

@@ -16,8 +16,8 @@ inline constexpr std::size_t kAccountConfigurationSizeMaxBytes = 64 * 1024;
 /// AccountConfiguration, without RequestType. kInvalid, with `field` the key: no dictionary, an
 /// unknown key or one of another type, nothing at all, an administrator without shortName, two
 /// accounts with one short name or one of the system's (letter case aside: such a Mac is left half
-/// enrolled), a primary account that is skipped or made a regular user without a managed administrator. Source: Apple
-/// device-management schema, account.configuration.
+/// enrolled), a primary account that is skipped or made a regular user without a managed
+/// administrator. Source: Apple device-management schema, account.configuration.
 Result<ItemDefinition> DefineAccounts(std::string_view bytes);
 
 /// Short names of the accounts that the definition makes.

@@ -49,7 +49,8 @@ const ReportedApp* FindApp(const AppListReport& report, std::string_view identif
   return newest;
 }
 
-/// Since when the device has been at it, by our clock. When that was set back, the wait begins anew.
+/// Since when the device has been at it, by our clock. When that was set back, the wait begins
+/// anew.
 Timestamp BegunAt(const RuleContext& context, ItemRecord& record) {
   const bool is_new = record.state != ItemState::kAcknowledged;
   if (is_new || IsAhead(record.state_since, context.now)) record.state_since = context.now;
@@ -142,8 +143,9 @@ void DecidePresent(const RuleContext& context, ItemWork& work) {
   if (IsUnproven(work.record) && IsAtWork(context, work)) return;
   if (IsHeld(context, work)) return;
   if (!HasAnyReport(context) && !work.record.settled_at && !context.snapshot.enrollment.ask_first) {
-    return Want(context, work, assignment.request_type,
-                fmt::format("{} has just enrolled: everything is installed at once.", context.noun));
+    return Want(
+        context, work, assignment.request_type,
+        fmt::format("{} has just enrolled: everything is installed at once.", context.noun));
   }
   NeedAppList(context, work, ItemState::kPending,
               fmt::format("{} is asked which apps it has before anything is sent.", context.noun));
@@ -178,9 +180,9 @@ void DecideAbsent(const RuleContext& context, ItemWork& work) {
   }
   if (IsUnproven(work.record) && IsAtWork(context, work)) return;
   if (IsHeld(context, work)) return;
-  NeedAppList(context, work, ItemState::kPending,
-              fmt::format("{} is asked which apps it has before anything is removed.",
-                          context.noun));
+  NeedAppList(
+      context, work, ItemState::kPending,
+      fmt::format("{} is asked which apps it has before anything is removed.", context.noun));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ bool IsProtected(const ReportedProfile& profile) {
 
 /// What the report says about an identifier. Should it be there twice, the one that forbids most
 /// counts.
-const ReportedProfile* FindReported(const ProfileContext& context, const PayloadIdentifier& identifier) {
+const ReportedProfile* FindReported(const ProfileContext& context,
+                                    const PayloadIdentifier& identifier) {
   const ReportedProfile* found = nullptr;
   for (const ReportedProfile* profile : context.reported.Find(identifier)) {
     if (found == nullptr || IsProtected(*profile)) found = profile;
@@ -35,7 +36,8 @@ bool HasReport(const ProfileContext& context) {
          context.snapshot.profile_list->epoch == context.snapshot.enrollment.epoch;
 }
 
-void NeedReport(const ProfileContext& context, ItemWork& work, ItemState state, std::string reason) {
+void NeedReport(const ProfileContext& context, ItemWork& work, ItemState state,
+                std::string reason) {
   work.needs_report = true;
   SetState(work.record, state, std::move(reason), context.now);
 }
@@ -83,8 +85,8 @@ void ReinstallAfterUpdate(const ProfileContext& context, ItemWork& work) {
   }
   if (IsHeld(context, work)) return;
   Want(context, work, request_type::kInstallProfile,
-       fmt::format("{} runs build {} now and got it under {}: it is installed again.",
-                   context.noun, enrollment.build_version, record.installed_build));
+       fmt::format("{} runs build {} now and got it under {}: it is installed again.", context.noun,
+                   enrollment.build_version, record.installed_build));
 }
 
 void DecidePresentByReport(const ProfileContext& context, ItemWork& work) {
@@ -102,13 +104,15 @@ void DecidePresentByReport(const ProfileContext& context, ItemWork& work) {
     MarkVerified(context, context.snapshot.profile_list->reported_at, work);
     return ReinstallAfterUpdate(context, work);
   }
-  if (work.record.acknowledged_at) CountMissingAfterAcknowledge(context, context.snapshot.profile_list->reported_at, work.record);
+  if (work.record.acknowledged_at)
+    CountMissingAfterAcknowledge(context, context.snapshot.profile_list->reported_at, work.record);
   if (IsHeld(context, work)) return;
   Want(context, work, request_type::kInstallProfile, DescribeInstall(context, work, reported));
 }
 
 void DecidePresent(const ProfileContext& context, ItemWork& work) {
-  if (IsUsable(context, ReportOf(context), work.record)) return DecidePresentByReport(context, work);
+  if (IsUsable(context, ReportOf(context), work.record))
+    return DecidePresentByReport(context, work);
   if (work.record.acknowledged_at) {
     return NeedReport(context, work, ItemState::kAcknowledged,
                       fmt::format("{} acknowledged it at {}; its own report is awaited.",
@@ -182,7 +186,8 @@ void DecideAbsentByReport(const ProfileContext& context, ItemWork& work) {
   if (std::string why = AnyRemovalForbidden(context, work.desired); !why.empty()) {
     return Block(context, work, std::move(why));
   }
-  if (work.record.acknowledged_at) CountMissingAfterAcknowledge(context, context.snapshot.profile_list->reported_at, work.record);
+  if (work.record.acknowledged_at)
+    CountMissingAfterAcknowledge(context, context.snapshot.profile_list->reported_at, work.record);
   if (IsHeld(context, work)) return;
   const ProfileListReport& report = *context.snapshot.profile_list;
   if (IsOfAnotherTime(report, context.now) ||

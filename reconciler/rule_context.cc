@@ -113,7 +113,8 @@ void DescribeOpen(const RuleContext& context, ItemWork& work) {
              context.now);
     return;
   }
-  const bool superseded = !intent.payload_uuid.empty() && intent.payload_uuid != record.payload_uuid;
+  const bool superseded =
+      !intent.payload_uuid.empty() && intent.payload_uuid != record.payload_uuid;
   SetState(
       record, ItemState::kInFlight,
       fmt::format("{} {} at {}{}; the answer is awaited{}.", intent.request_type,

@@ -46,9 +46,8 @@ void SaveAppList(TestStore& store, const std::string& id, const AppListReport& r
 
 std::vector<std::string> Uuids(TestStore& store, const RevisionFilter& filter) {
   std::vector<std::string> uuids;
-  for (const Revision& revision : store.Get<std::vector<Revision>>([&](StoreReader& reader) {
-         return reader.ListRevisions(filter, {});
-       })) {
+  for (const Revision& revision : store.Get<std::vector<Revision>>(
+           [&](StoreReader& reader) { return reader.ListRevisions(filter, {}); })) {
     uuids.push_back(revision.payload_uuid.value());
   }
   return uuids;

@@ -298,6 +298,17 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   const std::string base64 = EncodeBase64(ReadSource("examples/firewall.mobileconfig"));
   service.Call("POST /api/v1/profiles", 200,
                WithBody(Json{{"profiles", {{{"mobileconfig", base64}}}}, {"source", "ci"}}.dump()));
+  const Json& app = TheDocument().Operation(
+      "POST /api/v1/apps")["requestBody"]["content"]["application/json"]["examples"]["package"];
+  service.Call("POST /api/v1/apps", 201, WithBody(app["value"].dump()));
+  service.Call("POST /api/v1/apps", 200, WithBody(app["value"].dump()));
+  service.Call("POST /api/v1/apps", 400, WithBody("{}"));
+  CHECK(service.CallJson("GET /api/v1/apps", 200)["apps"].size() == 1);
+  PlistDict accounts;
+  accounts.Set("PrimaryAccountUserName", "ann");
+  const Json defined{{"account_configuration", EncodeBase64(EncodePlistXml(accounts))}};
+  service.Call("POST /api/v1/accounts", 201, WithBody(defined.dump()));
+  CHECK(service.CallJson("GET /api/v1/accounts", 200)["accounts"].size() == 1);
   service.Call("POST /api/v1/assignments", 200,
                WithBody(Json{{"payload_identifier", "com.example.old"},
                              {"devices", {"SERIAL1"}},
@@ -505,7 +516,7 @@ TEST_CASE("openapi: examples fit their schemas, and request examples are underst
     const Json answer =
         service.CallJson("POST /api/v1/assignments", is_known ? 200 : 400, WithBody(value.dump()));
     for (const Json& error : answer.value("errors", Json::array())) {
-      CHECK(error["message"] == "no profile with this identifier has been uploaded");
+      CHECK(error["message"] == "no item with this identifier has been uploaded");
     }
   }
   const Json& upload =

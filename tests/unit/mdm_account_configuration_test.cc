@@ -1,7 +1,6 @@
-#include "mdm/account_configuration.h"
-
 #include <string>
 
+#include "mdm/account_configuration.h"
 #include "tests/support/catch.h"
 
 namespace director::mdm_account_configuration_test {

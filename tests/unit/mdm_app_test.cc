@@ -1,7 +1,6 @@
-#include "mdm/app.h"
-
 #include <string>
 
+#include "mdm/app.h"
 #include "tests/support/app_parts.h"
 #include "tests/support/catch.h"
 
@@ -25,7 +24,8 @@ AppSpec ByManifest(std::string manifest) {
 }
 
 TEST_CASE("an app is named by its bundle identifier, whoever says it") {
-  const ItemDefinition by_manifest = DefineApp(ByManifest(AgentManifest("com.ex.a", "1.2"))).value();
+  const ItemDefinition by_manifest =
+      DefineApp(ByManifest(AgentManifest("com.ex.a", "1.2"))).value();
   CHECK(by_manifest.item == PayloadIdentifier("app:com.ex.a"));
   CHECK(by_manifest.version == "1.2");
   CHECK(by_manifest.request_type == "InstallEnterpriseApplication");

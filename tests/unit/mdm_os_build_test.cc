@@ -1,5 +1,4 @@
 #include "mdm/os_build.h"
-
 #include "tests/support/catch.h"
 
 namespace director::mdm_os_build_test {
