@@ -76,6 +76,8 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"api_password", "", "Password for HTTP Basic on the API", Scope::kServer, true},
       {"mdmdirector_password", "",
        "Password of user mdmdirector; when set, MDMDirector's paths answer", Scope::kServer, true},
+      {"strict_compat", "false",
+       "true: MDMDirector's paths with push_now answer when the commands have left"},
       {"signing_pkcs12_file", "", "PKCS#12 with the identity that signs profiles"},
       {"signing_certificate_file", "", "PEM certificate (leaf first) that signs profiles"},
       {"signing_key_file", "", "PEM key for signing_certificate_file"},

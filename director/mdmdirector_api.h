@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "director/config.h"
+#include "director/departures.h"
 #include "director/http_server.h"
 #include "director/pins.h"
 #include "director/propose.h"
@@ -30,6 +31,8 @@ class Api {
     const SecretSource& password;  ///< for the user `mdmdirector`
     const ProposalLimits& proposals;
     std::function<void()> notify;  ///< something became due
+    /// Set: who says `push_now` is answered when the commands have left, as by MDMDirector.
+    Departures* departures = nullptr;
   };
 
   explicit Api(Dependencies dependencies) : deps_(std::move(dependencies)) {}
@@ -63,7 +66,8 @@ class Api {
 
   // mdmdirector_proposals.cc
   HttpServerResponse SetFlag(const HttpServerRequest& request, ProposalKind kind);
-  Status RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted);
+  Status RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted,
+                   Timestamp now);
   Status KeepFlag(StoreWriter& writer, Proposal open, const ProposalRequest& wanted);
   Status LowerFlag(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind);
 

@@ -218,16 +218,18 @@ using Outcomes = std::vector<std::vector<Outcome>>;
 
 /// What a request comes to.
 struct Decision {
-  Outcomes outcomes;  ///< for each device that is named, for each profile
+  std::vector<Enrollment> devices;  ///< that are named
+  Outcomes outcomes;                ///< for each of them, for each profile
   std::vector<Change> changes;
 };
 
 Status DecideForDevices(StoreReader& reader, const ProfileRequest& request,
                         const std::vector<WantedProfile>& profiles, Timestamp now,
                         Decision& decision) {
-  const auto devices = FindTargets(reader, request);
+  auto devices = FindTargets(reader, request);
   if (!devices) return Fail(devices.error());
-  for (const Enrollment& device : *devices) {
+  decision.devices = std::move(*devices);
+  for (const Enrollment& device : decision.devices) {
     std::vector<Outcome>& outcomes = decision.outcomes.emplace_back();
     for (const WantedProfile& profile : profiles) {
       const auto rows = RowsOf(reader, profile.assignment.payload_identifier, device);
@@ -293,12 +295,29 @@ Status Apply(StoreWriter& writer, const std::vector<Change>& changes, Timestamp 
   return writer.AddHappenings(happenings);
 }
 
-Json MetadataJson(const Outcomes& outcomes, bool push_now) {
-  if (outcomes.empty()) return nullptr;
+/// The devices for which something changes.
+std::vector<Enrollment> ChangedDevices(const Decision& decision) {
+  std::vector<Enrollment> changed;
+  for (std::size_t i = 0; i < decision.devices.size(); ++i) {
+    const std::vector<Outcome>& outcomes = decision.outcomes[i];
+    const bool changes = std::any_of(outcomes.begin(), outcomes.end(),
+                                     [](const Outcome& outcome) { return outcome.changed; });
+    if (changes) changed.push_back(decision.devices[i]);
+  }
+  return changed;
+}
+
+/// Those of `failed` are told nothing about, as MDMDirector does.
+Json MetadataJson(const Decision& decision, bool push_now, const std::set<EnrollmentId>& failed) {
+  if (decision.outcomes.empty()) return nullptr;
   Json devices = Json::array();
-  for (const std::vector<Outcome>& device : outcomes) {
+  for (std::size_t i = 0; i < decision.outcomes.size(); ++i) {
+    if (failed.contains(decision.devices[i].channel.enrollment_id)) {
+      devices.push_back({{"profile_metadata", nullptr}});
+      continue;
+    }
     Json entries = Json::array();
-    for (const Outcome& outcome : device) {
+    for (const Outcome& outcome : decision.outcomes[i]) {
       const WantedProfile& profile = *outcome.profile;
       const bool is_removal = profile.assignment.presence == Presence::kAbsent;
       entries.push_back(
@@ -313,6 +332,15 @@ Json MetadataJson(const Outcomes& outcomes, bool push_now) {
     devices.push_back({{"profile_metadata", std::move(entries)}});
   }
   return devices;
+}
+
+/// The answer of MDMDirector when the MDM server failed it: its general sentence, then what it
+/// would have said otherwise.
+HttpServerResponse AsFailure(HttpServerResponse response) {
+  return {500,
+          kText,
+          "Internal Server Error\n" + response.body,
+          {{"X-Content-Type-Options", "nosniff"}}};
 }
 
 /// The PayloadUUID as devices show it: MDMDirector writes its own in lower case.
@@ -452,8 +480,19 @@ HttpServerResponse Api::ChangeProfiles(const HttpServerRequest& request, bool is
     deps_.notify();
   }
   if (!done) return Problem(done.error());
-  if (!wanted.metadata || (wanted.all_devices && !is_post)) return Done();
-  return Answer(MetadataJson(decision.outcomes, wanted.push_now));
+  std::set<EnrollmentId> failed;
+  const std::vector<Enrollment> changed = ChangedDevices(decision);
+  if (deps_.departures != nullptr && wanted.push_now && !changed.empty()) {
+    auto awaited = deps_.departures->Await(changed, now);
+    if (!awaited) return Problem(awaited.error());
+    // MDMDirector says `pushed` of an InstallProfile whatever the MDM server said.
+    if (!is_post) failed = std::move(*awaited);
+  }
+  HttpServerResponse response = Done();
+  if (wanted.metadata && !(wanted.all_devices && !is_post)) {
+    response = Answer(MetadataJson(decision, wanted.push_now, failed));
+  }
+  return failed.empty() ? response : AsFailure(std::move(response));
 }
 
 HttpServerResponse Api::ListSharedProfiles(const HttpServerRequest&) {

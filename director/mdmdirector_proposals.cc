@@ -49,18 +49,22 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
   body->LowerCaseKeys();
   const DeviceNames names = ReadDeviceNames(*body);
   const bool is_set = body->OptionalBool("value");
+  const bool push_now = body->OptionalBool("push_now");
   if (!body->problems().empty()) return Problem(body->problems().front());
   // To take a flag back nothing else has to be right.
   const Result<ProposalRequest> wanted =
       is_set ? ReadFlag(*body, kind) : Result<ProposalRequest>(ProposalRequest{});
   if (!wanted) return Problem(wanted.error());
+  const Timestamp now = deps_.clock.Now();
+  std::vector<Enrollment> devices;
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     if (Status locked = writer.LockDesired(); !locked) return locked;
-    const auto devices = FindNamed(writer, names);
-    if (!devices) return Fail(devices.error());
-    for (const Enrollment& device : *devices) {
+    auto found = FindNamed(writer, names);
+    if (!found) return Fail(found.error());
+    devices = std::move(*found);
+    for (const Enrollment& device : devices) {
       const EnrollmentId& id = device.channel.enrollment_id;
-      Status changed = is_set ? RaiseFlag(writer, id, *wanted) : LowerFlag(writer, id, kind);
+      Status changed = is_set ? RaiseFlag(writer, id, *wanted, now) : LowerFlag(writer, id, kind);
       if (!changed) {
         changed.error().message = UdidOf(device) + ": " + changed.error().message;
         return changed;
@@ -70,15 +74,21 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
   });
   if (!done) return Problem(done.error());
   deps_.notify();
+  if (deps_.departures != nullptr && is_set && push_now) {
+    // MDMDirector only logs what becomes of it.
+    if (const auto awaited = deps_.departures->Await(devices, now); !awaited) {
+      return Problem(awaited.error());
+    }
+  }
   return Done();
 }
 
 /// An erase takes the place of a lock that waits.
-Status Api::RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted) {
+Status Api::RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted,
+                      Timestamp now) {
   const auto open = OpenProposal(writer, id);
   if (!open) return Fail(open.error());
   if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, **open, wanted);
-  const Timestamp now = deps_.clock.Now();
   const bool makes_way = *open && (*open)->kind == ProposalKind::kDeviceLock &&
                          wanted.kind == ProposalKind::kEraseDevice &&
                          (*open)->state == ProposalState::kWaiting;
