@@ -221,7 +221,8 @@ Status App::Parts::Serve() {
     }
     mdmdirector_api = std::make_unique<mdmdirector::Api>(mdmdirector::Api::Dependencies{
         *store, upstreams, pins, clock, config.mdmdirector_password, config.proposals,
-        [this] { runner->Notify(); }, departures.get()});
+        [this] { runner->Notify(); }, departures.get(),
+        config.profile_download ? payloads.get() : nullptr});
     add(mdmdirector_api->Routes());
   }
   HttpServerSettings settings;
@@ -293,6 +294,10 @@ Result<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock
       {{log_key::kVersion, kVersion}, {log_key::kAddress, app->url()}});
   if (!config.signs())
     Log(LogLevel::kWarning, "no signing identity is configured: profiles go unsigned");
+  if (config.profile_download) {
+    Log(LogLevel::kWarning,
+        "profile_download: whoever can connect can download the profiles of any device");
+  }
   for (const UpstreamConfig& server : config.upstreams) {
     if (server.webhook.unauthenticated) {
       Log(LogLevel::kWarning, "webhooks of this MDM server are not authenticated",

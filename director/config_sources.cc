@@ -78,6 +78,8 @@ const std::vector<OptionSpec>& ConfigOptions() {
        "Password of user mdmdirector; when set, MDMDirector's paths answer", Scope::kServer, true},
       {"strict_compat", "false",
        "true: MDMDirector's paths with push_now answer when the commands have left"},
+      {"profile_download", "false",
+       "true: /profiledownload answers, for NanoMDM's authentication proxy only"},
       {"signing_pkcs12_file", "", "PKCS#12 with the identity that signs profiles"},
       {"signing_certificate_file", "", "PEM certificate (leaf first) that signs profiles"},
       {"signing_key_file", "", "PEM key for signing_certificate_file"},

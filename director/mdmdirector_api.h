@@ -9,6 +9,7 @@
 #include "director/config.h"
 #include "director/departures.h"
 #include "director/http_server.h"
+#include "director/payloads.h"
 #include "director/pins.h"
 #include "director/propose.h"
 #include "director/secret_source.h"
@@ -33,6 +34,8 @@ class Api {
     std::function<void()> notify;  ///< something became due
     /// Set: who says `push_now` is answered when the commands have left, as by MDMDirector.
     Departures* departures = nullptr;
+    /// Set: profiles can be downloaded.
+    Payloads* downloads = nullptr;
   };
 
   explicit Api(Dependencies dependencies) : deps_(std::move(dependencies)) {}
@@ -76,6 +79,10 @@ class Api {
   HttpServerResponse ListPendingCommands(const HttpServerRequest& request);
   HttpServerResponse ListFailedCommands(const HttpServerRequest& request);
   HttpServerResponse RefuseDeletion(const HttpServerRequest& request);
+
+  // mdmdirector_download.cc
+  HttpServerResponse DownloadProfile(const HttpServerRequest& request);
+  HttpServerResponse RefuseDeclarations(const HttpServerRequest& request);
 
   HttpServerResponse GetHealth(const HttpServerRequest& request);
   HttpServerResponse NotBuilt(const HttpServerRequest& request);

@@ -51,8 +51,8 @@ FUZZ_TARGET(mdmdirector) {
   fuzz::Enroll(world);
   const SecretSource password = SecretSource::FromValue(Secret("word"));
   const ProposalLimits limits;
-  mdmdirector::Api api({world.store(), world.upstreams(), world.pins(), world.clock(), password,
-                        limits, [] {}, nullptr});
+  mdmdirector::Api api(
+      {world.store(), world.upstreams(), world.pins(), world.clock(), password, limits, [] {}});
   const std::vector<HttpRoute> routes = api.Routes();
   const std::vector<std::string_view> parts = fuzz::SplitParts(input);
   for (std::size_t i = 0; i < std::min(parts.size(), kRequestsMax); ++i) {

@@ -15,10 +15,10 @@ class MdmDirectorClient {
  public:
   using Json = nlohmann::ordered_json;
 
-  /// With `departures` strictly compatible.
+  /// With `departures` strictly compatible, with `downloads` profiles can be downloaded.
   MdmDirectorClient(Store& store, Upstreams& upstreams, const Clock& clock,
-                    Departures* departures = nullptr)
-      : api_({store, upstreams, pins_, clock, password_, limits, [] {}, departures}),
+                    Departures* departures = nullptr, Payloads* downloads = nullptr)
+      : api_({store, upstreams, pins_, clock, password_, limits, [] {}, departures, downloads}),
         routes_(api_.Routes()) {}
 
   HttpServerResponse Send(const std::string& method, const std::string& path,
