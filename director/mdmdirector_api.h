@@ -69,9 +69,6 @@ class Api {
 
   // mdmdirector_proposals.cc
   HttpServerResponse SetFlag(const HttpServerRequest& request, ProposalKind kind);
-  Status RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted,
-                   Timestamp now);
-  Status KeepFlag(StoreWriter& writer, Proposal open, const ProposalRequest& wanted);
   Status LowerFlag(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind);
 
   // mdmdirector_commands.cc

@@ -1,4 +1,6 @@
-// Lock and erase by MDMDirector's path: its flags are proposals that repeat.
+// Lock and erase by MDMDirector's path: its flags are proposals.
+#include "director/mdmdirector_proposals.h"
+
 #include <fmt/core.h>
 
 #include <utility>
@@ -7,32 +9,19 @@
 #include "base/secret.h"
 #include "director/mdmdirector_api.h"
 #include "director/mdmdirector_support.h"
-#include "director/propose.h"
 
 namespace director::mdmdirector {
 namespace {
 
 /// `{"udids": [...], "serial_numbers": [...], "value": true, "pin": "..."}`. An empty PIN is none.
-/// An erase does not repeat: the Mac that speaks after it may be another one by then.
 Result<ProposalRequest> ReadFlag(JsonBody& body, ProposalKind kind) {
-  ProposalRequest request;
-  request.kind = kind;
-  request.source = kSource;
-  request.reason = fmt::format("{} was set by MDMDirector's path", ProposalKindName(kind));
-  request.repeats = kind == ProposalKind::kDeviceLock;
+  ProposalRequest request =
+      FlagRequest(kind, fmt::format("{} was set by MDMDirector's path", ProposalKindName(kind)));
   const bool has_pin = body.Has("pin") && body.json()["pin"] != "";
   if (has_pin) request.pin = Secret(body.OptionalString("pin", ""));
   if (!body.problems().empty()) return Fail(body.problems().front());
   if (Status checked = CheckProposal(request); !checked) return Fail(checked.error());
   return request;
-}
-
-/// The device's open proposal, if it has one.
-Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const EnrollmentId& id) {
-  auto found = reader.ListProposals({.enrollment_id = id, .only_open = true}, {"", 1});
-  if (!found) return Fail(found.error());
-  if (found->empty()) return std::optional<Proposal>();
-  return std::optional<Proposal>(std::move(found->front()));
 }
 
 Status Cancel(StoreWriter& writer, const Proposal& proposal, Timestamp now) {
@@ -41,7 +30,56 @@ Status Cancel(StoreWriter& writer, const Proposal& proposal, Timestamp now) {
   return {};
 }
 
+/// The flag is set: only its PIN has to fit.
+Status KeepFlag(StoreWriter& writer, const Pins& pins, Proposal open,
+                const ProposalRequest& wanted) {
+  if (!wanted.pin.empty() && open.has_pin) {
+    const Result<std::string> sealed = writer.LoadSealedPin(open.proposal_id);
+    if (!sealed) return Fail(sealed.error());
+    const Result<Secret> pin = pins.Open(*sealed, open.enrollment_id);
+    if (!pin) return Fail(pin.error());
+    if (!ConstantTimeEquals(pin->Reveal(), wanted.pin.Reveal())) {
+      return Fail(ErrorKind::kConflict, "it is set already with another PIN; take it back first");
+    }
+  }
+  if (!open.cancelled_at) return {};
+  open.cancelled_at.reset();
+  return writer.SaveProposal(open);
+}
+
 }  // namespace
+
+ProposalRequest FlagRequest(ProposalKind kind, std::string reason) {
+  ProposalRequest request;
+  request.kind = kind;
+  request.source = kSource;
+  request.reason = std::move(reason);
+  request.repeats = kind == ProposalKind::kDeviceLock;
+  return request;
+}
+
+Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const EnrollmentId& id) {
+  auto found = reader.ListProposals({.enrollment_id = id, .only_open = true}, {"", 1});
+  if (!found) return Fail(found.error());
+  if (found->empty()) return std::optional<Proposal>();
+  return std::optional<Proposal>(std::move(found->front()));
+}
+
+Status RaiseFlag(StoreWriter& writer, const Pins& pins, const ProposalLimits& limits,
+                 const EnrollmentId& id, const ProposalRequest& wanted, Timestamp now) {
+  const auto open = OpenProposal(writer, id);
+  if (!open) return Fail(open.error());
+  if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, pins, **open, wanted);
+  const bool makes_way = *open && (*open)->kind == ProposalKind::kDeviceLock &&
+                         wanted.kind == ProposalKind::kEraseDevice &&
+                         (*open)->state == ProposalState::kWaiting;
+  if (makes_way) {
+    if (Status cancelled = Cancel(writer, **open, now); !cancelled) return cancelled;
+  }
+  const auto proposed = Propose(writer, pins, limits, id, wanted, now);
+  if (!proposed) return Fail(proposed.error());
+  return {};
+}
 
 HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind kind) {
   Result<JsonBody> body = JsonBody::Parse(request.body);
@@ -64,7 +102,8 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
     devices = std::move(*found);
     for (const Enrollment& device : devices) {
       const EnrollmentId& id = device.channel.enrollment_id;
-      Status changed = is_set ? RaiseFlag(writer, id, *wanted, now) : LowerFlag(writer, id, kind);
+      Status changed = is_set ? RaiseFlag(writer, deps_.pins, deps_.proposals, id, *wanted, now)
+                              : LowerFlag(writer, id, kind);
       if (!changed) {
         changed.error().message = UdidOf(device) + ": " + changed.error().message;
         return changed;
@@ -81,40 +120,6 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
     }
   }
   return Done();
-}
-
-/// An erase takes the place of a lock that waits.
-Status Api::RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted,
-                      Timestamp now) {
-  const auto open = OpenProposal(writer, id);
-  if (!open) return Fail(open.error());
-  if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, **open, wanted);
-  const bool makes_way = *open && (*open)->kind == ProposalKind::kDeviceLock &&
-                         wanted.kind == ProposalKind::kEraseDevice &&
-                         (*open)->state == ProposalState::kWaiting;
-  if (makes_way) {
-    if (Status cancelled = Cancel(writer, **open, now); !cancelled) return cancelled;
-  }
-  const auto proposed = Propose(writer, deps_.pins, deps_.proposals, id, wanted, now);
-  if (!proposed) return Fail(proposed.error());
-  return {};
-}
-
-/// A flag that is set already stays as it is, with its PIN; one that was just taken back is set
-/// again.
-Status Api::KeepFlag(StoreWriter& writer, Proposal open, const ProposalRequest& wanted) {
-  if (!wanted.pin.empty() && open.has_pin) {
-    const Result<std::string> sealed = writer.LoadSealedPin(open.proposal_id);
-    if (!sealed) return Fail(sealed.error());
-    const Result<Secret> pin = deps_.pins.Open(*sealed, open.enrollment_id);
-    if (!pin) return Fail(pin.error());
-    if (!ConstantTimeEquals(pin->Reveal(), wanted.pin.Reveal())) {
-      return Fail(ErrorKind::kConflict, "it is set already with another PIN; take it back first");
-    }
-  }
-  if (!open.cancelled_at) return {};
-  open.cancelled_at.reset();
-  return writer.SaveProposal(open);
 }
 
 Status Api::LowerFlag(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind) {
