@@ -295,8 +295,9 @@ Status Apply(StoreWriter& writer, const std::vector<Change>& changes, Timestamp 
   return writer.AddHappenings(happenings);
 }
 
-/// The devices for which something changes.
-std::vector<Enrollment> ChangedDevices(const Decision& decision) {
+/// Waits for the devices for which something changes; returns those that the MDM server failed.
+Result<std::set<EnrollmentId>> AwaitDepartures(Departures& departures, const Decision& decision,
+                                               Timestamp since) {
   std::vector<Enrollment> changed;
   for (std::size_t i = 0; i < decision.devices.size(); ++i) {
     const std::vector<Outcome>& outcomes = decision.outcomes[i];
@@ -304,7 +305,8 @@ std::vector<Enrollment> ChangedDevices(const Decision& decision) {
                                      [](const Outcome& outcome) { return outcome.changed; });
     if (changes) changed.push_back(decision.devices[i]);
   }
-  return changed;
+  if (changed.empty()) return std::set<EnrollmentId>();
+  return departures.Await(changed, since);
 }
 
 /// Those of `failed` are told nothing about, as MDMDirector does.
@@ -481,17 +483,15 @@ HttpServerResponse Api::ChangeProfiles(const HttpServerRequest& request, bool is
   }
   if (!done) return Problem(done.error());
   std::set<EnrollmentId> failed;
-  const std::vector<Enrollment> changed = ChangedDevices(decision);
-  if (deps_.departures != nullptr && wanted.push_now && !changed.empty()) {
-    auto awaited = deps_.departures->Await(changed, now);
+  if (deps_.departures != nullptr && wanted.push_now) {
+    auto awaited = AwaitDepartures(*deps_.departures, decision, now);
     if (!awaited) return Problem(awaited.error());
     // MDMDirector says `pushed` of an InstallProfile whatever the MDM server said.
     if (!is_post) failed = std::move(*awaited);
   }
-  HttpServerResponse response = Done();
-  if (wanted.metadata && !(wanted.all_devices && !is_post)) {
-    response = Answer(MetadataJson(decision, wanted.push_now, failed));
-  }
+  const bool says_more = wanted.metadata && (is_post || !wanted.all_devices);
+  HttpServerResponse response =
+      says_more ? Answer(MetadataJson(decision, wanted.push_now, failed)) : Done();
   return failed.empty() ? response : AsFailure(std::move(response));
 }
 

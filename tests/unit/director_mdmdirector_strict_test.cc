@@ -206,7 +206,7 @@ TEST_CASE("strict_compat makes the service wait for the MDM server, and nothing 
   const FakeServer server([&](const SeenRequest& request) {
     const bool is_install = request.body.find("InstallProfile") != std::string::npos;
     if (is_install && !has_arrived.exchange(true)) arrived.set_value();
-    if (is_install) released.wait();
+    if (is_install) released.wait_for(director_test::kPatience);
     has_answered = has_answered || is_install;
     return Answer(200, "{}");
   });
@@ -221,7 +221,7 @@ TEST_CASE("strict_compat makes the service wait for the MDM server, and nothing 
     return std::pair(response.status, has_answered.load());
   });
   if (!strict) CHECK(answer.get() == std::pair(200, false));
-  arrived.get_future().wait();
+  REQUIRE(arrived.get_future().wait_for(director_test::kPatience) == std::future_status::ready);
   release.set_value();
   if (strict) CHECK(answer.get() == std::pair(200, true));
 }
