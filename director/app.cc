@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -14,6 +15,7 @@
 #include "base/log_keys.h"
 #include "base/random.h"
 #include "director/api.h"
+#include "director/departures.h"
 #include "director/executor.h"
 #include "director/http_server.h"
 #include "director/ingest.h"
@@ -167,6 +169,7 @@ struct App::Parts {
   std::unique_ptr<Housekeeper> housekeeper;
   WebhookCounts webhook_counts;
   std::unique_ptr<Api> api;
+  std::unique_ptr<Departures> departures;
   std::unique_ptr<mdmdirector::Api> mdmdirector_api;
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<HttpServer> http;
@@ -210,9 +213,16 @@ Status App::Parts::Serve() {
   add(api->Routes());
   add(ServiceRoutes());
   if (config.mdmdirector_password.is_set()) {
-    mdmdirector_api = std::make_unique<mdmdirector::Api>(
-        mdmdirector::Api::Dependencies{*store, upstreams, pins, clock, config.mdmdirector_password,
-                                       config.proposals, [this] { runner->Notify(); }});
+    if (config.strict_compat) {
+      // Who waits holds a thread: most of them stay free for webhooks.
+      const auto waiting_max = static_cast<std::size_t>(std::max(1, config.http_threads / 4));
+      departures = std::make_unique<Departures>(*store, upstreams,
+                                                Departures::Limits{.waiting_max = waiting_max});
+    }
+    mdmdirector_api = std::make_unique<mdmdirector::Api>(mdmdirector::Api::Dependencies{
+        *store, upstreams, pins, clock, config.mdmdirector_password, config.proposals,
+        [this] { runner->Notify(); }, departures.get(),
+        config.profile_download ? payloads.get() : nullptr});
     add(mdmdirector_api->Routes());
   }
   HttpServerSettings settings;
@@ -284,6 +294,10 @@ Result<std::unique_ptr<App>> App::Start(const Config& config, const Clock& clock
       {{log_key::kVersion, kVersion}, {log_key::kAddress, app->url()}});
   if (!config.signs())
     Log(LogLevel::kWarning, "no signing identity is configured: profiles go unsigned");
+  if (config.profile_download) {
+    Log(LogLevel::kWarning,
+        "profile_download: whoever can connect can download the profiles of any device");
+  }
   for (const UpstreamConfig& server : config.upstreams) {
     if (server.webhook.unauthenticated) {
       Log(LogLevel::kWarning, "webhooks of this MDM server are not authenticated",

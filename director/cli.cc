@@ -339,6 +339,8 @@ class CommandLine {
                    "Only say what would be done: exit code 0 nothing, 2 something, 1 problems");
     verb->add_flag("--replace", import_.replace,
                    "Also change what came from MDMDirector before and differs by now");
+    verb->add_flag("--with-pending", import_.with_pending,
+                   "Also propose the locks and erases that MDMDirector has set and not sent");
     AddConfig(verb, import_.config);
   }
 

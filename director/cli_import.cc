@@ -66,6 +66,10 @@ Result<int> RunImport(const ImportOptions& options, const std::vector<std::strin
   const Result<UpstreamName> upstream = ChooseUpstream(*config, options.upstream);
   if (!upstream) return Fail(upstream.error());
   settings.upstream = *upstream;
+  const Result<Pins> pins = MakePins(*config);
+  if (!pins) return Fail(pins.error());
+  if (options.with_pending) settings.pins = &*pins;
+  settings.proposals = config->proposals;
   const auto source = OpenSource(options);
   if (!source) return Fail(source.error());
   const auto store = OpenConfiguredStore(*config, kImportConnections);

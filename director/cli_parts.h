@@ -50,6 +50,7 @@ struct ImportOptions {
   std::string upstream;
   bool plan = false;
   bool replace = false;
+  bool with_pending = false;
 };
 /// Returns the exit code.
 Result<int> RunImport(const ImportOptions& options, const std::vector<std::string>& environment);

@@ -144,6 +144,8 @@ void ReadAccess(Reader& reader, Config& config) {
   config.api_user = reader.Text("api_user");
   config.api_password = reader.SecretOf("api_password");
   config.mdmdirector_password = reader.SecretOf("mdmdirector_password");
+  config.profile_download = reader.Flag("profile_download");
+  config.strict_compat = reader.Flag("strict_compat");
   if (!config.api_token.is_set() && !config.api_password.is_set()) {
     reader.Problem("api_token", "set api_token (or api_token_file), or api_password for Basic");
   }

@@ -58,6 +58,9 @@ struct Config {
   std::string api_user;
   SecretSource api_password;
   SecretSource mdmdirector_password;  ///< when set, the paths of MDMDirector answer
+  /// Whether profiles are handed out to who says by a header which device it is.
+  bool profile_download = false;
+  bool strict_compat = false;  ///< those with `push_now` answer when the commands have left
 
   std::vector<UpstreamConfig> upstreams;
   int certificates_per_minute = 0;  ///< of each certificate authority; zero: without a bound

@@ -170,6 +170,12 @@ std::vector<HttpRoute> Api::Routes() {
       Route("GET", "/command/pending", &Api::ListPendingCommands),
       Route("GET", "/command/pending/delete", &Api::RefuseDeletion),
       Route("GET", "/command/error", &Api::ListFailedCommands),
+      Route("POST", "/device/{udid}/ddm", &Api::RefuseDeclarations, kApiBodySizeMaxBytes),
+      Route("DELETE", "/device/{udid}/ddm", &Api::RefuseDeclarations, kApiBodySizeMaxBytes),
+      Route("POST", "/device/{udid}/ddm/activate", &Api::RefuseDeclarations, kApiBodySizeMaxBytes),
+      Route("GET", "/device/{udid}/ddm/status", &Api::RefuseDeclarations),
+      {"GET", "/profiledownload/{udid}/{identifier}", 0,
+       [this](const HttpServerRequest& request) { return DownloadProfile(request); }},
       {"GET", "/health", 0,
        [this](const HttpServerRequest& request) { return GetHealth(request); }},
   };

@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "director/config.h"
+#include "director/departures.h"
 #include "director/http_server.h"
+#include "director/payloads.h"
 #include "director/pins.h"
 #include "director/propose.h"
 #include "director/secret_source.h"
@@ -30,6 +32,10 @@ class Api {
     const SecretSource& password;  ///< for the user `mdmdirector`
     const ProposalLimits& proposals;
     std::function<void()> notify;  ///< something became due
+    /// Set: who says `push_now` is answered when the commands have left, as by MDMDirector.
+    Departures* departures = nullptr;
+    /// Set: profiles can be downloaded.
+    Payloads* downloads = nullptr;
   };
 
   explicit Api(Dependencies dependencies) : deps_(std::move(dependencies)) {}
@@ -63,8 +69,6 @@ class Api {
 
   // mdmdirector_proposals.cc
   HttpServerResponse SetFlag(const HttpServerRequest& request, ProposalKind kind);
-  Status RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted);
-  Status KeepFlag(StoreWriter& writer, Proposal open, const ProposalRequest& wanted);
   Status LowerFlag(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind);
 
   // mdmdirector_commands.cc
@@ -72,6 +76,10 @@ class Api {
   HttpServerResponse ListPendingCommands(const HttpServerRequest& request);
   HttpServerResponse ListFailedCommands(const HttpServerRequest& request);
   HttpServerResponse RefuseDeletion(const HttpServerRequest& request);
+
+  // mdmdirector_download.cc
+  HttpServerResponse DownloadProfile(const HttpServerRequest& request);
+  HttpServerResponse RefuseDeclarations(const HttpServerRequest& request);
 
   HttpServerResponse GetHealth(const HttpServerRequest& request);
   HttpServerResponse NotBuilt(const HttpServerRequest& request);

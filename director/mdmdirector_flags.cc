@@ -31,6 +31,9 @@ struct Flag {
 constexpr Flag kFlags[] = {
     {"debug", "DEBUG", Kind::kFlag},
     {"port", "DIRECTOR_PORT", Kind::kNumber},
+    {"mdm-server-type", "MDM_SERVER_TYPE"},
+    {"nanomdm-url", "NANOMDM_URL"},
+    {"nanomdm-api-key", "NANOMDM_API_KEY"},
     {"micromdmurl", "MICRO_URL"},
     {"micromdmapikey", "MICRO_API_KEY"},
     {"sign", "SIGN", Kind::kFlag},
@@ -54,6 +57,16 @@ constexpr Flag kFlags[] = {
     {"redis-password", "REDIS_PASSWORD", Kind::kText, Use::kMeaningless},
     {"once-in", "ONCE_IN", Kind::kNumber, Use::kMeaningless},
     {"prometheus", "PROMETHEUS", Kind::kFlag, Use::kMeaningless},
+    {"redis-tls", "REDIS_TLS", Kind::kFlag, Use::kMeaningless},
+    {"db-conn-max-idle-time", "DB_CONN_MAX_IDLE_TIME", Kind::kText, Use::kMeaningless},
+    {"db-conn-max-lifetime", "DB_CONN_MAX_LIFETIME", Kind::kText, Use::kMeaningless},
+    {"control-plane-interval", "CONTROL_PLANE_INTERVAL", Kind::kText, Use::kMeaningless},
+    {"stale-command-threshold", "STALE_COMMAND_THRESHOLD", Kind::kText, Use::kMeaningless},
+    {"install-profile-retries", "INSTALL_PROFILE_RETRIES", Kind::kText, Use::kMeaningless},
+    {"install-profile-total-retries", "INSTALL_PROFILE_TOTAL_RETRIES", Kind::kText,
+     Use::kMeaningless},
+    {"push-spread", "PUSH_SPREAD", Kind::kText, Use::kMeaningless},
+    {"push-rate-limit", "PUSH_RATE_LIMIT", Kind::kText, Use::kMeaningless},
     {"push-new-build", "PUSH_NEW_BUILD", Kind::kFlag, Use::kNotBuilt},
     {"escrowurl", "ESCROW_URL"},
     {"clear-device-on-enroll", "CLEAR_DEVICE_ON_ENROLL", Kind::kFlag, Use::kNotBuilt},
@@ -61,6 +74,20 @@ constexpr Flag kFlags[] = {
     {"scep-cert-min-validity", "SCEP_CERT_MIN_VALIDITY", Kind::kNumber, Use::kNotBuilt},
     {"enrollment-profile", "ENROLLMENT_PROFILE", Kind::kText, Use::kNotBuilt},
     {"enrollment-profile-signed", "ENROLMENT_PROFILE_SIGNED", Kind::kFlag, Use::kNotBuilt},
+    {"acme-cert-issuer", "ACME_CERT_ISSUER", Kind::kText, Use::kNotBuilt},
+    {"acme-cert-min-validity", "ACME_CERT_MIN_VALIDITY", Kind::kNumber, Use::kNotBuilt},
+    {"enable-reenroll-via-webhook", "ENABLE_REENROLL_VIA_WEBHOOK", Kind::kFlag, Use::kNotBuilt},
+    {"enroll-webhook-url", "ENROLL_WEBHOOK_URL", Kind::kText, Use::kNotBuilt},
+    {"enroll-webhook-token", "ENROLL_WEBHOOK_TOKEN", Kind::kText, Use::kNotBuilt},
+    {"use-ddm", "USE_DDM", Kind::kFlag, Use::kNotBuilt},
+    {"use-ddm-packages", "USE_DDM_PACKAGES", Kind::kFlag, Use::kNotBuilt},
+    {"kmfddm-url", "KMFDDM_URL", Kind::kText, Use::kNotBuilt},
+    {"kmfddm-api-key", "KMFDDM_API_KEY", Kind::kText, Use::kNotBuilt},
+    {"nanomdm-profile-url", "NANOMDM_PROFILE_URL", Kind::kText, Use::kNotBuilt},
+    {"ddm-declaration-prefix", "DDM_DECLARATION_PREFIX", Kind::kText, Use::kNotBuilt},
+    {"ddm-set-prefix", "DDM_SET_PREFIX", Kind::kText, Use::kNotBuilt},
+    {"activate-ddm-fleet", "ACTIVATE_DDM_FLEET", Kind::kFlag, Use::kNotBuilt},
+    {"dual-write-micromdm", "DUAL_WRITE_MICROMDM", Kind::kFlag, Use::kNotBuilt},
 };
 
 /// `-name`, `--name`, `-name=value`: which flag, and the value if it stands there.
@@ -110,7 +137,9 @@ std::string ValueOf(const std::vector<std::string>& environment, std::string_vie
 bool IsNeeded(const Invocation& invocation) {
   const std::vector<std::string>& arguments = invocation.arguments;
   if (arguments.size() < 2 || (arguments[1] != "serve" && arguments[1] != "import")) return false;
-  if (!ValueOf(invocation.environment, "MICRO_URL").empty()) return true;
+  for (const std::string_view variable : {"MICRO_URL", "NANOMDM_URL"}) {
+    if (!ValueOf(invocation.environment, variable).empty()) return true;
+  }
   return std::any_of(arguments.begin() + 2, arguments.end(), [](const std::string& argument) {
     // A flag that both programs know does not tell which one is meant.
     const Flag* flag = Parse(argument).flag;
@@ -126,9 +155,7 @@ class Translation {
   Result<Invocation> Run() {
     TakeEnvironment();
     TakeArguments();
-    Set("DIRECTOR_MDM_KIND", "micromdm");
-    Set("DIRECTOR_MDM_URL", Required("micromdmurl"));
-    Set("DIRECTOR_MDM_API_KEY", Required("micromdmapikey"));
+    SetServer();
     const std::string password = Required("password");
     Set("DIRECTOR_MDMDIRECTOR_PASSWORD", password);
     Set("DIRECTOR_API_USER", "mdmdirector");
@@ -214,6 +241,20 @@ class Translation {
           return one.starts_with(prefix) || one.starts_with(file_prefix);
         });
     if (!is_there && !value.empty()) invocation_.environment.push_back(prefix + value);
+  }
+
+  /// Of the server that is not chosen nothing is needed.
+  void SetServer() {
+    const std::string kind = ToLowerAscii(ValueOr("mdm-server-type", "micromdm"));
+    const bool is_nano = kind == "nanomdm";
+    if (!is_nano && kind != "micromdm") {
+      problems_.push_back("-mdm-server-type: must be micromdm or nanomdm");
+      return;
+    }
+    Set("DIRECTOR_MDM_KIND", kind);
+    Set("DIRECTOR_MDM_URL", Required(is_nano ? "nanomdm-url" : "micromdmurl"));
+    Set("DIRECTOR_MDM_API_KEY", Required(is_nano ? "nanomdm-api-key" : "micromdmapikey"));
+    if (is_nano) Set("DIRECTOR_PROFILE_DOWNLOAD", "true");
   }
 
   void SetDatabase() {

@@ -15,12 +15,13 @@ struct Invocation {
 };
 
 /// Turns MDMDirector's flags and environment into Director's, when `director serve` or `director
-/// import` is started with any of its flags (`-micromdmurl`, one dash or two) or with MICRO_URL;
-/// else nothing changes.
-/// Settings of Director's own stand above them. Never names a secret in a note.
+/// import` is started with any of its flags (`-micromdmurl`, one dash or two), with MICRO_URL or
+/// with NANOMDM_URL; else nothing changes. Settings of Director's own stand above them. Never names
+/// a secret in a note.
 ///
 /// kInvalid: a flag without its value, a value of the wrong type, a required one that is missing,
-/// all in one message. Source: MDMDirector, flags of main.
+/// all in one message. Source: MDMDirector, flags of
+/// main and of its NanoMDM branch.
 Result<Invocation> Translate(Invocation invocation);
 
 }  // namespace director::mdmdirector

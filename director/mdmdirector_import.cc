@@ -96,7 +96,7 @@ class ImportPass {
       remarks.same_serial.Add(device.udid);
     }
     const char* pending = device.wants_erase ? "erase" : device.wants_lock ? "lock" : nullptr;
-    if (pending == nullptr) return;
+    if (pending == nullptr || places_.settings.pins != nullptr) return;
     Say(fmt::format("not imported: device {}: {} is pending in MDMDirector",
                     Printable(device.udid, kNameSizeMaxBytes), pending));
   }
@@ -348,6 +348,10 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   text.SayTally(plan.tally, "to do");
   text.SayItems(plan.tally);
   ImportOutcome outcome{.changes = plan.tally.Changes(), .problems = plan.problems};
+  if (settings.pins != nullptr) {
+    Status done = TakePending(places, ImportMode::kPlan, plan.said, outcome);
+    if (!done) return Fail(done.error());
+  }
   if (settings.mode == ImportMode::kPlan) return outcome;
   ImportPass import(places, documents, rows, ImportMode::kImport);
   import.said = std::move(plan.said);
@@ -355,6 +359,10 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   text.SayTally(import.tally, "done");
   outcome.changes = import.tally.Changes();
   outcome.problems += import.problems;
+  if (settings.pins != nullptr) {
+    Status done = TakePending(places, ImportMode::kImport, import.said, outcome);
+    if (!done) return Fail(done.error());
+  }
   if (Status checked = CheckFirstDecisions(places, rows, documents, outcome); !checked) {
     return Fail(checked.error());
   }

@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "director/config.h"
+#include "director/pins.h"
 #include "store/mdmdirector_database.h"
 #include "store/store.h"
 
@@ -23,6 +25,10 @@ struct ImportSettings {
   OnDifference on_difference = OnDifference::kKeep;
   UpstreamName upstream;  ///< the MDM server at which the devices are enrolled
   Settings decision;      ///< the service's, for the check
+  /// Set: pending locks and erases become proposals, their PINs sealed with this. Else they are
+  /// only named.
+  const Pins* pins = nullptr;
+  ProposalLimits proposals;
 };
 
 struct ImportOutcome {
@@ -42,6 +48,10 @@ struct ImportOutcome {
 /// Only adds: what Director has already stays, so that it can be repeated, and goes on where it was
 /// interrupted. Stores in bounded transactions; a service may run on `store` meanwhile, and finds
 /// what is new by itself.
+///
+/// With `pins` set, a lock or an erase that MDMDirector has not sent yet becomes a proposal, as
+/// its API would have made it, with MDMDirector's PIN; once for each device and kind, whatever
+/// became of it, however often the import is repeated. Every other one is a problem.
 ///
 /// The check gives the decision each device's last ProfileList as if it had just come, and stores
 /// nothing of it.

@@ -219,16 +219,18 @@ using Outcomes = std::vector<std::vector<Outcome>>;
 
 /// What a request comes to.
 struct Decision {
-  Outcomes outcomes;  ///< for each device that is named, for each profile
+  std::vector<Enrollment> devices;  ///< that are named
+  Outcomes outcomes;                ///< for each of them, for each profile
   std::vector<Change> changes;
 };
 
 Status DecideForDevices(StoreReader& reader, const ProfileRequest& request,
                         const std::vector<WantedProfile>& profiles, Timestamp now,
                         Decision& decision) {
-  const auto devices = FindTargets(reader, request);
+  auto devices = FindTargets(reader, request);
   if (!devices) return Fail(devices.error());
-  for (const Enrollment& device : *devices) {
+  decision.devices = std::move(*devices);
+  for (const Enrollment& device : decision.devices) {
     std::vector<Outcome>& outcomes = decision.outcomes.emplace_back();
     for (const WantedProfile& profile : profiles) {
       const auto rows = RowsOf(reader, profile.assignment.payload_identifier, device);
@@ -294,12 +296,31 @@ Status Apply(StoreWriter& writer, const std::vector<Change>& changes, Timestamp 
   return writer.AddHappenings(happenings);
 }
 
-Json MetadataJson(const Outcomes& outcomes, bool push_now) {
-  if (outcomes.empty()) return nullptr;
+/// Waits for the devices for which something changes; returns those that the MDM server failed.
+Result<std::set<EnrollmentId>> AwaitDepartures(Departures& departures, const Decision& decision,
+                                               Timestamp since) {
+  std::vector<Enrollment> changed;
+  for (std::size_t i = 0; i < decision.devices.size(); ++i) {
+    const std::vector<Outcome>& outcomes = decision.outcomes[i];
+    const bool changes = std::any_of(outcomes.begin(), outcomes.end(),
+                                     [](const Outcome& outcome) { return outcome.changed; });
+    if (changes) changed.push_back(decision.devices[i]);
+  }
+  if (changed.empty()) return std::set<EnrollmentId>();
+  return departures.Await(changed, since);
+}
+
+/// Those of `failed` are told nothing about, as MDMDirector does.
+Json MetadataJson(const Decision& decision, bool push_now, const std::set<EnrollmentId>& failed) {
+  if (decision.outcomes.empty()) return nullptr;
   Json devices = Json::array();
-  for (const std::vector<Outcome>& device : outcomes) {
+  for (std::size_t i = 0; i < decision.outcomes.size(); ++i) {
+    if (failed.contains(decision.devices[i].channel.enrollment_id)) {
+      devices.push_back({{"profile_metadata", nullptr}});
+      continue;
+    }
     Json entries = Json::array();
-    for (const Outcome& outcome : device) {
+    for (const Outcome& outcome : decision.outcomes[i]) {
       const WantedProfile& profile = *outcome.profile;
       const bool is_removal = profile.assignment.presence == Presence::kAbsent;
       entries.push_back(
@@ -314,6 +335,15 @@ Json MetadataJson(const Outcomes& outcomes, bool push_now) {
     devices.push_back({{"profile_metadata", std::move(entries)}});
   }
   return devices;
+}
+
+/// The answer of MDMDirector when the MDM server failed it: its general sentence, then what it
+/// would have said otherwise.
+HttpServerResponse AsFailure(HttpServerResponse response) {
+  return {500,
+          kText,
+          "Internal Server Error\n" + response.body,
+          {{"X-Content-Type-Options", "nosniff"}}};
 }
 
 /// The PayloadUUID as devices show it: MDMDirector writes its own in lower case.
@@ -452,8 +482,17 @@ HttpServerResponse Api::ChangeProfiles(const HttpServerRequest& request, bool is
     deps_.notify();
   }
   if (!done) return Problem(done.error());
-  if (!wanted.metadata || (wanted.all_devices && !is_post)) return Done();
-  return Answer(MetadataJson(decision.outcomes, wanted.push_now));
+  std::set<EnrollmentId> failed;
+  if (deps_.departures != nullptr && wanted.push_now) {
+    auto awaited = AwaitDepartures(*deps_.departures, decision, now);
+    if (!awaited) return Problem(awaited.error());
+    // MDMDirector says `pushed` of an InstallProfile whatever the MDM server said.
+    if (!is_post) failed = std::move(*awaited);
+  }
+  const bool says_more = wanted.metadata && (is_post || !wanted.all_devices);
+  HttpServerResponse response =
+      says_more ? Answer(MetadataJson(decision, wanted.push_now, failed)) : Done();
+  return failed.empty() ? response : AsFailure(std::move(response));
 }
 
 HttpServerResponse Api::ListSharedProfiles(const HttpServerRequest&) {

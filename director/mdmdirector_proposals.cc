@@ -1,4 +1,6 @@
-// Lock and erase by MDMDirector's path: its flags are proposals that repeat.
+// Lock and erase by MDMDirector's path: its flags are proposals.
+#include "director/mdmdirector_proposals.h"
+
 #include <fmt/core.h>
 
 #include <utility>
@@ -7,32 +9,19 @@
 #include "base/secret.h"
 #include "director/mdmdirector_api.h"
 #include "director/mdmdirector_support.h"
-#include "director/propose.h"
 
 namespace director::mdmdirector {
 namespace {
 
 /// `{"udids": [...], "serial_numbers": [...], "value": true, "pin": "..."}`. An empty PIN is none.
-/// An erase does not repeat: the Mac that speaks after it may be another one by then.
 Result<ProposalRequest> ReadFlag(JsonBody& body, ProposalKind kind) {
-  ProposalRequest request;
-  request.kind = kind;
-  request.source = kSource;
-  request.reason = fmt::format("{} was set by MDMDirector's path", ProposalKindName(kind));
-  request.repeats = kind == ProposalKind::kDeviceLock;
+  ProposalRequest request =
+      FlagRequest(kind, fmt::format("{} was set by MDMDirector's path", ProposalKindName(kind)));
   const bool has_pin = body.Has("pin") && body.json()["pin"] != "";
   if (has_pin) request.pin = Secret(body.OptionalString("pin", ""));
   if (!body.problems().empty()) return Fail(body.problems().front());
   if (Status checked = CheckProposal(request); !checked) return Fail(checked.error());
   return request;
-}
-
-/// The device's open proposal, if it has one.
-Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const EnrollmentId& id) {
-  auto found = reader.ListProposals({.enrollment_id = id, .only_open = true}, {"", 1});
-  if (!found) return Fail(found.error());
-  if (found->empty()) return std::optional<Proposal>();
-  return std::optional<Proposal>(std::move(found->front()));
 }
 
 Status Cancel(StoreWriter& writer, const Proposal& proposal, Timestamp now) {
@@ -41,7 +30,56 @@ Status Cancel(StoreWriter& writer, const Proposal& proposal, Timestamp now) {
   return {};
 }
 
+/// The flag is set: only its PIN has to fit.
+Status KeepFlag(StoreWriter& writer, const Pins& pins, Proposal open,
+                const ProposalRequest& wanted) {
+  if (!wanted.pin.empty() && open.has_pin) {
+    const Result<std::string> sealed = writer.LoadSealedPin(open.proposal_id);
+    if (!sealed) return Fail(sealed.error());
+    const Result<Secret> pin = pins.Open(*sealed, open.enrollment_id);
+    if (!pin) return Fail(pin.error());
+    if (!ConstantTimeEquals(pin->Reveal(), wanted.pin.Reveal())) {
+      return Fail(ErrorKind::kConflict, "it is set already with another PIN; take it back first");
+    }
+  }
+  if (!open.cancelled_at) return {};
+  open.cancelled_at.reset();
+  return writer.SaveProposal(open);
+}
+
 }  // namespace
+
+ProposalRequest FlagRequest(ProposalKind kind, std::string reason) {
+  ProposalRequest request;
+  request.kind = kind;
+  request.source = kSource;
+  request.reason = std::move(reason);
+  request.repeats = kind == ProposalKind::kDeviceLock;
+  return request;
+}
+
+Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const EnrollmentId& id) {
+  auto found = reader.ListProposals({.enrollment_id = id, .only_open = true}, {"", 1});
+  if (!found) return Fail(found.error());
+  if (found->empty()) return std::optional<Proposal>();
+  return std::optional<Proposal>(std::move(found->front()));
+}
+
+Status RaiseFlag(StoreWriter& writer, const Pins& pins, const ProposalLimits& limits,
+                 const EnrollmentId& id, const ProposalRequest& wanted, Timestamp now) {
+  const auto open = OpenProposal(writer, id);
+  if (!open) return Fail(open.error());
+  if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, pins, **open, wanted);
+  const bool makes_way = *open && (*open)->kind == ProposalKind::kDeviceLock &&
+                         wanted.kind == ProposalKind::kEraseDevice &&
+                         (*open)->state == ProposalState::kWaiting;
+  if (makes_way) {
+    if (Status cancelled = Cancel(writer, **open, now); !cancelled) return cancelled;
+  }
+  const auto proposed = Propose(writer, pins, limits, id, wanted, now);
+  if (!proposed) return Fail(proposed.error());
+  return {};
+}
 
 HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind kind) {
   Result<JsonBody> body = JsonBody::Parse(request.body);
@@ -49,18 +87,23 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
   body->LowerCaseKeys();
   const DeviceNames names = ReadDeviceNames(*body);
   const bool is_set = body->OptionalBool("value");
+  const bool push_now = body->OptionalBool("push_now");
   if (!body->problems().empty()) return Problem(body->problems().front());
   // To take a flag back nothing else has to be right.
   const Result<ProposalRequest> wanted =
       is_set ? ReadFlag(*body, kind) : Result<ProposalRequest>(ProposalRequest{});
   if (!wanted) return Problem(wanted.error());
+  const Timestamp now = deps_.clock.Now();
+  std::vector<Enrollment> devices;
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     if (Status locked = writer.LockDesired(); !locked) return locked;
-    const auto devices = FindNamed(writer, names);
-    if (!devices) return Fail(devices.error());
-    for (const Enrollment& device : *devices) {
+    auto found = FindNamed(writer, names);
+    if (!found) return Fail(found.error());
+    devices = std::move(*found);
+    for (const Enrollment& device : devices) {
       const EnrollmentId& id = device.channel.enrollment_id;
-      Status changed = is_set ? RaiseFlag(writer, id, *wanted) : LowerFlag(writer, id, kind);
+      Status changed = is_set ? RaiseFlag(writer, deps_.pins, deps_.proposals, id, *wanted, now)
+                              : LowerFlag(writer, id, kind);
       if (!changed) {
         changed.error().message = UdidOf(device) + ": " + changed.error().message;
         return changed;
@@ -70,41 +113,13 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
   });
   if (!done) return Problem(done.error());
   deps_.notify();
-  return Done();
-}
-
-/// An erase takes the place of a lock that waits.
-Status Api::RaiseFlag(StoreWriter& writer, const EnrollmentId& id, const ProposalRequest& wanted) {
-  const auto open = OpenProposal(writer, id);
-  if (!open) return Fail(open.error());
-  if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, **open, wanted);
-  const Timestamp now = deps_.clock.Now();
-  const bool makes_way = *open && (*open)->kind == ProposalKind::kDeviceLock &&
-                         wanted.kind == ProposalKind::kEraseDevice &&
-                         (*open)->state == ProposalState::kWaiting;
-  if (makes_way) {
-    if (Status cancelled = Cancel(writer, **open, now); !cancelled) return cancelled;
-  }
-  const auto proposed = Propose(writer, deps_.pins, deps_.proposals, id, wanted, now);
-  if (!proposed) return Fail(proposed.error());
-  return {};
-}
-
-/// A flag that is set already stays as it is, with its PIN; one that was just taken back is set
-/// again.
-Status Api::KeepFlag(StoreWriter& writer, Proposal open, const ProposalRequest& wanted) {
-  if (!wanted.pin.empty() && open.has_pin) {
-    const Result<std::string> sealed = writer.LoadSealedPin(open.proposal_id);
-    if (!sealed) return Fail(sealed.error());
-    const Result<Secret> pin = deps_.pins.Open(*sealed, open.enrollment_id);
-    if (!pin) return Fail(pin.error());
-    if (!ConstantTimeEquals(pin->Reveal(), wanted.pin.Reveal())) {
-      return Fail(ErrorKind::kConflict, "it is set already with another PIN; take it back first");
+  if (deps_.departures != nullptr && is_set && push_now) {
+    // MDMDirector only logs what becomes of it.
+    if (const auto awaited = deps_.departures->Await(devices, now); !awaited) {
+      return Problem(awaited.error());
     }
   }
-  if (!open.cancelled_at) return {};
-  open.cancelled_at.reset();
-  return writer.SaveProposal(open);
+  return Done();
 }
 
 Status Api::LowerFlag(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind) {

@@ -56,8 +56,7 @@ Status CheckBudget(StoreReader& reader, const ProposalLimits& limits, Timestamp 
 /// The PIN sealed; empty when the device takes none.
 Result<std::string> SealPin(const Pins& pins, const Enrollment& enrollment,
                             const ProposalRequest& request) {
-  const bool needs_pin = TakesPin(request.kind) && MayBeMac(enrollment);
-  if (!needs_pin) {
+  if (!NeedsPin(request.kind, enrollment)) {
     if (request.pin.empty()) return std::string();
     return Fail(InvalidField("pin", "only a Mac's lock and erase take a PIN"));
   }
@@ -106,6 +105,10 @@ Status CheckText(const std::string& field, const std::string& text) {
 }
 
 }  // namespace
+
+bool NeedsPin(ProposalKind kind, const Enrollment& enrollment) {
+  return TakesPin(kind) && MayBeMac(enrollment);
+}
 
 Status CheckProposal(const ProposalRequest& request) {
   if (request.reason.empty()) return Fail(InvalidField("reason", "must say why"));

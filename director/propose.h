@@ -26,6 +26,10 @@ struct ProposalRequest {
   bool repeats = false;
 };
 
+/// True when this command needs a PIN for this device: Macs do, and what has not said what it is
+/// may be one.
+bool NeedsPin(ProposalKind kind, const Enrollment& enrollment);
+
 /// kInvalid names the field of `request` that no device can be sent.
 Status CheckProposal(const ProposalRequest& request);
 

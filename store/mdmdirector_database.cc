@@ -64,6 +64,16 @@ const std::vector<NeededTable>& NeededTables() {
   return needed;
 }
 
+/// What `ListPending` needs beside the above.
+const std::vector<NeededTable>& NeededForPending() {
+  static const std::vector<NeededTable> needed = {
+      {"devices", {"unlock_pin"}},
+      {"commands", {"command_uuid", "status", "device_ud_id", "request_type"}},
+      {"unlock_pins", {"id", "unlock_pin", "pin_set", "device_ud_id"}},
+  };
+  return needed;
+}
+
 constexpr const char* kFindMissing =
     "SELECT t || CASE WHEN to_regclass(quote_ident(t)) IS NULL THEN '' ELSE '.' || c END "
     "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS needed (t, c, place) "
@@ -91,6 +101,27 @@ constexpr const char* kListShared =
     "COALESCE(left(encode(mobileconfig_hash, 'hex'), 1000), ''), "
     "COALESCE(octet_length(mobileconfig_data), 0) FROM shared_profiles "
     "ORDER BY payload_identifier COLLATE \"C\", id LIMIT $1::bigint";
+/// Of a command that the MDM server refused MDMDirector keeps a row without a CommandUUID.
+constexpr const char* kListPending =
+    "WITH pending AS (SELECT ud_id, COALESCE(erase, false) AS is_erase, "
+    "COALESCE(active, false) AND COALESCE(token_update_recieved, false) AS is_enrolled, "
+    "COALESCE(unlock_pin, '') AS fixed_pin FROM devices "
+    "WHERE COALESCE(erase, false) OR COALESCE(lock, false)), "
+    "sent AS (SELECT device_ud_id, request_type, "
+    "bool_or(COALESCE(status, '') IN ('', 'NotNow')) AS is_queued, "
+    "bool_or(COALESCE(status, '') = 'Acknowledged') AS was_acknowledged FROM commands "
+    "WHERE request_type IN ('EraseDevice', 'DeviceLock') AND command_uuid <> '' "
+    "AND device_ud_id IN (SELECT ud_id FROM pending) GROUP BY device_ud_id, request_type), "
+    "temporary AS (SELECT DISTINCT ON (device_ud_id) device_ud_id, unlock_pin FROM unlock_pins "
+    "WHERE device_ud_id IN (SELECT ud_id FROM pending) "
+    "ORDER BY device_ud_id, pin_set DESC NULLS LAST, id) "
+    "SELECT left(p.ud_id, 1000), p.is_erase, p.is_enrolled, COALESCE(s.is_queued, false), "
+    "COALESCE(s.was_acknowledged, false), "
+    "left(COALESCE(NULLIF(p.fixed_pin, ''), t.unlock_pin, ''), 1000) FROM pending AS p "
+    "LEFT JOIN sent AS s ON s.device_ud_id = p.ud_id "
+    "AND s.request_type = CASE WHEN p.is_erase THEN 'EraseDevice' ELSE 'DeviceLock' END "
+    "LEFT JOIN temporary AS t ON t.device_ud_id = p.ud_id "
+    "ORDER BY p.ud_id COLLATE \"C\" LIMIT $1::bigint";
 constexpr const char* kSelectSharedDocument =
     "SELECT encode(mobileconfig_data, 'hex') FROM shared_profiles "
     "WHERE id::text = $1 AND mobileconfig_data IS NOT NULL";
@@ -165,6 +196,17 @@ MdmDirectorProfile ReadProfile(Row& row) {
   profile.stated_digest = row.Text();
   profile.size_bytes = row.Int();
   return profile;
+}
+
+MdmDirectorPending ReadPending(Row& row) {
+  MdmDirectorPending pending;
+  pending.udid = row.Text();
+  pending.is_erase = row.Flag();
+  pending.is_enrolled = row.Flag();
+  pending.is_queued = row.Flag();
+  pending.was_acknowledged = row.Flag();
+  pending.pin = Secret(row.Text());
+  return pending;
 }
 
 struct ListedProfile {
@@ -286,9 +328,9 @@ class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
       : db_(std::move(connection)) {}
 
   /// Names everything that is missing, in one message.
-  Status Check() {
+  Status Check(const std::vector<NeededTable>& tables) {
     PostgresBatch needed(2);
-    for (const NeededTable& table : NeededTables()) {
+    for (const NeededTable& table : tables) {
       for (const std::string_view column : table.columns) needed.Bind(table.table).Bind(column);
     }
     Result<PostgresResult> missing = db_.Run(kFindMissing, needed.Arrays());
@@ -321,6 +363,18 @@ class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
     if (profiles.size() <= kSharedProfilesMax) return profiles;
     return Fail(ErrorKind::kInvalid,
                 fmt::format("shared_profiles has more than {} rows", kSharedProfilesMax));
+  }
+
+  Result<std::vector<MdmDirectorPending>> ListPending() override {
+    if (Status checked = Check(NeededForPending()); !checked) return Fail(checked.error());
+    const auto limit = static_cast<std::int64_t>(kPendingMax + 1);
+    Result<PostgresResult> rows = db_.Run(kListPending, {ToPostgres(limit)});
+    if (!rows) return Fail(rows.error());
+    std::vector<MdmDirectorPending> pending;
+    while (rows->Next()) pending.push_back(ReadPending(*rows));
+    if (pending.size() <= kPendingMax) return pending;
+    return Fail(ErrorKind::kInvalid,
+                fmt::format("more than {} devices have a lock or an erase pending", kPendingMax));
   }
 
   Status ForEachDevice(const std::function<Status(const MdmDirectorDevice&)>& visit) override {
@@ -356,7 +410,7 @@ Result<std::unique_ptr<MdmDirectorDatabase>> OpenMdmDirectorDatabase(
   if (!connection) return Fail(OfMdmDirector(connection.error()));
   try {
     auto database = std::make_unique<PostgresMdmDirectorDatabase>(std::move(*connection));
-    if (Status checked = database->Check(); !checked) return Fail(checked.error());
+    if (Status checked = database->Check(NeededTables()); !checked) return Fail(checked.error());
     return std::unique_ptr<MdmDirectorDatabase>(std::move(database));
   } catch (const std::exception& failure) {
     return Fail(OfMdmDirector(DescribePostgres(failure)));

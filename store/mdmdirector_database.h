@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "base/time.h"
 #include "mdm/event.h"
 #include "store/postgres_store.h"
@@ -56,6 +57,20 @@ struct MdmDirectorDevice {
   std::vector<ReportedProfile> reported;
 };
 
+/// A lock or an erase that MDMDirector has set for a device and not taken back.
+struct MdmDirectorPending {
+  std::string udid;
+  bool is_erase = false;  ///< stands above a lock
+  /// The device is active and its TokenUpdate came: it can be pushed.
+  bool is_enrolled = false;
+  /// MDMDirector has sent this command, and the device's last answer to one of them was none or
+  /// NotNow: it waits in the MDM server's queue.
+  bool is_queued = false;
+  bool was_acknowledged = false;  ///< some time, perhaps before the flag was set
+  /// The fixed PIN, else the newest temporary one; empty when there is none any more.
+  Secret pin;
+};
+
 struct MdmDirectorCount {
   std::string table;
   std::int64_t rows = 0;
@@ -78,12 +93,16 @@ class MdmDirectorDatabase {
   /// Visits every device in the order of the bytes of its UDID; holds one page of each table. Ends
   /// with the error of `visit`, and must not be called from it.
   virtual Status ForEachDevice(const std::function<Status(const MdmDirectorDevice&)>& visit) = 0;
+  /// By UDID. Reads PINs, which nothing else does. kInvalid for more than `kPendingMax`, and when
+  /// the tables of commands or PINs are missing.
+  virtual Result<std::vector<MdmDirectorPending>> ListPending() = 0;
   /// The document of a row, which may be called while devices are visited. kNotFound when there is
   /// none.
   virtual Result<std::string> LoadDocument(const MdmDirectorProfile& row) = 0;
 };
 
 inline constexpr std::size_t kSharedProfilesMax = 10'000;
+inline constexpr std::size_t kPendingMax = 10'000;
 
 /// Connects and begins one transaction that only reads and sees no later change; it lasts as long
 /// as the object. `settings.url` may hold a password; `connections_max` and `transaction_max` have

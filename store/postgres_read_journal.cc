@@ -32,6 +32,13 @@ constexpr const char* kListFailedIntents =
     "AND (i.enrollment_id, i.command_uuid) > ($1, $2) "
     "ORDER BY i.enrollment_id, i.command_uuid LIMIT $3::bigint";
 
+constexpr const char* kSelectDispatching =
+    "SELECT s.enrollment_id, s.due_at > $2::bigint, count(*) FILTER (WHERE i.state = 'journaled'), "
+    "count(*) FILTER (WHERE i.state IN ('unknown', 'not_sent', 'refused')) "
+    "FROM schedule AS s LEFT JOIN intents AS i "
+    "ON i.enrollment_id = s.enrollment_id AND i.journaled_at >= $2::bigint "
+    "WHERE s.enrollment_id = ANY ($1::text[]) GROUP BY s.enrollment_id, s.due_at";
+
 const char* ListStatement(IntentFilter filter) {
   switch (filter) {
     case IntentFilter::kAll:
@@ -61,6 +68,20 @@ Result<std::vector<IntentRow>> ListIntents(PostgresTransaction& db, IntentFilter
     if (Status read = found->Check(key); !read) return Fail(read.error());
   }
   return rows;
+}
+
+Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(PostgresTransaction& db,
+                                                            const std::vector<EnrollmentId>& ids,
+                                                            Timestamp since) {
+  Result<PostgresResult> rows =
+      db.Run(kSelectDispatching, {ArrayToPostgres(ids), ToPostgres(since)}, "intents");
+  if (!rows) return Fail(rows.error());
+  std::map<EnrollmentId, Dispatching> found;
+  while (rows->Next()) {
+    const auto id = rows->TextAs<EnrollmentId>();
+    found[id] = {rows->Flag(), rows->Int(), rows->Int()};
+  }
+  return found;
 }
 
 }  // namespace director::postgres

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,6 +25,9 @@ Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
     PostgresTransaction& db, const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys);
 Result<std::vector<IntentRow>> ListIntents(PostgresTransaction& db, IntentFilter filter,
                                            const IntentKey& after, std::size_t limit);
+Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(PostgresTransaction& db,
+                                                            const std::vector<EnrollmentId>& ids,
+                                                            Timestamp since);
 Result<std::vector<Snapshot>> LoadSnapshots(PostgresTransaction& db,
                                             const std::vector<EnrollmentId>& ids);
 Result<Inventory> LoadInventory(PostgresTransaction& db, const std::vector<EnrollmentId>& ids,
@@ -71,6 +75,10 @@ class PostgresReaderOf : public Port {
   Result<std::vector<IntentRow>> ListIntents(IntentFilter filter, const IntentKey& after,
                                              std::size_t limit) final {
     return postgres::ListIntents(db_, filter, after, limit);
+  }
+  Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(const std::vector<EnrollmentId>& ids,
+                                                              Timestamp since) final {
+    return postgres::LoadDispatching(db_, ids, since);
   }
   Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) final {
     return postgres::LoadSnapshots(db_, ids);

@@ -34,6 +34,13 @@ constexpr const char* kListFailedIntents =
     "AND (i.enrollment_id, i.command_uuid) > (?1, ?2) "
     "ORDER BY i.enrollment_id, i.command_uuid LIMIT ?3";
 
+constexpr const char* kSelectDispatching =
+    "SELECT e.due_at > ?2, COUNT(*) FILTER (WHERE i.state = 'journaled'), "
+    "COUNT(*) FILTER (WHERE i.state IN ('unknown', 'not_sent', 'refused')) "
+    "FROM enrollments AS e LEFT JOIN intents AS i "
+    "ON i.enrollment_id = e.enrollment_id AND i.journaled_at >= ?2 "
+    "WHERE e.enrollment_id = ?1 GROUP BY e.enrollment_id";
+
 const char* ListStatement(IntentFilter filter) {
   switch (filter) {
     case IntentFilter::kAll:
@@ -62,6 +69,22 @@ Result<std::vector<IntentRow>> ListIntents(SqliteDb& db, IntentFilter filter,
   }
   if (Status done = statement.Finish(); !done) return Fail(done.error());
   return rows;
+}
+
+Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(SqliteDb& db,
+                                                            const std::vector<EnrollmentId>& ids,
+                                                            Timestamp since) {
+  std::map<EnrollmentId, Dispatching> found;
+  for (const EnrollmentId& id : ids) {
+    SqliteStatement statement = db.Use(kSelectDispatching);
+    statement.Bind(id).Bind(since);
+    if (statement.Next()) {
+      SqliteRow row(statement, "intents");
+      found[id] = {row.Flag(), row.Int(), row.Int()};
+    }
+    if (Status done = statement.Finish(); !done) return Fail(done.error());
+  }
+  return found;
 }
 
 }  // namespace director::sqlite

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,9 @@ Result<std::vector<Intent>> LoadLiveIntents(SqliteDb& db, const EnrollmentId& id
 Result<std::vector<ItemRecord>> LoadItems(SqliteDb& db, const EnrollmentId& id);
 Result<std::vector<IntentRow>> ListIntents(SqliteDb& db, IntentFilter filter,
                                            const IntentKey& after, std::size_t limit);
+Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(SqliteDb& db,
+                                                            const std::vector<EnrollmentId>& ids,
+                                                            Timestamp since);
 Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<EnrollmentId>& ids);
 Result<Inventory> LoadInventory(SqliteDb& db, const std::vector<EnrollmentId>& ids,
                                 const std::vector<InventoryKind>& kinds);
@@ -71,6 +75,10 @@ class SqliteReaderOf : public Port {
   Result<std::vector<IntentRow>> ListIntents(IntentFilter filter, const IntentKey& after,
                                              std::size_t limit) final {
     return sqlite::ListIntents(db_, filter, after, limit);
+  }
+  Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(const std::vector<EnrollmentId>& ids,
+                                                              Timestamp since) final {
+    return sqlite::LoadDispatching(db_, ids, since);
   }
   Result<std::vector<Snapshot>> LoadSnapshots(const std::vector<EnrollmentId>& ids) final {
     return sqlite::LoadSnapshots(db_, ids);

@@ -180,6 +180,14 @@ struct IntentRow {
   friend bool operator==(const IntentRow&, const IntentRow&) = default;
 };
 
+/// How far an enrollment is with what it was to be sent from a moment on.
+struct Dispatching {
+  bool is_decided = false;   ///< what was due at that moment has been decided on since
+  std::int64_t waiting = 0;  ///< commands journaled since, of which the MDM server has said nothing
+  std::int64_t failed = 0;   ///< commands journaled since that it did not surely take
+  friend bool operator==(const Dispatching&, const Dispatching&) = default;
+};
+
 /// A page of a list: rows after `after` in the order of the key.
 struct PageRequest {
   std::string after;        ///< key of the last row of the page before; empty for the first page
@@ -241,6 +249,9 @@ class StoreReader {
   /// missed or come twice.
   virtual Result<std::vector<IntentRow>> ListIntents(IntentFilter filter, const IntentKey& after,
                                                      std::size_t limit) = 0;
+  /// Of the known ones among `ids`. `since` is when they were made due.
+  virtual Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(
+      const std::vector<EnrollmentId>& ids, Timestamp since) = 0;
   /// Everything that `Reconcile` needs but the upstream's health, of the known ones among `ids`, in
   /// any order. kCorrupt when one of them cannot be read.
   /// An assignment matches when its channel fits and it is for all or its target is the UDID,

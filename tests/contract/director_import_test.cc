@@ -215,6 +215,52 @@ TEST_CASE("nothing is written to MDMDirector's database, and no PIN is said") {
   CHECK(tables.Digest() != before);  // it would be noticed
 }
 
+TEST_CASE("what is pending is read with what was sent of it and with its PIN") {
+  MdmDirectorTables tables;
+  for (const char* udid : {"A", "B", "C", "D", "E", "F"}) tables.AddDevice(udid, "");
+  tables.Send();
+  tables.database.Execute(
+      "UPDATE devices SET lock = true WHERE ud_id <> 'F';"
+      "UPDATE devices SET erase = true, unlock_pin = '111111' WHERE ud_id = 'B';"
+      "UPDATE devices SET active = false WHERE ud_id = 'C';"
+      "INSERT INTO unlock_pins (id, unlock_pin, pin_set, device_ud_id) VALUES "
+      "('00000000-0000-0000-0000-000000000001', '222222', '2026-01-01T00:00:00Z', 'A'), "
+      "('00000000-0000-0000-0000-000000000002', '333333', '2026-01-02T00:00:00Z', 'A'), "
+      "('00000000-0000-0000-0000-000000000003', '444444', NULL, 'A'), "
+      "('00000000-0000-0000-0000-000000000004', '555555', now(), 'B');"
+      "INSERT INTO commands (command_uuid, status, device_ud_id, request_type) VALUES "
+      "('1', 'Acknowledged', 'A', 'DeviceLock'), ('2', '', 'A', 'EraseDevice'), "
+      "('3', NULL, 'B', 'EraseDevice'), ('4', 'Error', 'C', 'DeviceLock'), "
+      "('', '', 'C', 'DeviceLock'), ('5', 'NotNow', 'D', 'DeviceLock'), "
+      "('6', '', 'E', 'InstallProfile')");
+  const auto source = tables.Open();
+  const auto pending = source->ListPending();
+  INFO((pending ? std::string() : ErrorForLog(pending.error())));
+  REQUIRE(pending);
+  std::string seen;
+  for (const MdmDirectorPending& one : *pending) {
+    seen += one.udid + (one.is_erase ? " erase" : " lock") + (one.is_enrolled ? "" : " gone") +
+            (one.is_queued ? " queued" : "") + (one.was_acknowledged ? " acknowledged" : "") + " " +
+            one.pin.Reveal() + "\n";
+  }
+  CHECK(seen ==
+        "A lock acknowledged 333333\n"
+        "B erase queued 111111\n"
+        "C lock gone \n"
+        "D lock queued \n"
+        "E lock \n");
+}
+
+TEST_CASE("without the tables that tell what was sent nothing is pending to be proposed") {
+  MdmDirectorTables tables;
+  tables.database.Execute("DROP TABLE unlock_pins; ALTER TABLE commands DROP COLUMN status");
+  const auto source = tables.Open();
+  const auto pending = source->ListPending();
+  REQUIRE_FALSE(pending);
+  CHECK(pending.error().kind == ErrorKind::kInvalid);
+  CHECK(pending.error().message.find("commands.status, unlock_pins") != std::string::npos);
+}
+
 TEST_CASE("an account that may only read is enough, less is a clear error") {
   MdmDirectorTables tables;
   FillBriefly(tables);
@@ -331,6 +377,11 @@ TEST_CASE("the command line plans, imports, repeats, and tells problems by its e
   CHECK(run({}) == 0);
   CHECK(run({}) == 0);
   CHECK(run({"--plan"}) == 0);
+  // A lock is pending; without data_key no PIN can be kept.
+  CHECK(run({"--plan", "--with-pending"}) == 2);
+  CHECK(run({"--with-pending"}) == 1);
+  CHECK(run({"--with-pending", "--data-key", "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="}) == 0);
+  CHECK(run({"--plan", "--with-pending"}) == 0);
   tables.Add(SharedRow(2, kDock, "Another"));
   tables.Send();
   CHECK(run({"--plan"}) == 1);

@@ -118,6 +118,49 @@ TEST_CASE("the journal is listed in pages, whole or those that are open or faile
   CHECK(page(IntentFilter::kAll, {EnrollmentId("B"), CommandUuid("2")}, 10).empty());
 }
 
+TEST_CASE("how far a dispatch is: decided on, journaled, sent or not") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  const auto dispatching = [&](Timestamp since) {
+    return store.Get<std::map<EnrollmentId, Dispatching>>([&](StoreReader& reader) {
+      return reader.LoadDispatching({EnrollmentId("A"), EnrollmentId("B"), EnrollmentId("C")},
+                                    since);
+    });
+  };
+  const auto of = [&](const char* id, Timestamp since) {
+    return dispatching(since).at(EnrollmentId(id));
+  };
+  CHECK(dispatching(At(0)).size() == 2);
+  CHECK(of("A", At(10)) == Dispatching{});
+  PlanCommit commit = MakeCommit(EnrollmentId("A"), At(100));
+  store.CommitPlan(commit, At(20));
+  CHECK(of("A", At(10)) == Dispatching{.is_decided = true});
+  store.MarkDue("A", At(30));
+  CHECK(of("A", At(10)).is_decided);
+  CHECK_FALSE(of("A", At(30)).is_decided);
+
+  int command = 0;
+  for (const auto& [state, seconds] :
+       std::vector<std::pair<IntentState, std::int64_t>>{{IntentState::kJournaled, 9},
+                                                         {IntentState::kRefused, 9},
+                                                         {IntentState::kJournaled, 10},
+                                                         {IntentState::kSent, 10},
+                                                         {IntentState::kAcknowledged, 11},
+                                                         {IntentState::kFailed, 11},
+                                                         {IntentState::kUnknown, 12},
+                                                         {IntentState::kNotSent, 12},
+                                                         {IntentState::kRefused, 12}}) {
+    Intent intent = MakeIntent("CMD-" + std::to_string(++command));
+    intent.state = state;
+    intent.journaled_at = At(seconds);
+    store.Save("A", intent);
+  }
+  CHECK(of("A", At(10)) == Dispatching{.is_decided = true, .waiting = 1, .failed = 3});
+  CHECK(of("A", At(13)) == Dispatching{.is_decided = true});
+  CHECK(of("B", At(10)) == Dispatching{});
+}
+
 TEST_CASE("losing the queue closes the open intents of those enrollments and no others") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));

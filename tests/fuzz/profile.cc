@@ -1,11 +1,13 @@
 #include <string>
 
+#include "director/enrollment_profile_file.h"
 #include "director/profile_upload.h"
 #include "mdm/mdmdirector_document.h"
 #include "tests/fuzz/properties.h"
 #include "tests/fuzz/target.h"
 
-// Configuration profiles as owners upload them: XML, binary or signed.
+// Configuration profiles as owners upload them: XML, binary or signed; enrollment
+// profiles as a webhook hands them out.
 namespace director::fuzz_profile {
 namespace {
 
@@ -41,6 +43,15 @@ void CheckMdmDirectorForm(std::string_view input, const Profile& profile) {
   INVARIANT(same.has_value() && *same == document->mobileconfig);
 }
 
+/// One that can be read has an MDM payload, and may take its own place.
+void CheckEnrollmentProfile(std::string_view input, const Result<Profile>& plain) {
+  const Result<EnrollmentProfile> enrollment = ParseEnrollmentProfile(input);
+  if (!enrollment) return fuzz::CheckRefusal(enrollment.error());
+  if (plain) INVARIANT(plain->has_mdm_payload);
+  INVARIANT(!enrollment->topic.empty() && !enrollment->server_url.empty());
+  INVARIANT(WhyNotRenew(*enrollment, *enrollment).empty());
+}
+
 }  // namespace
 
 FUZZ_TARGET(profile) {
@@ -48,6 +59,7 @@ FUZZ_TARGET(profile) {
   const Result<Profile> plain = ParseProfile(input);
   if (!uploaded) fuzz::CheckRefusal(uploaded.error());
   if (!plain) fuzz::CheckRefusal(plain.error());
+  CheckEnrollmentProfile(input, plain);
   const Result<Profile>& profile = uploaded ? uploaded : plain;
   if (!profile) return;
   if (uploaded) INVARIANT(!uploaded->has_mdm_payload);

@@ -15,8 +15,11 @@ class MdmDirectorClient {
  public:
   using Json = nlohmann::ordered_json;
 
-  MdmDirectorClient(Store& store, Upstreams& upstreams, const Clock& clock)
-      : api_({store, upstreams, pins_, clock, password_, limits, [] {}}), routes_(api_.Routes()) {}
+  /// With `departures` strictly compatible, with `downloads` profiles can be downloaded.
+  MdmDirectorClient(Store& store, Upstreams& upstreams, const Clock& clock,
+                    Departures* departures = nullptr, Payloads* downloads = nullptr)
+      : api_({store, upstreams, pins_, clock, password_, limits, [] {}, departures, downloads}),
+        routes_(api_.Routes()) {}
 
   HttpServerResponse Send(const std::string& method, const std::string& path,
                           const std::string& body = "") {

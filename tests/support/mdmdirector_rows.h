@@ -104,6 +104,10 @@ class FakeMdmDirectorDatabase final : public MdmDirectorDatabase {
 
   Result<std::vector<MdmDirectorCount>> CountRows() override { return counts; }
   Result<std::vector<MdmDirectorProfile>> ListSharedProfiles() override { return shared; }
+  Result<std::vector<MdmDirectorPending>> ListPending() override {
+    ++pending_reads;
+    return pending;
+  }
   Status ForEachDevice(const std::function<Status(const MdmDirectorDevice&)>& visit) override {
     for (const auto& [udid, device] : devices) {
       if (--visits_left == 0) return Fail(ErrorKind::kUnavailable, "the connection is gone");
@@ -122,6 +126,8 @@ class FakeMdmDirectorDatabase final : public MdmDirectorDatabase {
   std::vector<MdmDirectorProfile> shared;
   std::map<std::string, std::string> documents;
   std::vector<MdmDirectorCount> counts;
+  std::vector<MdmDirectorPending> pending;
+  int pending_reads = 0;
   int loads = 0;
   int visits_left = 0;  ///< the connection is lost with the last of them; 0: never
 };
@@ -148,13 +154,8 @@ struct ImportRun {
   }
 };
 
-inline ImportRun RunImport(
-    MdmDirectorDatabase& source, Store& store, const Clock& clock,
-    mdmdirector::ImportMode mode = mdmdirector::ImportMode::kImport,
-    mdmdirector::OnDifference on_difference = mdmdirector::OnDifference::kKeep) {
-  mdmdirector::ImportSettings settings;
-  settings.mode = mode;
-  settings.on_difference = on_difference;
+inline ImportRun RunImport(MdmDirectorDatabase& source, Store& store, const Clock& clock,
+                           mdmdirector::ImportSettings settings) {
   settings.upstream = UpstreamName("nanomdm");
   ImportRun run;
   const auto outcome = mdmdirector::Import(
@@ -163,6 +164,15 @@ inline ImportRun RunImport(
   REQUIRE(outcome);
   run.outcome = *outcome;
   return run;
+}
+inline ImportRun RunImport(
+    MdmDirectorDatabase& source, Store& store, const Clock& clock,
+    mdmdirector::ImportMode mode = mdmdirector::ImportMode::kImport,
+    mdmdirector::OnDifference on_difference = mdmdirector::OnDifference::kKeep) {
+  mdmdirector::ImportSettings settings;
+  settings.mode = mode;
+  settings.on_difference = on_difference;
+  return RunImport(source, store, clock, settings);
 }
 
 /// An empty Director and a database to take over.

@@ -153,6 +153,77 @@ TEST_CASE("what has no meaning or is not built is accepted and said once, withou
   CHECK(translated->notes[2] == "what these ask for is not built yet: -push-new-build");
 }
 
+/// What an image of the NanoMDM branch says.
+std::vector<std::string> NanoWith(std::vector<std::string> more) {
+  std::vector<std::string> all = {"-mdm-server-type=nanomdm",
+                                  "-nanomdm-url=https://nano.example.com",
+                                  "-nanomdm-api-key",
+                                  "nano key",
+                                  "-password=word",
+                                  "-db-host=db",
+                                  "-db-name=mdm",
+                                  "-db-username=user",
+                                  "-db-password=secret"};
+  all.insert(all.end(), more.begin(), more.end());
+  return Serve(all);
+}
+
+TEST_CASE("the NanoMDM branch's flags become Director's settings") {
+  const Config config = ConfigOf(NanoWith({}));
+  REQUIRE(config.upstreams.size() == 1);
+  CHECK(config.upstreams[0].kind == UpstreamKind::kNanoMdm);
+  CHECK(config.upstreams[0].url == "https://nano.example.com");
+  CHECK(config.upstreams[0].api_key.Get()->Reveal() == "nano key");
+  CHECK(config.profile_download);
+  CHECK_FALSE(ConfigOf(With({})).profile_download);
+  CHECK_FALSE(ConfigOf(NanoWith({}), {"DIRECTOR_PROFILE_DOWNLOAD=false"}).profile_download);
+  // Of MicroMDM, which is named for the way back, nothing is taken.
+  CHECK(ConfigOf(NanoWith({"-micromdmurl=https://micro.example.com"})).upstreams[0].url ==
+        "https://nano.example.com");
+  CHECK(ConfigOf(With({"-nanomdm-url=https://nano.example.com", "-mdm-server-type=micromdm"}))
+            .upstreams[0]
+            .url == "https://mdm.example.com");
+}
+
+TEST_CASE("the NanoMDM branch's environment counts as its flags do") {
+  const Config config = ConfigOf(
+      Serve({}), {"MDM_SERVER_TYPE=nanomdm", "NANOMDM_URL=https://nano.example.com",
+                  "NANOMDM_API_KEY=key", "DIRECTOR_PASSWORD=word", "DB_HOST=db", "DB_NAME=mdm",
+                  "DB_USERNAME=user", "DB_PASSWORD=secret", "USE_DDM=true"});
+  CHECK(config.upstreams[0].kind == UpstreamKind::kNanoMdm);
+  CHECK(config.upstreams[0].url == "https://nano.example.com");
+}
+
+TEST_CASE("what of the NanoMDM branch has no meaning or is not built is said once") {
+  const Result<Invocation> translated =
+      Translate({NanoWith({"-redis-tls", "-use-ddm", "-kmfddm-url=https://ddm.example.com",
+                           "-kmfddm-api-key", "hidden", "-control-plane-interval=120",
+                           "-push-spread", "10m", "-install-profile-retries=3",
+                           "-enroll-webhook-token=hidden", "-acme-cert-min-validity=90"}),
+                 {},
+                 {}});
+  INFO((translated ? std::string() : translated.error().message));
+  REQUIRE(translated);
+  REQUIRE(translated->notes.size() == 3);
+  CHECK(translated->notes[1] ==
+        "these have no meaning here: -redis-tls, -control-plane-interval, "
+        "-install-profile-retries, -push-spread");
+  CHECK(translated->notes[2] ==
+        "what these ask for is not built yet: -acme-cert-min-validity, -enroll-webhook-token, "
+        "-use-ddm, -kmfddm-url, -kmfddm-api-key");
+}
+
+TEST_CASE("only the server that is chosen has to be named, and it must be one that there is") {
+  CHECK(ProblemsOf(Serve({"-nanomdm-url=https://nano"})).find("-micromdmurl: is needed") !=
+        std::string::npos);
+  const std::string problems = ProblemsOf(Serve({"-mdm-server-type=nanomdm"}));
+  CHECK(problems.find("-nanomdm-url: is needed") != std::string::npos);
+  CHECK(problems.find("-nanomdm-api-key: is needed") != std::string::npos);
+  CHECK(problems.find("micromdm") == std::string::npos);
+  CHECK(ProblemsOf(With({"-mdm-server-type=jamf"})) ==
+        "-mdm-server-type: must be micromdm or nanomdm");
+}
+
 TEST_CASE("what cannot be translated is named, all at once") {
   CHECK(ProblemsOf(Serve({"-micromdmurl=https://mdm"})).find("-db-host: is needed") !=
         std::string::npos);
