@@ -147,8 +147,9 @@ HttpServerResponse ListDefinitions(Store& store, const HttpServerRequest& reques
   if (!done) return ProblemResponse(done.error());
   Json items = Json::array();
   for (const Revision& revision : revisions) items.push_back(DefinitionJson(revision));
-  return JsonResponse(200, PageJson(name, std::move(items), *page,
-                                    revisions.empty() ? "" : revisions.back().payload_uuid.value()));
+  return JsonResponse(200,
+                      PageJson(name, std::move(items), *page,
+                               revisions.empty() ? "" : revisions.back().payload_uuid.value()));
 }
 
 HttpServerResponse Refused(const std::vector<Error>& problems) {

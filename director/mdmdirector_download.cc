@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "director/mdmdirector_api.h"
 #include "director/mdmdirector_support.h"
+#include "mdm/item_definition.h"
 #include "reconciler/desired.h"
 
 namespace director::mdmdirector {
@@ -41,10 +42,12 @@ Result<std::optional<PayloadUuid>> AssignedRevision(StoreReader& reader, const s
   if (!*device || !TakesProfiles(**device)) return none;
   const Result<Snapshot> snapshot = reader.LoadSnapshot((*device)->channel.enrollment_id);
   if (!snapshot) return Fail(snapshot.error());
-  for (const DesiredItem& item : ResolveDesired(snapshot->assignments)) {
+  for (const DesiredItem& item : ResolveDesired(snapshot->assignments, snapshot->enrollment.epoch_began_at)) {
     const DesiredAssignment& assignment = *item.assignment;
     if (assignment.payload_identifier.value() != identifier) continue;
-    if (assignment.presence == Presence::kAbsent || !item.conflict.empty()) return none;
+    const bool is_profile = KindOf(assignment.payload_identifier) == ItemKind::kProfile;
+    const bool is_wanted = assignment.presence == Presence::kPresent && item.conflict.empty();
+    if (!is_profile || !is_wanted) return none;
     return std::optional<PayloadUuid>(assignment.payload_uuid);
   }
   return none;

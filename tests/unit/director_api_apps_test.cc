@@ -82,8 +82,8 @@ TEST_CASE("of several apps all problems are told at once and nothing is stored")
 TEST_CASE("an app is assigned like a profile, with what has a meaning for apps") {
   Service service;
   PutApp(service, PackageByManifest("com.ex.agent", "1.2"));
-  const ApiAnswer assigned = Assign(service, "app:com.ex.agent",
-                                    {{"during_setup", true}, {"at_enrollment_only", true}});
+  const ApiAnswer assigned =
+      Assign(service, "app:com.ex.agent", {{"during_setup", true}, {"at_enrollment_only", true}});
   REQUIRE(assigned.status == 200);
   const Json& assignment = assigned.json["assignments"][0];
   CHECK(assignment["during_setup"] == true);
@@ -136,8 +136,7 @@ TEST_CASE("accounts and a profile that name one account are not assigned togethe
   REQUIRE(Assign(service, accounts).status == 200);
   REQUIRE(Assign(service, "com.ex.kiosk").status == 200);
   REQUIRE(put("kiosk").status == 200);
-  const std::string clashing =
-      put("kiosk").json["accounts"][0]["payload_uuid"].get<std::string>();
+  const std::string clashing = put("kiosk").json["accounts"][0]["payload_uuid"].get<std::string>();
   CHECK(Assign(service, accounts, {{"payload_uuid", clashing}}).status == 409);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "mdm/mdmdirector_document.h"
+#include "mdm/plist.h"
 #include "tests/support/catch.h"
 
 namespace director::mdm_mdmdirector_document_test {
