@@ -47,6 +47,7 @@ class FakeUpstream final : public Upstream {
     }
     ++requests_;
     ++requests_under_way_;
+    requests_under_way_max_ = std::max(requests_under_way_max_, requests_under_way_);
     company_.notify_all();
     // Stays until another request is here too, as long as that can be expected.
     const auto has_company = [&] { return requests_under_way_ > 1; };
@@ -106,6 +107,7 @@ class FakeUpstream final : public Upstream {
   std::chrono::milliseconds company_wait_max_{0};
   int requests_ = 0;
   int requests_under_way_ = 0;
+  int requests_under_way_max_ = 0;
   int meetings_ = 0;
   int pushes_ = 0;
   bool pushes_on_enqueue_ = false;
@@ -269,6 +271,7 @@ TEST_CASE("one notice brings two workers to the MDM server when there is work fo
   world.server->LetGo();
   runner.Stop();
   CHECK(world.server->overlaps_ == 0);
+  CHECK(world.server->requests_under_way_max_ == 2);  // one for each worker
 }
 
 TEST_CASE("a request refused as a whole is halved until only the bad one is left") {
