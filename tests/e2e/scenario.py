@@ -2,9 +2,9 @@
 
 import collections
 import json
-import plistlib
 import os
 import pathlib
+import plistlib
 import re
 import shutil
 import subprocess
