@@ -90,6 +90,12 @@ std::vector<ItemWork*> WantedInOrder(std::vector<ItemWork>& items) {
   return wanted;
 }
 
+/// What only a Mac in Setup Assistant takes does not follow the command that ends it.
+bool IsTooLateForSetup(const Delivery& delivery, const PlannedCommand& command) {
+  return command.request_type == request_type::kAccountConfiguration &&
+         delivery.Find(request_type::kDeviceConfigured) != nullptr;
+}
+
 /// Sends what is wanted up to the bound; the others keep waiting and say so.
 void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
   int room = delivery.settings.commands_per_session_max - delivery.OpenChanges();
@@ -104,6 +110,12 @@ void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& p
           delivery.now);
       plan.due_at = std::min(plan.due_at, *turn);
       item.wanted.reset();
+      continue;
+    }
+    if (IsTooLateForSetup(delivery, *item.wanted)) {
+      SetState(item.record, ItemState::kPending,
+               item.record.reason + " DeviceConfigured has gone out before; its answer is awaited.",
+               delivery.now);
       continue;
     }
     if (room-- <= 0) {

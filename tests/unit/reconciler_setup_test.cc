@@ -165,5 +165,27 @@ TEST_CASE("accounts come first, in Setup Assistant only, and hold the device") {
             "DeviceConfigured; push\nsetup:AccountConfiguration blocked\nwifi verified");
 }
 
+TEST_CASE("accounts do not follow DeviceConfigured, unless that is taken as lost") {
+  // Found by simulation: a Mac that came late was sent its accounts behind DeviceConfigured.
+  const std::string world = R"(
+    enrollment product=Mac15,3 setup=-20m pushed=-5s
+    report -8s
+    want setup:AccountConfiguration C all
+    )";
+  const Plan plan = CheckPlan(world + "intent DeviceConfigured sent -5s", kNoon,
+                              "nothing\nsetup:AccountConfiguration pending");
+  CHECK(plan.items[0].reason ==
+        "The Mac is held in Setup Assistant: its accounts come first. DeviceConfigured has gone "
+        "out before; its answer is awaited.");
+  CheckPlan(R"(
+    enrollment product=Mac15,3 setup=-20m seen=-40s pushed=-5s
+    report -8s
+    want setup:AccountConfiguration C all
+    intent DeviceConfigured sent -15m)",
+            kNoon,
+            "AccountConfiguration setup:AccountConfiguration C; DeviceConfigured; push\n"
+            "setup:AccountConfiguration in_flight\nclosed c1 lost");
+}
+
 }  // namespace
 }  // namespace director::reconciler_setup_test
