@@ -51,6 +51,17 @@ TEST_CASE("a profile that failed does not hold the device") {
             kNoon, "DeviceConfigured; push\nwifi parked\nclosed c1 failed");
 }
 
+TEST_CASE("a profile that could not be sent holds the device") {
+  // Found by simulation: the MDM server was away for a second, and Macs were let go without what
+  // was marked for Setup Assistant.
+  CheckPlan(R"(
+    enrollment setup=-9s pushed=-5s
+    report -8s
+    want wifi A all during_setup
+    intent InstallProfile wifi A not_sent -5s answered=-5s error=connection_refused)",
+            kNoon, "nothing\nwifi backing_off\nclosed c1 not_sent");
+}
+
 TEST_CASE("what stays unanswered holds the device for setup_time_max and no longer") {
   const std::string waiting = R"(
     want wifi A all
