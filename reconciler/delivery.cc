@@ -197,14 +197,29 @@ std::string DescribeHeldBack(const Intent& question) {
                      question.error);
 }
 
+/// Until when a list that follows no change is not asked for again: whatever the clocks and answers
+/// are, questions stay few. `report`: the last one that there is.
+Timestamp AskAgainAt(const Delivery& delivery, const DeviceReport* report) {
+  const bool ours =
+      report != nullptr && report->asked_at && report->epoch == delivery.enrollment().epoch;
+  if (!ours || IsAhead(*report->asked_at, delivery.now)) return delivery.now;
+  return *report->asked_at + delivery.settings.question_delay_min;
+}
+
 void AskInventory(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
   if (IsUserChannel(delivery.enrollment().channel.type) || !delivery.awake()) return;
   const bool needs_app_list = std::any_of(items.begin(), items.end(),
                                           [](const ItemWork& item) { return item.needs_app_list; });
+  const auto& app_list = delivery.snapshot.app_list;
+  const Timestamp apps_at = AskAgainAt(delivery, app_list ? &*app_list : nullptr);
   for (const InventoryKind kind : kInventoryKinds) {
     const std::string_view name = InventoryKindName(kind);
     const bool is_needed = needs_app_list && kind == InventoryKind::kInstalledApplicationList;
     if (!is_needed && !IsInventoryOld(delivery, kind)) continue;
+    if (is_needed && apps_at > delivery.now) {
+      plan.due_at = std::min(plan.due_at, apps_at);
+      continue;
+    }
     const Intent* outstanding = delivery.Find(name);
     if (outstanding == nullptr) {
       plan.commands.push_back(
@@ -214,15 +229,6 @@ void AskInventory(const Delivery& delivery, const std::vector<ItemWork>& items, 
       plan.notes.push_back(DescribeHeldBack(*outstanding));
     }
   }
-}
-
-/// Until when a question that follows no change is not asked again: whatever the clocks and answers
-/// are, questions stay few.
-Timestamp AskAgainAt(const Delivery& delivery) {
-  const auto& report = delivery.snapshot.profile_list;
-  const bool ours = report && report->asked_at && report->epoch == delivery.enrollment().epoch;
-  if (!ours || IsAhead(*report->asked_at, delivery.now)) return delivery.now;
-  return *report->asked_at + delivery.settings.question_delay_min;
 }
 
 /// DeviceConfigured harms no device that does not await it, so that it may wait for a sleeping one.
@@ -241,8 +247,10 @@ void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, 
   AskInventory(delivery, items, plan);
   if (!WantsReport(delivery, items, plan)) return;
   const Intent* outstanding = delivery.FindReportQuestion();
-  if (outstanding == nullptr && !HasProfileChanges(plan) && AskAgainAt(delivery) > delivery.now) {
-    plan.due_at = std::min(plan.due_at, AskAgainAt(delivery));
+  const auto& report = delivery.snapshot.profile_list;
+  const Timestamp again_at = AskAgainAt(delivery, report ? &*report : nullptr);
+  if (outstanding == nullptr && !HasProfileChanges(plan) && again_at > delivery.now) {
+    plan.due_at = std::min(plan.due_at, again_at);
     return;
   }
   if (outstanding == nullptr) {

@@ -1,3 +1,4 @@
+#include <chrono>
 #include <string>
 
 #include "reconciler/plan.h"
@@ -47,8 +48,8 @@ TEST_CASE("the device's own list decides: the version, or a newer one") {
 }
 
 TEST_CASE("an app of which any version will do is never replaced") {
-  CheckPlan("enrollment\nreport -1m\nwant app:com.ex.agent A all\napps -30s com.ex.agent=0.1", kNoon,
-            "nothing\napp:com.ex.agent verified");
+  CheckPlan("enrollment\nreport -1m\nwant app:com.ex.agent A all\napps -30s com.ex.agent=0.1",
+            kNoon, "nothing\napp:com.ex.agent verified");
 }
 
 TEST_CASE("acknowledged is not installed: the list is asked for less and less often") {
@@ -57,10 +58,12 @@ TEST_CASE("acknowledged is not installed: the list is asked for less and less of
              "-30s answered=-20s"),
       kNoon, "nothing\napp:com.ex.agent acknowledged\nclosed c1 acknowledged");
   CHECK(fresh.due_at <= kNow + std::chrono::minutes(2));
-  const std::string acknowledged = "item app:com.ex.agent A acknowledged ack=-10m settled=-10m "
-                                   "since=-10m\n";
-  CheckPlan(Wanted(acknowledged), kNoon, "InstalledApplicationList; push\n"
-                                         "app:com.ex.agent acknowledged");
+  const std::string acknowledged =
+      "item app:com.ex.agent A acknowledged ack=-10m settled=-10m "
+      "since=-10m\n";
+  CheckPlan(Wanted(acknowledged), kNoon,
+            "InstalledApplicationList; push\n"
+            "app:com.ex.agent acknowledged");
   const Plan looked = CheckPlan(Wanted(acknowledged + "apps -2m asked=-2m com.ex.other=1"), kNoon,
                                 "nothing\napp:com.ex.agent acknowledged");
   CHECK(looked.due_at <= kNow + std::chrono::minutes(6));
@@ -83,12 +86,13 @@ TEST_CASE("an app that never shows counts as a failed attempt, and parks after t
 
 TEST_CASE("a refused app is tried again after a day; what lasts parks at once") {
   const auto failed = [](const std::string& error_class) {
-    return Wanted("apps -5m com.ex.other=1\nintent InstallApplication app:com.ex.agent A failed -30s "
-                  "answered=-20s error=Download_failed. class=" +
-                  error_class);
+    return Wanted(
+        "apps -5m com.ex.other=1\nintent InstallApplication app:com.ex.agent A failed -30s "
+        "answered=-20s error=Download_failed. class=" +
+        error_class);
   };
-  const Plan passing =
-      CheckPlan(failed("transient"), kNoon, "nothing\napp:com.ex.agent backing_off\nclosed c1 failed");
+  const Plan passing = CheckPlan(failed("transient"), kNoon,
+                                 "nothing\napp:com.ex.agent backing_off\nclosed c1 failed");
   CHECK(*ItemOf(passing, kAgent).next_attempt_at > kNow + std::chrono::hours(19));
   CheckPlan(failed("permanent"), kNoon, "nothing\napp:com.ex.agent parked\nclosed c1 failed");
 }
@@ -116,15 +120,17 @@ TEST_CASE("an app is removed by name, when a fresh list shows it, and gone when 
   CheckPlan(absent + "apps -1h com.ex.agent=1", kNoon,
             "InstalledApplicationList; push\napp:com.ex.agent pending");
   CheckPlan(absent + "apps -1m com.ex.other=1", kNoon, "nothing\napp:com.ex.agent verified");
-  CheckPlan(absent + "apps -1m com.ex.agent=1\nintent RemoveApplication app:com.ex.agent "
-                     "acknowledged -30s answered=-20s",
+  CheckPlan(absent +
+                "apps -1m com.ex.agent=1\nintent RemoveApplication app:com.ex.agent "
+                "acknowledged -30s answered=-20s",
             kNoon, "nothing\napp:com.ex.agent acknowledged\nclosed c1 acknowledged");
 }
 
 TEST_CASE("a list of an earlier epoch, or older than the last answer, proves nothing") {
-  CheckPlan("enrollment epoch=2 ask_first\nreport -1m\nwant app:com.ex.agent A all\n"
-            "apps -1m epoch=1 com.ex.agent=1",
-            kNoon, "InstalledApplicationList; push\napp:com.ex.agent pending");
+  CheckPlan(
+      "enrollment epoch=2 ask_first\nreport -1m\nwant app:com.ex.agent A all\n"
+      "apps -1m epoch=1 com.ex.agent=1",
+      kNoon, "InstalledApplicationList; push\napp:com.ex.agent pending");
   CheckPlan(Wanted("item app:com.ex.agent A pending settled=-1m\napps -2m com.ex.agent=1.2"), kNoon,
             "InstalledApplicationList; push\napp:com.ex.agent pending");
 }
@@ -134,10 +140,10 @@ TEST_CASE("without a bundle identifier an app is sent once in an enrollment") {
   CheckPlan(world, kNoon,
             "InstallApplication app:https://repo.ex/a.plist A; push\n"
             "app:https://repo.ex/a.plist in_flight");
-  CheckPlan(world + "intent InstallApplication app:https://repo.ex/a.plist A acknowledged -30s "
-                    "answered=-20s",
-            kNoon,
-            "nothing\napp:https://repo.ex/a.plist acknowledged\nclosed c1 acknowledged");
+  CheckPlan(world +
+                "intent InstallApplication app:https://repo.ex/a.plist A acknowledged -30s "
+                "answered=-20s",
+            kNoon, "nothing\napp:https://repo.ex/a.plist acknowledged\nclosed c1 acknowledged");
   CheckPlan(world + "item app:https://repo.ex/a.plist A acknowledged ack=-3d settled=-3d", kNoon,
             "nothing\napp:https://repo.ex/a.plist acknowledged");
 }
@@ -153,13 +159,24 @@ TEST_CASE("an app for enrollment only goes to devices that enroll after it was a
 }
 
 TEST_CASE("a list that the device refuses is not asked for again at once, and the notes say so") {
-  const Plan plan = CheckPlan(
-      Wanted("intent InstalledApplicationList failed -1m answered=-50s error=No_right."), kNoon,
-      "nothing\napp:com.ex.agent pending");
+  const Plan plan =
+      CheckPlan(Wanted("intent InstalledApplicationList failed -1m answered=-50s error=No_right."),
+                kNoon, "nothing\napp:com.ex.agent pending");
   REQUIRE_FALSE(plan.notes.empty());
   CHECK(plan.notes.back() ==
         "InstalledApplicationList failed at 2026-11-22T11:59:10Z: No right. It is asked again "
         "later.");
+}
+
+TEST_CASE("a list that is no news is not asked for again within a minute") {
+  // Found by simulation: after the clock was set back every list was older than the last answer to
+  // a command, and the device was asked every few seconds.
+  const std::string item = "item app:com.ex.agent A pending settled=+4h since=-1m\n";
+  const Plan plan = CheckPlan(Wanted(item + "apps -10s asked=-11s com.ex.other=1"), kNoon,
+                              "nothing\napp:com.ex.agent pending");
+  CHECK(plan.due_at == kNow + std::chrono::seconds(49));
+  CheckPlan(Wanted(item + "apps -60s asked=-61s com.ex.other=1"), kNoon,
+            "InstalledApplicationList; push\napp:com.ex.agent pending");
 }
 
 TEST_CASE("our clock was set back: the wait for an app begins anew and is not endless") {
