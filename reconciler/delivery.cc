@@ -263,6 +263,24 @@ void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, 
   if (!IsOpen(outstanding->state)) plan.notes.push_back(DescribeHeldBack(*outstanding));
 }
 
+/// True when the device was pushed and has spoken since: it fetches what waits for it.
+bool HasSpokenSincePush(const Delivery& delivery) {
+  const Enrollment& enrollment = delivery.enrollment();
+  return enrollment.pushed_at && *enrollment.pushed_at < enrollment.last_seen_at &&
+         !IsAhead(enrollment.last_seen_at, delivery.now);
+}
+
+/// True while the device is in a session with more to fetch: what is sent now comes along, without
+/// a push of its own.
+bool IsInSession(const Delivery& delivery) {
+  const bool speaks =
+      delivery.now < delivery.enrollment().last_seen_at + delivery.settings.answer_time_max;
+  return speaks && HasSpokenSincePush(delivery) &&
+         std::any_of(delivery.staying.begin(), delivery.staying.end(), [&](const Intent& intent) {
+           return intent.state == IntentState::kSent && intent.epoch == delivery.enrollment().epoch;
+         });
+}
+
 /// When the next push to a device with commands in its queue is due.
 Timestamp NextPushAt(const Delivery& delivery, const Plan& plan) {
   const Enrollment& enrollment = delivery.enrollment();
@@ -277,11 +295,19 @@ Timestamp NextPushAt(const Delivery& delivery, const Plan& plan) {
       std::none_of(delivery.staying.begin(), delivery.staying.end(), [](const Intent& intent) {
         return IsOpen(intent.state) && intent.state != IntentState::kNotNow;
       });
-  // A device that was pushed and speaks is fetching what waits for it.
-  const bool spoke = enrollment.pushed_at && *enrollment.pushed_at < enrollment.last_seen_at &&
-                     !IsAhead(enrollment.last_seen_at, delivery.now);
+  const bool spoke = HasSpokenSincePush(delivery);
   if (spoke && plan.commands.empty()) {
     at = std::max(at, enrollment.last_seen_at + delivery.settings.answer_time_max);
+  }
+  // What comes along without a push of its own may not be fetched after all.
+  if (!plan.commands.empty() && IsInSession(delivery)) {
+    at = std::min(at, delivery.now + delivery.settings.answer_time_max);
+  }
+  for (const Intent& intent : delivery.staying) {
+    const bool was_pushed_for = !spoke || intent.journaled_at <= *enrollment.pushed_at;
+    if (was_pushed_for || intent.state != IntentState::kSent) continue;
+    at = std::min(at, std::max(intent.journaled_at, enrollment.last_seen_at) +
+                          delivery.settings.answer_time_max);
   }
   if (!only_not_now) return at;
   for (const Intent& intent : delivery.staying) {
@@ -305,7 +331,8 @@ void DecidePush(const Delivery& delivery, Plan& plan) {
   // A device that reacted to the last push is pushed at once; one that stays silent is not hurried
   // by new work.
   const bool reacts = delivery.awake() || delivery.enrollment().push_count == 0;
-  plan.push = (reacts && !plan.commands.empty()) || next_push_at <= delivery.now;
+  const bool comes_along = IsInSession(delivery);
+  plan.push = (reacts && !comes_along && !plan.commands.empty()) || next_push_at <= delivery.now;
   const Timestamp after_this_one =
       delivery.now + PauseAfterPush(delivery, delivery.enrollment().push_count + 1);
   plan.due_at = std::min(plan.due_at, plan.push ? after_this_one : next_push_at);
