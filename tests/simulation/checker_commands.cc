@@ -156,7 +156,8 @@ void Checker::CheckChange(const EnqueueRequest& request, const EnrollmentId& id,
   const VirtualDevice* device = At(id).device;
   const bool is_refused =
       device != nullptr &&
-      (device->behaviour().FindInstallFailure(item) != nullptr || MayPark(*device, item, {}));
+      (device->behaviour().FindInstallFailure(item) != nullptr || MayPark(*device, item, {}) ||
+       (change.profile && IsReinstalled(id, *change.profile)));
   if (is_quiet_ && !is_refused && !twins_.contains(id)) {
     Report("I9", request.request_type + " although nothing was to be done", id);
   }

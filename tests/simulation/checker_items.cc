@@ -212,7 +212,13 @@ void Checker::CheckLetGo(const EnqueueRequest& request, const EnrollmentId& id,
         tried != known.tried_at.end() && tried->second >= known.authenticate_recorded_at;
     const bool was_shown =
         KindOf(item) != ItemKind::kAccounts && (!known.reports.empty() || !known.app_lists.empty());
-    if (!was_tried && !was_shown) Report("setup", item.value() + " is marked and was not sent", id);
+    const bool is_used_up =
+        std::any_of(snapshot->items.begin(), snapshot->items.end(), [&](const ItemRecord& record) {
+          return record.payload_identifier == item &&
+                 record.sends >= scenario_.settings.sends_per_day_max;
+        });
+    if (!was_tried && !was_shown && !is_used_up)
+      Report("setup", item.value() + " is marked and was not sent", id);
   }
 }
 
