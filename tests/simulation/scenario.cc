@@ -141,6 +141,7 @@ void SetReinstall(Scenario& scenario) {
   settings.reinstall_all = random.Below(2) == 0;
   settings.reinstall_named = {PayloadIdentifier("com.example.item0")};
   settings.reinstall_spread = minutes(random.Below(6 * 60));
+  scenario.faults.os_update = 0.2 + 0.8 * random.Fraction();
   scenario.faults.odd_builds = Chance(random, 1.0);
 }
 
