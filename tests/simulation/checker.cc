@@ -78,7 +78,7 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
   }
   if (said_at >= known.authenticated_at) {
     WatchSetup(event, said_at, known);
-    WatchBuilds(event, known);
+    WatchBuilds(event, said_at, known);
   }
   const auto* token = std::get_if<TokenUpdateEvent>(&event.body);
   if (token != nullptr && token->awaiting_configuration.value_or(false)) {

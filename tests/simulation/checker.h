@@ -154,7 +154,7 @@ class Checker final : public ProcessWatcher {
                     Timestamp step_began_at) const;
   bool IsReinstalled(const EnrollmentId& id, const Profile& profile) const;
   void WatchSetup(const MdmEvent& event, Timestamp said_at, Known& known);
-  void WatchBuilds(const MdmEvent& event, Known& known);
+  void WatchBuilds(const MdmEvent& event, Timestamp said_at, Known& known);
   bool IsFreshEvidence(const Known& known, Timestamp recorded_at, Timestamp reported_at,
                        Timestamp step_began_at) const;
   std::optional<IntentState> JournaledState(const EnrollmentId& id,

@@ -58,7 +58,7 @@ void Checker::WatchSetup(const MdmEvent& event, Timestamp said_at, Known& known)
   }
 }
 
-void Checker::WatchBuilds(const MdmEvent& event, Known& known) {
+void Checker::WatchBuilds(const MdmEvent& event, Timestamp said_at, Known& known) {
   if (const auto* authenticate = std::get_if<AuthenticateEvent>(&event.body)) {
     known.builds.clear();
     known.build = known.first_build = authenticate->build_version;
@@ -66,7 +66,8 @@ void Checker::WatchBuilds(const MdmEvent& event, Known& known) {
   }
   const auto* result = std::get_if<ResultEvent>(&event.body);
   if (result == nullptr) return;
-  if (result->device_information && !result->device_information->build_version.empty()) {
+  const bool has_news = result->device_information && said_at >= known.facts_said_at;
+  if (has_news && !result->device_information->build_version.empty()) {
     known.build = result->device_information->build_version;
     if (known.first_build.empty()) known.first_build = known.build;
     known.is_mac_known = true;
