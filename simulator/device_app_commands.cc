@@ -24,11 +24,11 @@ PlistDict BrowserEntry(const DeviceFacts& facts) {
 
 /// True when the question is about this app: it names it, or none.
 bool IsAskedFor(const PlistArray* identifiers, const std::string& identifier) {
-  return identifiers == nullptr || std::any_of(identifiers->begin(), identifiers->end(),
-                                               [&](const PlistValue& named) {
-                                                 const std::string* text = named.AsString();
-                                                 return text != nullptr && *text == identifier;
-                                               });
+  return identifiers == nullptr ||
+         std::any_of(identifiers->begin(), identifiers->end(), [&](const PlistValue& named) {
+           const std::string* text = named.AsString();
+           return text != nullptr && *text == identifier;
+         });
 }
 
 }  // namespace

@@ -23,8 +23,8 @@ struct AppToInstall {
 
 /// Reads InstallApplication or InstallEnterpriseApplication. A manifest's URL is not fetched: its
 /// last part says what the manifest would, `<bundle identifier>-<version>.plist`. The App Store has
-/// everything in version 1.0, and an app that is named by its number is `id<number>`. Macs manage an
-/// app only when they are told to. Nothing when it names no app. Pure.
+/// everything in version 1.0, and an app that is named by its number is `id<number>`. Macs manage
+/// an app only when they are told to. Nothing when it names no app. Pure.
 std::optional<AppToInstall> ReadAppToInstall(const ReceivedCommand& command, bool is_mac);
 
 /// An app that is on a device or on its way there.

@@ -38,9 +38,8 @@ std::string RemoveApp(const std::string& identifier) {
 
 /// The device's list, without what came with the system.
 std::vector<ReportedApp> ListApps(VirtualDevice& device, Timestamp now = kStart,
-                                  const std::string& question =
-                                      EncodeCommand(InstalledApplicationListCommand{},
-                                                    CommandUuid("APPS"))) {
+                                  const std::string& question = EncodeCommand(
+                                      InstalledApplicationListCommand{}, CommandUuid("APPS"))) {
   const ResultEvent result = Run(device, question, now);
   REQUIRE(result.inventory);
   REQUIRE(result.inventory->answer.AsArray() != nullptr);
