@@ -44,7 +44,8 @@ std::vector<WantedItem> ReadAppList(JsonBody& body, Timestamp now) {
   const nlohmann::json* list = body.Find("manifest_urls");
   if (list == nullptr) return apps;
   if (!list->is_array() || list->size() > kUrlsPerRequestMax) {
-    body.Problem("manifest_urls", fmt::format("must be an array of at most {}", kUrlsPerRequestMax));
+    body.Problem("manifest_urls",
+                 fmt::format("must be an array of at most {}", kUrlsPerRequestMax));
     return apps;
   }
   std::set<PayloadIdentifier> seen;

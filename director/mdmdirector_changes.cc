@@ -32,8 +32,8 @@ Result<std::optional<Change>> ChangeOf(const WantedItem& item, const Assignment&
   bool is_said = false;
   for (const Assignment& row : rows) {
     const bool same_key = EqualsIgnoreCaseAscii(row.target, wanted.target);
-    const bool agrees = Agree(row, wanted) && (!same_key || row.adopt == wanted.adopt) &&
-                        IsAsEarly(row, wanted);
+    const bool agrees =
+        Agree(row, wanted) && (!same_key || row.adopt == wanted.adopt) && IsAsEarly(row, wanted);
     if (same_key && agrees) is_said = true;
     if (agrees) continue;
     if (row.source != kSource) return Fail(OwnedByOther(row));
@@ -71,8 +71,7 @@ Result<std::vector<Enrollment>> FindTargets(StoreReader& reader, const Targets& 
 }
 
 Status DecideForDevices(StoreReader& reader, const Targets& targets,
-                        const std::vector<WantedItem>& items, Timestamp now,
-                        Decision& decision) {
+                        const std::vector<WantedItem>& items, Timestamp now, Decision& decision) {
   auto devices = FindTargets(reader, targets);
   if (!devices) return Fail(devices.error());
   decision.devices = std::move(*devices);
@@ -155,9 +154,8 @@ Result<std::vector<Assignment>> RowsOf(StoreReader& reader, const PayloadIdentif
 Result<Decision> Decide(StoreReader& reader, const Targets& targets,
                         const std::vector<WantedItem>& items, Timestamp now) {
   Decision decision;
-  const Status done = targets.all_devices
-                          ? DecideForAll(reader, items, now, decision)
-                          : DecideForDevices(reader, targets, items, now, decision);
+  const Status done = targets.all_devices ? DecideForAll(reader, items, now, decision)
+                                          : DecideForDevices(reader, targets, items, now, decision);
   if (!done) return Fail(done.error());
   return decision;
 }

@@ -57,14 +57,14 @@ class AppsPass {
 
   Status Take(const std::vector<WantedApp>& batch) {
     Missing missing;
-    const Status done =
-        mode_ == ImportMode::kPlan
-            ? places_.store.Read(
-                  [&](StoreReader& reader) { return Look(reader, batch, nullptr, missing); })
-            : places_.store.Write([&](StoreWriter& writer) -> Status {
-                if (Status locked = writer.LockDesired(); !locked) return locked;
-                return Look(writer, batch, &writer, missing);
-              });
+    const Status done = mode_ == ImportMode::kPlan
+                            ? places_.store.Read([&](StoreReader& reader) {
+                                return Look(reader, batch, nullptr, missing);
+                              })
+                            : places_.store.Write([&](StoreWriter& writer) -> Status {
+                                if (Status locked = writer.LockDesired(); !locked) return locked;
+                                return Look(writer, batch, &writer, missing);
+                              });
     for (const auto& [item, count] : missing) new_targets[item] += count;
     return done;
   }
@@ -108,10 +108,9 @@ Status TakeApps(const ImportPlaces& places, ImportMode mode, std::set<std::strin
     if (wanted) {
       batch.push_back(std::move(*wanted));
     } else {
-      const std::string line =
-          fmt::format("problem: the app {} for {} is left out: {}", Printable(app.manifest_url, 255),
-                      app.udid.empty() ? "all devices" : Printable(app.udid, 255),
-                      wanted.error().message);
+      const std::string line = fmt::format(
+          "problem: the app {} for {} is left out: {}", Printable(app.manifest_url, 255),
+          app.udid.empty() ? "all devices" : Printable(app.udid, 255), wanted.error().message);
       const bool is_new = said.insert(line).second;
       outcome.problems += is_new ? 1 : 0;
       if (is_new) places.say(line);

@@ -90,6 +90,12 @@ std::vector<ItemWork*> WantedInOrder(std::vector<ItemWork>& items) {
   return wanted;
 }
 
+/// What only a Mac in Setup Assistant takes does not follow the command that ends it.
+bool IsTooLateForSetup(const Delivery& delivery, const PlannedCommand& command) {
+  return command.request_type == request_type::kAccountConfiguration &&
+         delivery.Find(request_type::kDeviceConfigured) != nullptr;
+}
+
 /// Sends what is wanted up to the bound; the others keep waiting and say so.
 void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
   int room = delivery.settings.commands_per_session_max - delivery.OpenChanges();
@@ -104,6 +110,12 @@ void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& p
           delivery.now);
       plan.due_at = std::min(plan.due_at, *turn);
       item.wanted.reset();
+      continue;
+    }
+    if (IsTooLateForSetup(delivery, *item.wanted)) {
+      SetState(item.record, ItemState::kPending,
+               item.record.reason + " DeviceConfigured has gone out before; its answer is awaited.",
+               delivery.now);
       continue;
     }
     if (room-- <= 0) {
@@ -185,14 +197,29 @@ std::string DescribeHeldBack(const Intent& question) {
                      question.error);
 }
 
+/// Until when a list that follows no change is not asked for again: whatever the clocks and answers
+/// are, questions stay few. `report`: the last one that there is.
+Timestamp AskAgainAt(const Delivery& delivery, const DeviceReport* report) {
+  const bool ours =
+      report != nullptr && report->asked_at && report->epoch == delivery.enrollment().epoch;
+  if (!ours || IsAhead(*report->asked_at, delivery.now)) return delivery.now;
+  return *report->asked_at + delivery.settings.question_delay_min;
+}
+
 void AskInventory(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
   if (IsUserChannel(delivery.enrollment().channel.type) || !delivery.awake()) return;
   const bool needs_app_list = std::any_of(items.begin(), items.end(),
                                           [](const ItemWork& item) { return item.needs_app_list; });
+  const auto& app_list = delivery.snapshot.app_list;
+  const Timestamp apps_at = AskAgainAt(delivery, app_list ? &*app_list : nullptr);
   for (const InventoryKind kind : kInventoryKinds) {
     const std::string_view name = InventoryKindName(kind);
     const bool is_needed = needs_app_list && kind == InventoryKind::kInstalledApplicationList;
     if (!is_needed && !IsInventoryOld(delivery, kind)) continue;
+    if (is_needed && apps_at > delivery.now) {
+      plan.due_at = std::min(plan.due_at, apps_at);
+      continue;
+    }
     const Intent* outstanding = delivery.Find(name);
     if (outstanding == nullptr) {
       plan.commands.push_back(
@@ -202,15 +229,6 @@ void AskInventory(const Delivery& delivery, const std::vector<ItemWork>& items, 
       plan.notes.push_back(DescribeHeldBack(*outstanding));
     }
   }
-}
-
-/// Until when a question that follows no change is not asked again: whatever the clocks and answers
-/// are, questions stay few.
-Timestamp AskAgainAt(const Delivery& delivery) {
-  const auto& report = delivery.snapshot.profile_list;
-  const bool ours = report && report->asked_at && report->epoch == delivery.enrollment().epoch;
-  if (!ours || IsAhead(*report->asked_at, delivery.now)) return delivery.now;
-  return *report->asked_at + delivery.settings.question_delay_min;
 }
 
 /// DeviceConfigured harms no device that does not await it, so that it may wait for a sleeping one.
@@ -229,8 +247,10 @@ void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, 
   AskInventory(delivery, items, plan);
   if (!WantsReport(delivery, items, plan)) return;
   const Intent* outstanding = delivery.FindReportQuestion();
-  if (outstanding == nullptr && !HasProfileChanges(plan) && AskAgainAt(delivery) > delivery.now) {
-    plan.due_at = std::min(plan.due_at, AskAgainAt(delivery));
+  const auto& report = delivery.snapshot.profile_list;
+  const Timestamp again_at = AskAgainAt(delivery, report ? &*report : nullptr);
+  if (outstanding == nullptr && !HasProfileChanges(plan) && again_at > delivery.now) {
+    plan.due_at = std::min(plan.due_at, again_at);
     return;
   }
   if (outstanding == nullptr) {
@@ -241,6 +261,24 @@ void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, 
     return;
   }
   if (!IsOpen(outstanding->state)) plan.notes.push_back(DescribeHeldBack(*outstanding));
+}
+
+/// True when the device was pushed and has spoken since: it fetches what waits for it.
+bool HasSpokenSincePush(const Delivery& delivery) {
+  const Enrollment& enrollment = delivery.enrollment();
+  return enrollment.pushed_at && *enrollment.pushed_at < enrollment.last_seen_at &&
+         !IsAhead(enrollment.last_seen_at, delivery.now);
+}
+
+/// True while the device is in a session with more to fetch: what is sent now comes along, without
+/// a push of its own.
+bool IsInSession(const Delivery& delivery) {
+  const bool speaks =
+      delivery.now < delivery.enrollment().last_seen_at + delivery.settings.answer_time_max;
+  return speaks && HasSpokenSincePush(delivery) &&
+         std::any_of(delivery.staying.begin(), delivery.staying.end(), [&](const Intent& intent) {
+           return intent.state == IntentState::kSent && intent.epoch == delivery.enrollment().epoch;
+         });
 }
 
 /// When the next push to a device with commands in its queue is due.
@@ -257,11 +295,19 @@ Timestamp NextPushAt(const Delivery& delivery, const Plan& plan) {
       std::none_of(delivery.staying.begin(), delivery.staying.end(), [](const Intent& intent) {
         return IsOpen(intent.state) && intent.state != IntentState::kNotNow;
       });
-  // A device that was pushed and speaks is fetching what waits for it.
-  const bool spoke = enrollment.pushed_at && *enrollment.pushed_at < enrollment.last_seen_at &&
-                     !IsAhead(enrollment.last_seen_at, delivery.now);
+  const bool spoke = HasSpokenSincePush(delivery);
   if (spoke && plan.commands.empty()) {
     at = std::max(at, enrollment.last_seen_at + delivery.settings.answer_time_max);
+  }
+  // What comes along without a push of its own may not be fetched after all.
+  if (!plan.commands.empty() && IsInSession(delivery)) {
+    at = std::min(at, delivery.now + delivery.settings.answer_time_max);
+  }
+  for (const Intent& intent : delivery.staying) {
+    const bool was_pushed_for = !spoke || intent.journaled_at <= *enrollment.pushed_at;
+    if (was_pushed_for || intent.state != IntentState::kSent) continue;
+    at = std::min(at, std::max(intent.journaled_at, enrollment.last_seen_at) +
+                          delivery.settings.answer_time_max);
   }
   if (!only_not_now) return at;
   for (const Intent& intent : delivery.staying) {
@@ -285,7 +331,8 @@ void DecidePush(const Delivery& delivery, Plan& plan) {
   // A device that reacted to the last push is pushed at once; one that stays silent is not hurried
   // by new work.
   const bool reacts = delivery.awake() || delivery.enrollment().push_count == 0;
-  plan.push = (reacts && !plan.commands.empty()) || next_push_at <= delivery.now;
+  const bool comes_along = IsInSession(delivery);
+  plan.push = (reacts && !comes_along && !plan.commands.empty()) || next_push_at <= delivery.now;
   const Timestamp after_this_one =
       delivery.now + PauseAfterPush(delivery, delivery.enrollment().push_count + 1);
   plan.due_at = std::min(plan.due_at, plan.push ? after_this_one : next_push_at);

@@ -225,7 +225,12 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
     plan.closed.push_back({intent.command_uuid, intent.state, {}});
     return Fate::kGone;
   }
-  if (!IsQuestion(intent) && IsShown(intent, snapshot)) {
+  // What is installed again was there before: no report shows that it was done.
+  const bool is_reinstall = work != nullptr && work->record.reinstall_at;
+  if (!IsQuestion(intent) && !is_reinstall && IsShown(intent, snapshot)) {
+    if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
+      work->record.installed_build = snapshot.enrollment.build_version;
+    }
     plan.closed.push_back({intent.command_uuid, IntentState::kAcknowledged,
                            "The device's own report shows it; the answer itself never came."});
     return Fate::kGone;

@@ -9,15 +9,17 @@
 namespace director {
 namespace {
 
+/// What failed on the device does not hold it, what could not be sent does.
 bool IsUnderWay(const ItemWork& item) {
   switch (item.record.state) {
     case ItemState::kPending:
     case ItemState::kInFlight:
     case ItemState::kNotNow:
       return true;
+    case ItemState::kBackingOff:
+      return item.record.attempts == 0 && item.record.next_attempt_at;
     case ItemState::kAcknowledged:
     case ItemState::kVerified:
-    case ItemState::kBackingOff:
     case ItemState::kParked:
     case ItemState::kBlocked:
       return false;

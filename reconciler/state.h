@@ -325,7 +325,7 @@ struct Settings {
   Duration not_now_push_delay_min = std::chrono::minutes(15);
 
   Duration question_delay_min =
-      std::chrono::minutes(1);  ///< between two ProfileLists that follow no change
+      std::chrono::minutes(1);  ///< between two lists of one kind that follow no change
 
   Duration lost_after = std::chrono::minutes(
       10);  ///< heard from this long after a command without an answer to it: lost

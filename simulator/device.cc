@@ -54,6 +54,8 @@ void VirtualDevice::Reenroll(ReenrollmentKind kind, Timestamp now) {
     case ReenrollmentKind::kWiped:
       Note(now, "was erased, enrolls again");
       profiles_.clear();
+      apps_.Clear();
+      accounts_.clear();
       is_dark_ = false;
       is_erased_ = false;
       unlocks_at_.reset();
@@ -246,6 +248,7 @@ void VirtualDevice::Advance(Timestamp now) {
     Note(now, "was unlocked with its PIN");
   }
   AdvanceDeletions(now);
+  AdvanceApps(now);
   while (reenrollments_done_ < behaviour_.reenrollments.size() &&
          behaviour_.reenrollments[reenrollments_done_].at <= now) {
     Reenroll(behaviour_.reenrollments[reenrollments_done_++].kind, now);
@@ -293,6 +296,9 @@ std::optional<Timestamp> VirtualDevice::NextOwnEventAt() const {
   for (const ProfileDeletion& deletion : behaviour_.deletions) next = std::min(next, deletion.at);
   if (os_updates_done_ < behaviour_.os_updates.size()) {
     next = std::min(next, behaviour_.os_updates[os_updates_done_].at);
+  }
+  if (app_events_done_ < behaviour_.app_events.size()) {
+    next = std::min(next, behaviour_.app_events[app_events_done_].at);
   }
   if (reenrollments_done_ < behaviour_.reenrollments.size()) {
     next = std::min(next, behaviour_.reenrollments[reenrollments_done_].at);

@@ -15,6 +15,7 @@
 #include "mdm/command.h"
 #include "mdm/event.h"
 #include "mdm/plist.h"
+#include "simulator/device_apps.h"
 #include "simulator/device_behaviour.h"
 #include "simulator/device_facts.h"
 #include "simulator/device_profile.h"
@@ -83,7 +84,8 @@ class VirtualDevice {
   /// session is over.
   std::optional<DeviceMessage> HandleReply(const DeviceReply& reply, Timestamp now);
 
-  /// Lets time pass: user deletions, OS updates, re-enrollments, the PIN of a locked Mac.
+  /// Lets time pass: user deletions, OS updates, apps that come, go and update themselves,
+  /// re-enrollments, the PIN of a locked Mac.
   /// `BeginSession` does it too.
   void Advance(Timestamp now);
   /// Starts a new enrollment: the next session begins with Authenticate (user channels:
@@ -125,6 +127,10 @@ class VirtualDevice {
   int epoch() const { return epoch_; }
   const std::vector<InstalledProfile>& profiles() const { return profiles_; }
   const InstalledProfile* FindProfile(const PayloadIdentifier& payload_identifier) const;
+  /// Apps that MDM brought, also those still on their way.
+  const DeviceApps& apps() const { return apps_; }
+  /// Short names of the accounts that AccountConfiguration made.
+  const std::vector<std::string>& accounts() const { return accounts_; }
   /// The newest `kDeviceLogMax` things that it did, oldest first.
   const std::deque<DeviceLogEntry>& log() const { return log_; }
 
@@ -158,7 +164,10 @@ class VirtualDevice {
   Outcome RunDeviceInformation(const PlistDict& body) const;
   Outcome RunSecurityInfo() const;
   Outcome RunCertificateList() const;
-  Outcome RunInstalledApplicationList() const;
+  Outcome RunInstalledApplicationList(const PlistDict& body, Timestamp now);
+  Outcome RunInstallApp(const ReceivedCommand& command, Timestamp now);
+  Outcome RunRemoveApplication(const PlistDict& body, Timestamp now);
+  Outcome RunAccountConfiguration(const PlistDict& body, Timestamp now);
   Outcome RunDeviceConfigured();
   bool HasGoodPin(const PlistDict& body) const;
   Outcome RunDeviceLock(const PlistDict& body, Timestamp now);
@@ -168,9 +177,11 @@ class VirtualDevice {
   std::optional<std::vector<ErrorChainEntry>> RefuseMdmPayload(
       const InstalledProfile& profile) const;
   std::optional<std::vector<ErrorChainEntry>> PlannedFailure(const PayloadIdentifier& identifier);
+  const AppFailure* PlannedAppFailure(const std::string& identifier);
   std::string EncodeResult(const ReceivedCommand& command, const Outcome& outcome) const;
 
   void AdvanceDeletions(Timestamp now);
+  void AdvanceApps(Timestamp now);
   void DeleteAnyProfile(Timestamp now);
   void Note(Timestamp now, std::string_view text);
 
@@ -196,7 +207,11 @@ class VirtualDevice {
 
   std::vector<InstalledProfile> profiles_;
   std::map<PayloadIdentifier, int> install_tries_;
+  DeviceApps apps_;
+  std::map<std::string, int> app_tries_;
+  std::vector<std::string> accounts_;
   std::size_t os_updates_done_ = 0;
+  std::size_t app_events_done_ = 0;
   std::size_t reenrollments_done_ = 0;
   std::deque<DeviceLogEntry> log_;
 };

@@ -33,6 +33,20 @@ std::vector<ErrorChainEntry> InstallFailedChain(std::string domain, std::int64_t
   return {std::move(wrapper), std::move(cause)};
 }
 
+std::vector<ErrorChainEntry> OneErrorChain(std::string domain, std::int64_t code,
+                                           std::string text) {
+  ErrorChainEntry entry{code, std::move(domain), text, text};
+  return {std::move(entry)};
+}
+
+const AppFailure* DeviceBehaviour::FindAppFailure(const std::string& identifier) const {
+  const auto found =
+      std::find_if(app_failures.begin(), app_failures.end(), [&](const AppFailure& failure) {
+        return failure.identifier.empty() || failure.identifier == identifier;
+      });
+  return found == app_failures.end() ? nullptr : &*found;
+}
+
 const InstallFailure* DeviceBehaviour::FindInstallFailure(
     const PayloadIdentifier& payload_identifier) const {
   const auto found = std::find_if(install_failures.begin(), install_failures.end(),

@@ -26,7 +26,7 @@ Timestamp NextAwakeAt(const WakeSchedule& schedule, Timestamp now);
 /// Which commands a NotNow phase concerns.
 enum class NotNowScope {
   kEverything,  ///< a Mac in Power Nap
-  kChanges,     ///< a locked iPhone: queries are answered, InstallProfile and RemoveProfile are not
+  kChanges,     ///< a locked iPhone: queries are answered, what installs and removes is not
 };
 
 /// Says NotNow while `from` <= now < `until`. Source: Apple MDM, handling NotNow status responses.
@@ -42,6 +42,26 @@ struct InstallFailure {
   PayloadIdentifier payload_identifier;  ///< empty: every profile
   std::optional<int> times;  ///< how many tries per identifier fail; absent: all of them
   std::vector<ErrorChainEntry> error_chain;
+};
+
+/// Makes installs of an app come to nothing. The first entry that matches decides.
+struct AppFailure {
+  std::string identifier;    ///< bundle identifier; empty: every app
+  std::optional<int> times;  ///< how many installs of each app fail; absent: all of them
+  /// Empty: the install is acknowledged, and the app never appears.
+  std::vector<ErrorChainEntry> error_chain;
+};
+
+/// What happens to an app without any command.
+enum class AppEventKind {
+  kDeleted,  ///< by its user
+  kUpdated,  ///< by itself, to a newer version
+};
+
+struct AppEvent {
+  Timestamp at;
+  AppEventKind kind = AppEventKind::kDeleted;
+  std::string identifier;  ///< empty: any one that MDM brought
 };
 
 /// A user deletes profiles by hand; the enrollment profile is never touched.
@@ -86,6 +106,13 @@ struct DeviceBehaviour {
   /// TokenUpdate says AwaitingConfiguration true until DeviceConfigured was executed (ADE).
   bool awaits_configuration = false;
 
+  /// Between the answer to an install of an app and its end.
+  Duration app_install_delay = Duration::zero();
+  bool lists_coming_apps = true;  ///< apps are listed as Installing meanwhile, or not yet
+  std::vector<AppFailure> app_failures;
+  std::vector<AppEvent> app_events;  ///< in order of time
+
+  const AppFailure* FindAppFailure(const std::string& identifier) const;
   /// The first one that concerns the profile, or null.
   const InstallFailure* FindInstallFailure(const PayloadIdentifier& payload_identifier) const;
 };
@@ -93,5 +120,7 @@ struct DeviceBehaviour {
 /// A chain as devices send it: the usual wrapper MCInstallationErrorDomain 4001, then the cause.
 std::vector<ErrorChainEntry> InstallFailedChain(std::string domain, std::int64_t code,
                                                 std::string text);
+/// A chain of one entry.
+std::vector<ErrorChainEntry> OneErrorChain(std::string domain, std::int64_t code, std::string text);
 
 }  // namespace director

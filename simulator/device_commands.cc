@@ -11,14 +11,12 @@
 namespace director {
 namespace {
 
-std::vector<ErrorChainEntry> OneError(std::string domain, std::int64_t code, std::string text) {
-  ErrorChainEntry entry{code, std::move(domain), text, text};
-  return {std::move(entry)};
-}
-
 bool IsChange(std::string_view request_type) {
   return request_type == request_type::kInstallProfile ||
-         request_type == request_type::kRemoveProfile;
+         request_type == request_type::kRemoveProfile ||
+         request_type == request_type::kInstallApplication ||
+         request_type == request_type::kInstallEnterpriseApplication ||
+         request_type == request_type::kRemoveApplication;
 }
 
 PlistArray EncodeErrorChain(const std::vector<ErrorChainEntry>& chain) {
@@ -101,15 +99,25 @@ VirtualDevice::Outcome VirtualDevice::Run(const ReceivedCommand& command, Timest
   if (type == request_type::kDeviceInformation) return RunDeviceInformation(command.body);
   if (type == request_type::kSecurityInfo) return RunSecurityInfo();
   if (type == request_type::kCertificateList) return RunCertificateList();
-  if (type == request_type::kInstalledApplicationList) return RunInstalledApplicationList();
+  if (type == request_type::kInstalledApplicationList) {
+    return RunInstalledApplicationList(command.body, now);
+  }
   if (type == request_type::kDeviceConfigured) return RunDeviceConfigured();
   if (type == request_type::kDeviceLock) return RunDeviceLock(command.body, now);
   if (type == request_type::kEraseDevice) return RunEraseDevice(command.body);
+  if (type == request_type::kRemoveApplication) return RunRemoveApplication(command.body, now);
+  const bool is_mac = facts_.kind == DeviceKind::kMac;
+  const bool installs_app = type == request_type::kInstallApplication ||
+                            (is_mac && type == request_type::kInstallEnterpriseApplication);
+  if (installs_app) return RunInstallApp(command, now);
+  if (is_mac && type == request_type::kAccountConfiguration) {
+    return RunAccountConfiguration(command.body, now);
+  }
   const bool just_restarts =
       type == request_type::kRestartDevice || type == request_type::kShutDownDevice;
   if (just_restarts) return {};
-  return Failed(
-      OneError("MCMDMErrorDomain", 12021, fmt::format("“{}” is not a valid request type.", type)));
+  return Failed(OneErrorChain("MCMDMErrorDomain", 12021,
+                              fmt::format("“{}” is not a valid request type.", type)));
 }
 
 VirtualDevice::Outcome VirtualDevice::RunInstallProfile(const PlistDict& body, Timestamp now) {
@@ -182,14 +190,14 @@ VirtualDevice::Outcome VirtualDevice::RunRemoveProfile(const PlistDict& body, Ti
   const bool is_mac = facts_.kind == DeviceKind::kMac;
   if (text == nullptr || text->empty()) {
     if (!is_mac) return FormatError();
-    return Failed(OneError("MDMClientError", 97, "RemoveProfile needs an Identifier."));
+    return Failed(OneErrorChain("MDMClientError", 97, "RemoveProfile needs an Identifier."));
   }
   const PayloadIdentifier identifier(*text);
   const InstalledProfile* profile = FindProfile(identifier);
   if (profile == nullptr) {
     const std::string message = fmt::format("The profile “{}” is not installed.", *text);
-    return Failed(is_mac ? OneError("MDMClientError", 89, message)
-                         : OneError("MCMDMErrorDomain", 12075, message));
+    return Failed(is_mac ? OneErrorChain("MDMClientError", 89, message)
+                         : OneErrorChain("MCMDMErrorDomain", 12075, message));
   }
   if (profile->has_mdm_payload) {
     Note(now, "was told to remove its enrollment profile");
@@ -276,21 +284,10 @@ VirtualDevice::Outcome VirtualDevice::RunCertificateList() const {
   return outcome;
 }
 
-VirtualDevice::Outcome VirtualDevice::RunInstalledApplicationList() const {
-  PlistDict browser;
-  browser.Set("Identifier", "com.apple.Safari");
-  browser.Set("Name", "Safari");
-  browser.Set("Version", facts_.build_version);
-  browser.Set("ShortVersion", facts_.os_version);
-  browser.Set("BundleSize", PlistInteger::FromSigned(12'345'678));
-  Outcome outcome;
-  outcome.extra.Set("InstalledApplicationList", PlistArray{std::move(browser)});
-  return outcome;
-}
-
 VirtualDevice::Outcome VirtualDevice::RunDeviceConfigured() {
   if (!awaiting_configuration_) {
-    return Failed(OneError("MCMDMErrorDomain", 12021, "The device does not await configuration."));
+    return Failed(
+        OneErrorChain("MCMDMErrorDomain", 12021, "The device does not await configuration."));
   }
   awaiting_configuration_ = false;
   return {};

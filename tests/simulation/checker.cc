@@ -46,17 +46,22 @@ std::optional<Snapshot> Checker::Load(const EnrollmentId& id) {
   return loaded;
 }
 
-/// False when the command had been given up before its answer came: then that changes nothing.
-bool Checker::IsRecordedAsFailed(const MdmEvent& event, const ResultEvent& result) {
-  bool is_failed = false;
+std::optional<IntentState> Checker::JournaledState(const EnrollmentId& id,
+                                                   const CommandUuid& command_uuid) {
+  std::optional<IntentState> state;
   const Status read = database_.Read([&](StoreReader& reader) -> Status {
-    const auto intents = reader.LoadIntents({{event.channel.enrollment_id, result.command_uuid}});
+    const auto intents = reader.LoadIntents({{id, command_uuid}});
     if (!intents) return Fail(intents.error());
-    is_failed = !intents->empty() && intents->front().second.state == IntentState::kFailed;
+    if (!intents->empty()) state = intents->front().second.state;
     return {};
   });
-  if (!read) Report("I8", "the journal cannot be read: " + read.error().message);
-  return is_failed;
+  if (!read) Report("I8", "the journal cannot be read: " + read.error().message, id);
+  return state;
+}
+
+/// False when the command had been given up before its answer came: then that changes nothing.
+bool Checker::IsRecordedAsFailed(const MdmEvent& event, const ResultEvent& result) {
+  return JournaledState(event.channel.enrollment_id, result.command_uuid) == IntentState::kFailed;
 }
 
 void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
@@ -71,6 +76,10 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
     known.authenticated_at = said_at;
     known.authenticate_recorded_at = kernel_.Now();
   }
+  if (said_at >= known.authenticated_at) {
+    WatchSetup(event, said_at, known);
+    WatchBuilds(event, said_at, known);
+  }
   const auto* token = std::get_if<TokenUpdateEvent>(&event.body);
   if (token != nullptr && token->awaiting_configuration.value_or(false)) {
     known.setup_recorded_at = kernel_.Now();
@@ -84,6 +93,14 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
     if (!is_refused || install.failed_at || !IsRecordedAsFailed(event, *result)) continue;
     install.failed_at = said_at;
     install.skew = process_->skew();
+  }
+  const bool lists_apps = result->inventory &&
+                          result->inventory->kind == InventoryKind::kInstalledApplicationList &&
+                          result->inventory->answer.AsArray() != nullptr;
+  if (lists_apps) {
+    known.app_lists.push_back(
+        {kernel_.Now(), said_at, ReadApps(*result->inventory->answer.AsArray())});
+    if (known.app_lists.size() > kReportsKept) known.app_lists.pop_front();
   }
   if (!result->profile_list) return;
   known.reports.push_back({kernel_.Now(), said_at, *result->profile_list});
@@ -124,6 +141,10 @@ std::string Checker::Explain(const EnrollmentId& id) {
     text += fmt::format("  reported {}, asked {}\n", FormatTime(report->reported_at),
                         report->asked_at ? FormatTime(*report->asked_at) : "by somebody else");
   }
+  if (const auto& list = snapshot->app_list) {
+    text += fmt::format("  listed its apps {}, asked {}\n", FormatTime(list->reported_at),
+                        list->asked_at ? FormatTime(*list->asked_at) : "by somebody else");
+  }
   for (const ItemRecord& item : snapshot->items) {
     text += fmt::format("  {} {}: {}: {}\n", item.payload_identifier.value(),
                         PresenceName(item.presence), ItemStateName(item.state), item.reason);
@@ -143,6 +164,10 @@ std::string Checker::Explain(const EnrollmentId& id) {
   for (const InstalledProfile& profile : known.device->profiles()) {
     text += fmt::format("  on the device: {} {}\n", profile.payload_identifier.value(),
                         profile.payload_uuid);
+  }
+  for (const InstalledApp& app : known.device->apps().all()) {
+    text += fmt::format("  on the device: {} {}{}\n", app.identifier, app.version,
+                        app.ready_at ? ", being installed" : "");
   }
   return text;
 }

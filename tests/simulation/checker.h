@@ -71,6 +71,16 @@ class Checker final : public ProcessWatcher {
     Timestamp reported_at;
     std::vector<ReportedProfile> profiles;
   };
+  struct AppListSeen {
+    Timestamp recorded_at;
+    Timestamp reported_at;
+    std::vector<ReportedApp> apps;
+  };
+  /// The revision that a device last answered for, and its OS build as recorded then.
+  struct BuildSeen {
+    std::string payload_uuid;
+    std::string build;
+  };
   struct InstallSeen {
     CommandUuid command_uuid;
     std::string payload_uuid;
@@ -90,20 +100,34 @@ class Checker final : public ProcessWatcher {
     Timestamp last_word_at =
         Timestamp::min();  ///< newest event but CheckOut, by the server's clock
     std::deque<ReportSeen> reports;
+    std::deque<AppListSeen> app_lists;
+    std::string build;        ///< recorded last
+    std::string first_build;  ///< of this epoch
+    bool is_mac_known = false;
+    /// Since when what was recorded says that it is held in Setup Assistant.
+    std::optional<Timestamp> held_since;
+    Timestamp token_said_at = Timestamp::min();
+    Timestamp facts_said_at = Timestamp::min();
+    Timestamp let_go_sent_at = Timestamp::min();
+    CommandUuid let_go_command;  ///< the last DeviceConfigured
+    std::map<PayloadIdentifier, Timestamp> tried_at;
+    std::map<PayloadIdentifier, BuildSeen> builds;
     std::map<PayloadIdentifier, InstallSeen> installs;  ///< the last of each
     std::map<PayloadIdentifier, std::deque<Timestamp>> sends;
     std::deque<Timestamp> questions;
-    std::deque<Timestamp> idle_questions;  ///< ProfileLists since the last change
+    /// Each kind of list since the last change.
+    std::map<std::string, std::deque<Timestamp>> idle_questions;
     std::deque<Timestamp> pushes;
     /// Commands that were proposed and may be in the server's queue or beyond.
     std::map<std::string, std::set<CommandUuid>> proposed;
   };
 
-  /// A command that installs or removes a profile, as a device reads it.
+  /// A command that installs or removes an item, as a device reads it.
   struct Change {
     std::string command;
     PayloadIdentifier item;  ///< empty when the command cannot be read
     std::optional<Profile> profile;
+    std::string payload_uuid{};  ///< of what is installed
   };
 
   /// Read once for all targets and for what follows: the next call replaces it.
@@ -117,8 +141,31 @@ class Checker final : public ProcessWatcher {
   void CheckAwake(const EnrollmentId& id, Timestamp step_began_at);
   void CheckInstall(const CommandUuid& command_uuid, const Profile& profile, const EnrollmentId& id,
                     Timestamp step_began_at);
-  void CheckBackOff(const CommandUuid& command_uuid, const Profile& profile,
-                    const EnrollmentId& id);
+  void CheckBackOff(const CommandUuid& command_uuid, const PayloadIdentifier& item,
+                    const std::string& payload_uuid, const EnrollmentId& id);
+  void CheckDefined(const CommandUuid& command_uuid, const Change& change, const EnrollmentId& id,
+                    Timestamp step_began_at);
+  void CheckAppNeeded(const Change& change, const EnrollmentId& id, Timestamp step_began_at);
+  void CheckRemoveApp(const PayloadIdentifier& item, const EnrollmentId& id,
+                      Timestamp step_began_at);
+  void CheckAccounts(const EnrollmentId& id, Timestamp step_began_at);
+  void CheckLetGo(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
+  bool HoldsInSetup(const EnrollmentId& id, const PayloadIdentifier& item,
+                    Timestamp step_began_at) const;
+  bool IsReinstalled(const EnrollmentId& id, const Profile& profile) const;
+  void WatchSetup(const MdmEvent& event, Timestamp said_at, Known& known);
+  void WatchBuilds(const MdmEvent& event, Timestamp said_at, Known& known);
+  bool IsFreshEvidence(const Known& known, Timestamp recorded_at, Timestamp reported_at,
+                       Timestamp step_began_at) const;
+  std::optional<IntentState> JournaledState(const EnrollmentId& id,
+                                            const CommandUuid& command_uuid);
+  std::string WhyAppUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,
+                                const Wanted& wanted, const Snapshot& snapshot,
+                                const ItemRecord* record) const;
+  std::string WhyReinstallUnconverged(const VirtualDevice& device, const ItemRecord& record,
+                                      const Snapshot& snapshot) const;
+  bool MayPark(const VirtualDevice& device, const PayloadIdentifier& item,
+               const Wanted& wanted) const;
   void CheckRemove(const PayloadIdentifier& item, const EnrollmentId& id, Timestamp step_began_at);
   bool IsRecordedAsFailed(const MdmEvent& event, const ResultEvent& result);
   bool IsBaseless(const EnrollmentId& id, const Profile& profile, Timestamp step_began_at);

@@ -25,8 +25,13 @@ constexpr std::size_t kIdleQuestionsPerMinuteMax = 4;
 constexpr std::size_t kPushesPerDayMax = 250;
 
 bool IsChange(const EnqueueRequest& request) {
-  return request.request_type == request_type::kInstallProfile ||
-         request.request_type == request_type::kRemoveProfile;
+  for (const std::string_view change :
+       {request_type::kInstallProfile, request_type::kRemoveProfile,
+        request_type::kInstallApplication, request_type::kInstallEnterpriseApplication,
+        request_type::kRemoveApplication, request_type::kAccountConfiguration}) {
+    if (request.request_type == change) return true;
+  }
+  return false;
 }
 
 bool IsForItem(const Intent& intent, const PayloadIdentifier& item) {
@@ -44,10 +49,22 @@ const Checker::Change& Checker::ChangeOf(const EnqueueRequest& request) {
     last_change_.item = PayloadIdentifier(TextAt(command->body, "Identifier"));
     return last_change_;
   }
+  if (request.request_type == request_type::kRemoveApplication) {
+    last_change_.item = AppItem(TextAt(command->body, "Identifier"));
+    return last_change_;
+  }
+  if (request.request_type != request_type::kInstallProfile) {
+    if (const ItemDefinition* definition = ledger_.FindDefinition(*command)) {
+      last_change_.item = definition->item;
+      last_change_.payload_uuid = NameDefinition(*definition).value();
+    }
+    return last_change_;
+  }
   const PlistValue* payload = command->body.Find("Payload");
   if (payload == nullptr || payload->AsData() == nullptr) return last_change_;
   if (Result<Profile> profile = ParseProfile(payload->AsData()->bytes)) {
     last_change_.item = profile->payload_identifier;
+    last_change_.payload_uuid = profile->payload_uuid.value();
     last_change_.profile = std::move(*profile);
   }
   return last_change_;
@@ -70,6 +87,9 @@ void Checker::CheckTarget(const EnqueueRequest& request, const EnrollmentId& id,
   if (left) Report("checked out", request.request_type + " for a device that has left", id);
   if (IsChange(request)) CheckChange(request, id, step_began_at);
   if (IsProposed(request.request_type)) CheckProposed(request, id, step_began_at);
+  if (request.request_type == request_type::kDeviceConfigured) {
+    CheckLetGo(request, id, step_began_at);
+  }
 }
 
 void Checker::WatchEscrow(const std::string& serial_number, const std::string& pin) {
@@ -135,7 +155,9 @@ void Checker::CheckChange(const EnqueueRequest& request, const EnrollmentId& id,
   // What the device refuses is tried again by rule.
   const VirtualDevice* device = At(id).device;
   const bool is_refused =
-      device != nullptr && device->behaviour().FindInstallFailure(item) != nullptr;
+      device != nullptr &&
+      (device->behaviour().FindInstallFailure(item) != nullptr || MayPark(*device, item, {}) ||
+       (change.profile && IsReinstalled(id, *change.profile)));
   if (is_quiet_ && !is_refused && !twins_.contains(id)) {
     Report("I9", request.request_type + " although nothing was to be done", id);
   }
@@ -143,9 +165,14 @@ void Checker::CheckChange(const EnqueueRequest& request, const EnrollmentId& id,
   CheckOneInFlight(request, id, item);
   if (request.request_type == request_type::kRemoveProfile) {
     CheckRemove(item, id, step_began_at);
-  } else {
+  } else if (request.request_type == request_type::kRemoveApplication) {
+    CheckRemoveApp(item, id, step_began_at);
+  } else if (change.profile) {
     CheckInstall(request.command_uuid, *change.profile, id, step_began_at);
+  } else {
+    CheckDefined(request.command_uuid, change, id, step_began_at);
   }
+  At(id).tried_at[item] = kernel_.Now();
 }
 
 void Checker::CheckAwake(const EnrollmentId& id, Timestamp step_began_at) {
@@ -202,20 +229,23 @@ bool Checker::IsBaseless(const EnrollmentId& id, const Profile& profile, Timesta
 }
 
 /// What the device refused just now is not sent again at once, as long as the clock stands.
-void Checker::CheckBackOff(const CommandUuid& command_uuid, const Profile& profile,
-                           const EnrollmentId& id) {
+void Checker::CheckBackOff(const CommandUuid& command_uuid, const PayloadIdentifier& item,
+                           const std::string& payload_uuid, const EnrollmentId& id) {
   Known& known = At(id);
-  InstallSeen& last = known.installs[profile.payload_identifier];
-  const bool is_same = last.payload_uuid == profile.payload_uuid.value();
-  if (is_same && last.failed_at && known.authenticate_recorded_at < *last.failed_at &&
-      last.skew == process_->skew() && kernel_.Now() < *last.failed_at + kBackOffMin) {
-    Report(
-        "back-off",
-        fmt::format("{} again {} after the device refused it", profile.payload_identifier.value(),
-                    FormatDuration(kernel_.Now() - *last.failed_at)),
-        id);
+  InstallSeen& last = known.installs[item];
+  const bool is_same = last.payload_uuid == payload_uuid;
+  const Duration pause = KindOf(item) == ItemKind::kApp ? scenario_.settings.app_retry_delay / 2
+                                                        : Duration(kBackOffMin);
+  const Timestamp began_at = std::max(
+      {known.authenticate_recorded_at, known.setup_recorded_at, known.check_out_recorded_at});
+  if (is_same && last.failed_at && began_at < *last.failed_at && last.skew == process_->skew() &&
+      kernel_.Now() < *last.failed_at + pause) {
+    Report("back-off",
+           fmt::format("{} again {} after the device refused it", item.value(),
+                       FormatDuration(kernel_.Now() - *last.failed_at)),
+           id);
   }
-  last = {command_uuid, profile.payload_uuid.value(), {}, {}};
+  last = {command_uuid, payload_uuid, {}, {}};
 }
 
 void Checker::CheckInstall(const CommandUuid& command_uuid, const Profile& profile,
@@ -223,13 +253,13 @@ void Checker::CheckInstall(const CommandUuid& command_uuid, const Profile& profi
   const Known& known = At(id);
   if (known.device == nullptr) return;
   if (profile.has_mdm_payload) Report("I3", "an enrollment profile is installed", id);
-  if (IsBaseless(id, profile, step_began_at)) {
+  if (IsBaseless(id, profile, step_began_at) && !IsReinstalled(id, profile)) {
     Report(
         "I9",
         profile.payload_identifier.value() + " is installed, every report shows that it is there",
         id);
   }
-  CheckBackOff(command_uuid, profile, id);
+  CheckBackOff(command_uuid, profile.payload_identifier, profile.payload_uuid.value(), id);
   const auto all =
       ledger_.PossibleSince(known.device->facts(), profile.payload_identifier, step_began_at);
   const bool is_wanted = std::any_of(all.begin(), all.end(), [&](const auto& wanted) {
@@ -244,20 +274,26 @@ void Checker::CheckInstall(const CommandUuid& command_uuid, const Profile& profi
   }
 }
 
-bool Checker::WasReported(const Known& known, const PayloadIdentifier& item, bool adopt,
-                          Timestamp step_began_at) const {
+/// True when a report may prove what is removed: it is fresh and of this epoch.
+bool Checker::IsFreshEvidence(const Known& known, Timestamp recorded_at, Timestamp reported_at,
+                              Timestamp step_began_at) const {
   Duration age_max = scenario_.settings.removal_evidence_age_max + minutes(1);
   // To a clock that is behind the server's, what comes late by less than that is fresh.
   if (process_->skew() < Duration::zero()) age_max -= process_->skew();
   // Hours that a clock was set back are hours that it did not count.
   if (process_->set_back_at() + hours(7) > kernel_.Now()) age_max += hours(6);
+  if (recorded_at > kernel_.Now() || reported_at + age_max < step_began_at) return false;
+  const bool other_epoch = process_->skew() >= Duration::zero() &&
+                           known.authenticate_recorded_at < step_began_at &&
+                           reported_at < known.authenticated_at;
+  return !other_epoch;
+}
+
+bool Checker::WasReported(const Known& known, const PayloadIdentifier& item, bool adopt,
+                          Timestamp step_began_at) const {
   return std::any_of(known.reports.begin(), known.reports.end(), [&](const ReportSeen& report) {
-    if (report.recorded_at > kernel_.Now() || report.reported_at + age_max < step_began_at)
+    if (!IsFreshEvidence(known, report.recorded_at, report.reported_at, step_began_at))
       return false;
-    const bool other_epoch = process_->skew() >= Duration::zero() &&
-                             known.authenticate_recorded_at < step_began_at &&
-                             report.reported_at < known.authenticated_at;
-    if (other_epoch) return false;
     return std::any_of(report.profiles.begin(), report.profiles.end(), [&](const auto& profile) {
       return profile.payload_identifier == item && !profile.has_mdm_payload &&
              (adopt || ledger_.IsRevision(item, ToUpperAscii(profile.payload_uuid)));
@@ -317,15 +353,19 @@ void Checker::WatchEnqueued(const EnqueueRequest& request,
   }
 }
 
-/// A report is asked for once, not over and over while nothing changes.
+/// A list is asked for once, not over and over while nothing changes.
 void Checker::CheckIdleQuestions(const EnqueueRequest& request, const EnrollmentId& id) {
-  std::deque<Timestamp>& questions = At(id).idle_questions;
-  if (IsChange(request)) questions.clear();
-  if (request.request_type != request_type::kProfileList) return;
+  auto& all = At(id).idle_questions;
+  if (IsChange(request)) all.clear();
+  const bool is_list = request.request_type == request_type::kProfileList ||
+                       request.request_type == request_type::kInstalledApplicationList;
+  if (!is_list) return;
+  std::deque<Timestamp>& questions = all[request.request_type];
   questions.push_back(kernel_.Now());
   Forget(questions, kernel_.Now() - minutes(1));
   if (questions.size() > kIdleQuestionsPerMinuteMax) {
-    Report("bounded sends", fmt::format("{} ProfileLists in a minute", questions.size()), id);
+    Report("bounded sends",
+           fmt::format("{} {} in a minute", questions.size(), request.request_type), id);
   }
 }
 

@@ -52,8 +52,12 @@ void Checker::CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot
   if (process_->is_alive() && row.due_at > process_->Now() + hours(36)) {
     Report("I2", "not looked at for longer than a day and a half", id);
   }
-  if (const auto queue = server_.FindEnrollment(id)) {
-    const std::size_t most = 3 * scenario_.items + 8;
+  // To a clock that is behind the server's, a device that has left and is heard late is back.
+  const VirtualDevice* device = At(id).device;
+  const bool seems_back = process_->skew() < Duration::zero() && device != nullptr &&
+                          device->state() == EnrollmentState::kGone;
+  if (const auto queue = server_.FindEnrollment(id); queue && !seems_back) {
+    const std::size_t most = 3 * (scenario_.items + scenario_.apps) + 8;
     if (queue->queue.size() > most) {
       Report("queue", fmt::format("{} commands wait for one device", queue->queue.size()), id);
     }
@@ -68,7 +72,9 @@ void Checker::CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot
     const bool has_record = record != snapshot.items.end();
     const auto all =
         ledger_.PossibleSince(known.device->facts(), item, kernel_.Now() - minutes(15));
-    const bool must = std::all_of(all.begin(), all.end(), [](const auto& w) { return !!w; });
+    // Whether it came before the assignment the next check of the fleet as a whole tells.
+    const bool must = std::all_of(all.begin(), all.end(),
+                                  [](const auto& w) { return w && !w->at_enrollment_only; });
     const bool may = std::any_of(all.begin(), all.end(), [](const auto& w) { return !!w; });
     if (must && !has_record) Report("I2", item.value() + " is wanted and has no state", id);
     if (!may && has_record) Report("I2", item.value() + " has a state, nobody wants it", id);
@@ -125,9 +131,19 @@ std::string Checker::WhyUnconverged(const VirtualDevice& device, const PayloadId
   const auto record =
       std::find_if(snapshot->items.begin(), snapshot->items.end(),
                    [&](const ItemRecord& r) { return r.payload_identifier == item; });
-  if (record == snapshot->items.end()) return "Director does not know that it is wanted";
+  const bool has_record = record != snapshot->items.end();
+  if (KindOf(item) == ItemKind::kApp) {
+    return WhyAppUnconverged(device, item, *wanted, *snapshot, has_record ? &*record : nullptr);
+  }
+  if (!has_record) return "Director does not know that it is wanted";
   const InstalledProfile* installed = device.FindProfile(item);
   const std::string state = fmt::format("{}: {}", ItemStateName(record->state), record->reason);
+  if (KindOf(item) == ItemKind::kAccounts) {
+    const bool is_settled = record->state == ItemState::kAcknowledged ||
+                            record->state == ItemState::kBlocked ||
+                            record->state == ItemState::kParked;
+    return is_settled ? "" : state;
+  }
   if (wanted->presence == Presence::kAbsent) {
     if (installed != nullptr && installed->has_mdm_payload)
       return record->state == ItemState::kBlocked ? "" : state;
@@ -144,7 +160,9 @@ std::string Checker::WhyUnconverged(const VirtualDevice& device, const PayloadId
   if (failure != nullptr && !failure->times && record->state != ItemState::kVerified) return {};
   const bool is_there =
       installed != nullptr && EqualsIgnoreCaseAscii(installed->payload_uuid, wanted->payload_uuid);
-  if (is_there && record->state == ItemState::kVerified) return {};
+  if (is_there && record->state == ItemState::kVerified) {
+    return WhyReinstallUnconverged(device, *record, *snapshot);
+  }
   return (is_there ? "is there; " : "is not there; ") + state;
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "mdm/command.h"
+#include "tests/simulation/catalogue.h"
 
 namespace director::simulation {
 namespace {
@@ -38,6 +39,46 @@ InstallFailure RandomFailure(const Scenario& scenario, RandomSource& random) {
       break;
   }
   return failure;
+}
+
+/// How an app can fail to come: chains of three classes, one that says that it is there already,
+/// and silence.
+AppFailure RandomAppFailure(const Scenario& scenario, RandomSource& random) {
+  AppFailure failure;
+  if (scenario.apps > 0) {
+    const auto app = static_cast<CatalogueApp>(random.Below(scenario.apps));
+    failure.identifier = std::string(BundleIdentifierOf(CatalogueItem(app)));
+  }
+  if (random.Below(3) != 0) failure.times = static_cast<int>(1 + random.Below(3));
+  switch (random.Below(5)) {
+    case 0:
+      failure.error_chain = OneErrorChain("MCMDMErrorDomain", 12024, "No manifest.");
+      break;
+    case 1:
+      failure.error_chain = OneErrorChain("MCMDMErrorDomain", 12031, "Not allowed.");
+      break;
+    case 2:
+      failure.error_chain = OneErrorChain("MCMDMErrorDomain", 12025, "Installed already.");
+      break;
+    case 3:
+      failure.error_chain = OneErrorChain("NobodyKnowsThisDomain", 4711, "Something.");
+      break;
+    default:
+      break;
+  }
+  return failure;
+}
+
+/// Builds that go up, down, sideways, and cannot be ordered.
+std::string OddBuild(RandomSource& random) {
+  switch (random.Below(3)) {
+    case 0:
+      return fmt::format("25A{}", 100 + random.Below(100));
+    case 1:
+      return fmt::format("25A{}{}", 5000 + random.Below(10), random.Below(2) == 0 ? "a" : "b");
+    default:
+      return fmt::format("25B{}", 100 + random.Below(100));
+  }
 }
 
 /// Times at `per_day` on average until the faults end, in order.
@@ -96,6 +137,31 @@ DeviceBehaviour MakeBehaviour(const Scenario& scenario, Timestamp begin, RandomS
   behaviour.install_delay = Duration(random.Below(5000));
   behaviour.awaits_configuration = random.Fraction() < 0.3;
   return behaviour;
+}
+
+void AddAppBehaviour(const Scenario& scenario, Timestamp begin, RandomSource& random,
+                     DeviceBehaviour& behaviour) {
+  const Faults& faults = scenario.faults;
+  // A third of the installs is over at once, as far as anybody can tell.
+  if (random.Below(3) != 0) behaviour.app_install_delay = Duration(random.Below(30 * 60'000));
+  if (random.Fraction() < faults.app_is_slow) {
+    behaviour.app_install_delay += scenario.settings.app_install_time_max;
+  }
+  behaviour.lists_coming_apps = random.Below(2) == 0;
+  if (random.Fraction() < faults.app_fails) {
+    behaviour.app_failures.push_back(RandomAppFailure(scenario, random));
+  }
+  for (const Timestamp at : Moments(scenario, faults.app_deleted, begin, random)) {
+    behaviour.app_events.push_back({at, AppEventKind::kDeleted, {}});
+  }
+  for (const Timestamp at : Moments(scenario, faults.app_updated, begin, random)) {
+    behaviour.app_events.push_back({at, AppEventKind::kUpdated, {}});
+  }
+  std::sort(behaviour.app_events.begin(), behaviour.app_events.end(),
+            [](const AppEvent& a, const AppEvent& b) { return a.at < b.at; });
+  if (random.Fraction() < faults.odd_builds) {
+    for (OsUpdate& update : behaviour.os_updates) update.build_version = OddBuild(random);
+  }
 }
 
 DeviceActor::DeviceActor(Kernel& kernel, MdmStandIn& server, const Faults& faults,

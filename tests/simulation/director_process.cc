@@ -323,6 +323,13 @@ HttpServerResponse DirectorProcess::CallApi(const std::string& method, const std
   return route->handler(request);
 }
 
+Status DirectorProcess::WriteForOwner(const std::function<Status(StoreWriter&)>& body) {
+  if (!is_alive_) return Dead();
+  const Status done = store_->Write(body);
+  if (done) Notify();
+  return done;
+}
+
 void DirectorProcess::Notify() { PlanStep(kernel_.Now() + Duration(1 + random_.Below(50))); }
 
 void DirectorProcess::PlanStep(Timestamp at) {

@@ -62,6 +62,9 @@ class DirectorProcess {
   HttpServerResponse CallApi(const std::string& method, const std::string& pattern,
                              std::map<std::string, std::string> path_values, std::string body);
 
+  /// What the API would do for an owner, done in a transaction of this process.
+  Status WriteForOwner(const std::function<Status(StoreWriter&)>& body);
+
   void JumpClock(Duration by);
   void SetServerDown(bool is_down) { server_is_down_ = is_down; }
   Timestamp Now() const { return clock_.Now(); }

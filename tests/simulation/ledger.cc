@@ -20,6 +20,33 @@ void Ledger::AddRevision(const PayloadIdentifier& item, const std::string& paylo
   revisions_[item].insert(payload_uuid);
 }
 
+void Ledger::AddDefinition(const ItemDefinition& definition) {
+  const std::string payload_uuid = NameDefinition(definition).value();
+  AddRevision(definition.item, payload_uuid);
+  definitions_.insert_or_assign(payload_uuid, definition);
+}
+
+const ItemDefinition* Ledger::FindDefinition(const ReceivedCommand& command) const {
+  PlistDict arguments = command.body;
+  arguments.Erase("RequestType");
+  for (const auto& [payload_uuid, definition] : definitions_) {
+    const bool is_it =
+        definition.request_type == command.request_type && definition.arguments == arguments;
+    if (is_it) return &definition;
+  }
+  return nullptr;
+}
+
+std::string Ledger::VersionOf(const std::string& payload_uuid) const {
+  const auto found = definitions_.find(payload_uuid);
+  return found == definitions_.end() ? std::string() : found->second.version;
+}
+
+Timestamp Ledger::ChangedForAllAt(const PayloadIdentifier& item) const {
+  const auto found = histories_.find({item, AssignmentChannel::kDevice, {}});
+  return found == histories_.end() ? Timestamp::min() : found->second.back().at;
+}
+
 bool Ledger::IsRevision(const PayloadIdentifier& item, const std::string& payload_uuid) const {
   const auto found = revisions_.find(item);
   return found != revisions_.end() && found->second.contains(payload_uuid);

@@ -8,6 +8,8 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "mdm/command.h"
+#include "mdm/item_definition.h"
 #include "reconciler/state.h"
 #include "simulator/device_facts.h"
 #include "store/store.h"
@@ -19,6 +21,8 @@ struct Wanted {
   Presence presence = Presence::kPresent;
   std::string payload_uuid;
   bool adopt = false;
+  bool during_setup = false;
+  bool at_enrollment_only = false;
   friend bool operator==(const Wanted&, const Wanted&) = default;
 };
 
@@ -42,6 +46,12 @@ class Ledger {
   void Set(const PayloadIdentifier& item, AssignmentChannel channel, const std::string& target,
            std::optional<Wanted> wanted, Timestamp at);
   void AddRevision(const PayloadIdentifier& item, const std::string& payload_uuid);
+  /// The same for an app or accounts.
+  void AddDefinition(const ItemDefinition& definition);
+  /// What an owner defined with exactly this command; null when nobody did.
+  const ItemDefinition* FindDefinition(const ReceivedCommand& command) const;
+  /// The version that a revision asks for; may be empty.
+  std::string VersionOf(const std::string& payload_uuid) const;
 
   /// Everything that may have been wanted of this enrollment for this item at some time from
   /// `since` until now. Director may not know a serial number yet: then what was said about it does
@@ -49,6 +59,8 @@ class Ledger {
   std::vector<std::optional<Wanted>> PossibleSince(const DeviceFacts& device,
                                                    const PayloadIdentifier& item,
                                                    Timestamp since) const;
+  /// When an owner last changed what is said about the item for all devices.
+  Timestamp ChangedForAllAt(const PayloadIdentifier& item) const;
   std::optional<Wanted> WantedNow(const DeviceFacts& device, const PayloadIdentifier& item) const;
   /// Every item that was ever assigned.
   const std::set<PayloadIdentifier>& items() const { return items_; }
@@ -85,6 +97,7 @@ class Ledger {
   std::map<Key, History> histories_;
   std::map<Key, std::optional<Wanted>> proposals_;
   std::map<PayloadIdentifier, std::set<std::string>> revisions_;
+  std::map<std::string, ItemDefinition> definitions_;  ///< by PayloadUUID
   std::set<PayloadIdentifier> items_;
   std::map<EnrollmentId, std::vector<OwnersProposal>> proposed_;
 };

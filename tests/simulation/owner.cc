@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "mdm/plist.h"
+#include "tests/simulation/catalogue.h"
 
 namespace director::simulation {
 namespace {
@@ -53,7 +54,8 @@ Owner::Owner(Kernel& kernel, DirectorProcess& director, Ledger& ledger, const Sc
       devices_(std::move(devices)),
       problem_(std::move(problem)),
       random_(scenario.seed ^ StableHash("owner")),
-      proposal_random_(scenario.seed ^ StableHash("owner's proposals")) {}
+      proposal_random_(scenario.seed ^ StableHash("owner's proposals")),
+      app_random_(scenario.seed ^ StableHash("owner's apps")) {}
 
 void Owner::Start(Timestamp until) {
   for (std::size_t i = 0; i < scenario_.items; ++i) {
@@ -62,7 +64,14 @@ void Owner::Start(Timestamp until) {
     UploadAndAssign(item, for_users ? AssignmentChannel::kUser : AssignmentChannel::kDevice, {},
                     ++edition_);
   }
+  for (std::size_t i = 0; i < scenario_.apps; ++i) {
+    DefineAndAssign(CatalogueDefinition(static_cast<CatalogueApp>(i), ++edition_), {});
+  }
+  if (scenario_.accounts) DefineAndAssign(AccountsDefinition(1), {});
   PlanEach(scenario_.changes_per_day, until, random_, [this] { Change(); });
+  if (scenario_.apps > 0) {
+    PlanEach(scenario_.app_changes_per_day, until, app_random_, [this] { ChangeApp(); });
+  }
   PlanEach(scenario_.proposals_per_day, until, proposal_random_, [this] { ProposeSomething(); });
 }
 
@@ -78,10 +87,10 @@ void Owner::PlanEach(double per_day, Timestamp until, RandomSource& random,
   }
 }
 
-std::string Owner::RandomTarget() {
-  if (random_.Below(2) == 0) return {};
+std::string Owner::RandomTarget(RandomSource& random) {
+  if (random.Below(2) == 0) return {};
   // Each device has one name for owners: two names for one device may not contradict each other.
-  const std::size_t index = random_.Below(devices_.size());
+  const std::size_t index = random.Below(devices_.size());
   return index % 2 == 0 ? devices_[index].udid : devices_[index].serial_number;
 }
 
@@ -91,7 +100,7 @@ void Owner::Change() {
   const AssignmentChannel channel = scenario_.user_channels > 0 && random_.Below(3) == 0
                                         ? AssignmentChannel::kUser
                                         : AssignmentChannel::kDevice;
-  const std::string target = RandomTarget();
+  const std::string target = RandomTarget(random_);
   if (random_.Below(20) == 0) {  // a mistake that would end the management of a fleet
     Assign(PayloadIdentifier("com.example.simulator.enrollment"), channel, target,
            {Presence::kAbsent, "", true});
@@ -110,6 +119,31 @@ void Owner::Change() {
     default:
       UploadAndAssign(item, channel, target, ++edition_);
       return;
+  }
+}
+
+void Owner::ChangeApp() {
+  if (is_busy_) return;
+  if (scenario_.accounts && app_random_.Below(6) == 0) {
+    return DefineAndAssign(AccountsDefinition(++edition_), RandomTarget(app_random_));
+  }
+  const auto app = static_cast<CatalogueApp>(app_random_.Below(scenario_.apps));
+  const PayloadIdentifier item = CatalogueItem(app);
+  const bool for_all = app == CatalogueApp::kAtEnrollment;
+  const std::string target = for_all ? std::string() : RandomTarget(app_random_);
+  // What has no bundle identifier no device can be asked to remove.
+  const bool can_be_absent = !for_all && app != CatalogueApp::kUnnamed;
+  switch (app_random_.Below(4)) {
+    case 0:
+      if (!can_be_absent) return Withdraw(item, AssignmentChannel::kDevice, target);
+      return Assign(item, AssignmentChannel::kDevice, target, {Presence::kAbsent, "", false});
+    case 1:
+      return Withdraw(item, AssignmentChannel::kDevice, target);
+    case 2:  // an old version again
+      return DefineAndAssign(CatalogueDefinition(app, static_cast<int>(1 + app_random_.Below(3))),
+                             target);
+    default:
+      return DefineAndAssign(CatalogueDefinition(app, ++edition_), target);
   }
 }
 
@@ -143,13 +177,17 @@ void Owner::Assign(const PayloadIdentifier& item, AssignmentChannel channel,
                {"channel", AssignmentChannelName(channel)}};
   if (wanted.presence == Presence::kPresent) body["payload_uuid"] = wanted.payload_uuid;
   if (wanted.adopt) body["adopt"] = true;
+  wanted = Marked(item, std::move(wanted));
   if (target.empty()) {
     body["target"] = "all";
   } else {
     body["devices"] = {target};
   }
   ledger_.Propose(item, channel, target, wanted);
-  const HttpServerResponse done = director_.CallApi("POST", kAssignments, {}, body.dump());
+  const bool is_marked = wanted.during_setup || wanted.at_enrollment_only;
+  const HttpServerResponse done = is_marked
+                                      ? AssignInStore(item, channel, target, wanted)
+                                      : director_.CallApi("POST", kAssignments, {}, body.dump());
   kernel_.Trace(fmt::format("owner: {} {} for {} ({}): {}", item.value(),
                             wanted.presence == Presence::kPresent ? wanted.payload_uuid : "absent",
                             target.empty() ? "all" : target, AssignmentChannelName(channel),
@@ -159,6 +197,60 @@ void Owner::Assign(const PayloadIdentifier& item, AssignmentChannel channel,
   }
   if (!IsDone(done.status)) return problem_("assignment refused: " + done.body);
   ledger_.Set(item, channel, target, std::move(wanted), kernel_.Now());
+}
+
+Wanted Owner::Marked(const PayloadIdentifier& item, Wanted wanted) const {
+  const auto marks = [&](CatalogueApp app) {
+    return static_cast<std::size_t>(app) < scenario_.setup_apps && item == CatalogueItem(app);
+  };
+  wanted.during_setup = (scenario_.setup_profile && item.value() == "com.example.item0") ||
+                        marks(CatalogueApp::kPackage) || marks(CatalogueApp::kStore) ||
+                        marks(CatalogueApp::kManifest) || marks(CatalogueApp::kAtEnrollment) ||
+                        marks(CatalogueApp::kUnnamed);
+  wanted.at_enrollment_only =
+      scenario_.apps > 0 && item == CatalogueItem(CatalogueApp::kAtEnrollment);
+  return wanted;
+}
+
+void Owner::DefineAndAssign(const ItemDefinition& definition, const std::string& target) {
+  Revision revision;
+  revision.payload_uuid = NameDefinition(definition);
+  revision.payload_identifier = definition.item;
+  revision.source = "api";
+  revision.created_at = director_.Now();
+  revision.request_type = definition.request_type;
+  revision.app_version = definition.version;
+  revision.content = EncodeDefinition(definition);
+  revision.size_bytes = static_cast<std::int64_t>(revision.content.size());
+  const Status stored = director_.WriteForOwner([&](StoreWriter& writer) -> Status {
+    const Result<bool> saved = writer.SaveRevision(revision);
+    return saved ? Status() : Fail(saved.error());
+  });
+  if (!stored) return Retry([=, this] { DefineAndAssign(definition, target); });
+  ledger_.AddDefinition(definition);
+  Assign(definition.item, AssignmentChannel::kDevice, target,
+         {Presence::kPresent, revision.payload_uuid.value(), false});
+}
+
+HttpServerResponse Owner::AssignInStore(const PayloadIdentifier& item, AssignmentChannel channel,
+                                        const std::string& target, const Wanted& wanted) {
+  Assignment assignment;
+  assignment.payload_identifier = item;
+  assignment.channel = channel;
+  assignment.target_kind = target.empty() ? TargetKind::kAll : TargetKind::kDevice;
+  assignment.target = target;
+  assignment.presence = wanted.presence;
+  assignment.payload_uuid = PayloadUuid(wanted.payload_uuid);
+  assignment.adopt = wanted.adopt;
+  assignment.source = "api";
+  assignment.assigned_at = director_.Now();
+  assignment.during_setup = wanted.during_setup;
+  assignment.at_enrollment_only = wanted.at_enrollment_only;
+  const Status done = director_.WriteForOwner([&](StoreWriter& writer) -> Status {
+    const auto id = writer.SaveAssignment(assignment, director_.Now());
+    return id ? Status() : Fail(id.error());
+  });
+  return {done ? 200 : 503, {}, done ? std::string() : done.error().message, {}};
 }
 
 void Owner::Withdraw(const PayloadIdentifier& item, AssignmentChannel channel,

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "mdm/item_definition.h"
 #include "tests/simulation/director_process.h"
 #include "tests/simulation/kernel.h"
 #include "tests/simulation/ledger.h"
@@ -33,6 +34,14 @@ class Owner {
   void Change();
   void ProposeSomething();
   void Propose(const DeviceFacts& device, ProposalKind kind);
+  void ChangeApp();
+  /// Apps and accounts: defines one and assigns it.
+  void DefineAndAssign(const ItemDefinition& definition, const std::string& target);
+  /// Marks are not known to the API that this owner uses.
+  HttpServerResponse AssignInStore(const PayloadIdentifier& item, AssignmentChannel channel,
+                                   const std::string& target, const Wanted& wanted);
+  Wanted Marked(const PayloadIdentifier& item, Wanted wanted) const;
+  std::string RandomTarget(RandomSource& random);
   /// I10: no more are accepted in an hour than the budget allows.
   void CheckBudget();
   void CancelProposal(const EnrollmentId& id, std::int64_t proposal_id);
@@ -45,7 +54,6 @@ class Owner {
   void Retry(std::function<void()> again);
   void PlanEach(double per_day, Timestamp until, RandomSource& random,
                 const std::function<void()>& action);
-  std::string RandomTarget();
 
   Kernel& kernel_;
   DirectorProcess& director_;
@@ -55,6 +63,7 @@ class Owner {
   std::function<void(std::string)> problem_;
   SeededRandom random_;
   SeededRandom proposal_random_;
+  SeededRandom app_random_;
   int edition_ = 0;
   std::deque<Timestamp> accepted_;  ///< proposals, in the last hour
   bool is_busy_ = false;  ///< one request at a time: the ledger's order is the database's order

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <initializer_list>
 
+#include "tests/simulation/catalogue.h"
+
 namespace director::simulation {
 namespace {
 
@@ -107,6 +109,42 @@ void SetClock(Scenario& scenario) {
   scenario.clock_ahead = minutes(static_cast<std::int64_t>(random.Below(12 * 60)) - 6 * 60);
 }
 
+/// A quarter of the small worlds have apps and accounts. Drawn apart as above.
+void SetApps(Scenario& scenario) {
+  SeededRandom random(scenario.seed ^ StableHash("apps"));
+  if (random.Below(4) != 0) return;
+  scenario.apps = 1 + random.Below(kCatalogueSize);
+  scenario.app_changes_per_day = 3 * random.Fraction();
+  scenario.accounts = random.Below(2) == 0;
+  scenario.setup_apps = random.Below(2) == 0 ? random.Below(scenario.apps + 1) : 0;
+  scenario.setup_profile = random.Below(2) == 0;
+  scenario.faults.app_fails = Chance(random, 0.6);
+  scenario.faults.app_is_slow = Chance(random, 0.4);
+  scenario.faults.app_deleted = Chance(random, 1.0);
+  scenario.faults.app_updated = Chance(random, 1.0);
+  Settings& settings = scenario.settings;
+  // Otherwise nobody would notice within days that an app was deleted.
+  settings.inventory_interval[InventoryKind::kInstalledApplicationList] =
+      hours(20 + random.Below(16));
+  if (random.Below(2) == 0) return;
+  settings.app_install_time_max = minutes(5 + random.Below(120));
+  settings.app_retry_delay = hours(1 + random.Below(24));
+  settings.app_attempts_max = static_cast<int>(1 + random.Below(3));
+}
+
+/// In a quarter of the small worlds profiles are installed again after OS updates. Drawn apart as
+/// above.
+void SetReinstall(Scenario& scenario) {
+  SeededRandom random(scenario.seed ^ StableHash("reinstall"));
+  if (random.Below(4) != 0) return;
+  Settings& settings = scenario.settings;
+  settings.reinstall_all = random.Below(2) == 0;
+  settings.reinstall_named = {PayloadIdentifier("com.example.item0")};
+  settings.reinstall_spread = minutes(random.Below(6 * 60));
+  scenario.faults.os_update = 0.2 + 0.8 * random.Fraction();
+  scenario.faults.odd_builds = Chance(random, 1.0);
+}
+
 }  // namespace
 
 std::string_view ServerKindName(ServerKind kind) {
@@ -139,6 +177,8 @@ Scenario MakeSmallWorld(std::uint64_t seed) {
   SetPace(scenario);
   SetProposals(scenario);
   SetClock(scenario);
+  SetApps(scenario);
+  SetReinstall(scenario);
   return scenario;
 }
 
@@ -158,6 +198,10 @@ Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   for (const InventoryKind kind : kInventoryKinds) {
     scenario.settings.inventory_interval[kind] = hours(24 * 7);
   }
+  scenario.apps = 2;
+  scenario.app_changes_per_day = 0.1;
+  scenario.accounts = true;
+  scenario.setup_apps = 1;
   Faults& faults = scenario.faults;
   faults.webhook_lost = faults.webhook_doubled = faults.webhook_late = 0.01;
   faults.webhook_garbage = 0.0001;
@@ -174,6 +218,7 @@ Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   faults.os_update = 0.03;
   faults.renewal = faults.wipe = faults.check_out = 0.005;
   faults.install_fails = 0.1;
+  faults.app_fails = 0.02;
   faults.goes_dark = 0.005;
   faults.foreign_profile = 0.1;
   faults.twin = 0.002;

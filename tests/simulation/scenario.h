@@ -51,8 +51,14 @@ struct Faults {
   double wipe = 0;
   double check_out = 0;
 
+  double app_deleted = 0;
+  double app_updated = 0;  ///< by itself
+
   // Per device.
   double install_fails = 0;
+  double app_fails = 0;    ///< refused, or acknowledged and never there
+  double app_is_slow = 0;  ///< takes longer than Director waits
+  double odd_builds = 0;   ///< OS updates lead to betas and back to older builds
   double goes_dark = 0;
   double foreign_profile = 0;
   double twin = 0;  ///< another Mac with the same UDID
@@ -71,6 +77,11 @@ struct Scenario {
   Duration faults_for = std::chrono::hours(72);
   double changes_per_day = 1;    ///< of the administrator
   double proposals_per_day = 0;  ///< of the administrator, for all devices together
+  std::size_t apps = 0;          ///< how many of the catalogue owners assign
+  double app_changes_per_day = 0;
+  bool accounts = false;       ///< owners assign accounts for Setup Assistant
+  std::size_t setup_apps = 0;  ///< so many of the apps are marked for Setup Assistant
+  bool setup_profile = false;  ///< the first profile is
   int proposals_per_hour_max = 20;
   double user_channels = 0;  ///< share of Macs with one
   double sleepers = 0;       ///< share of devices that sleep most of the day

@@ -83,7 +83,9 @@ void World::AddDevices() {
   for (std::size_t i = 0; i < scenario_.devices; ++i) {
     const DeviceKind kind = random_.Below(5) == 0 ? DeviceKind::kIphone : DeviceKind::kMac;
     const DeviceFacts facts = MakeDeviceFacts(kind, scenario_.seed, i);
-    const DeviceBehaviour behaviour = MakeBehaviour(scenario_, begin_, random_);
+    DeviceBehaviour behaviour = MakeBehaviour(scenario_, begin_, random_);
+    SeededRandom apart(scenario_.seed ^ StableHash("apps of " + facts.udid));
+    AddAppBehaviour(scenario_, begin_, apart, behaviour);
     const bool has_twin = random_.Fraction() < scenario_.faults.twin;
     if (!has_twin) nameable_.push_back(facts);
     AddDevice(facts, behaviour);

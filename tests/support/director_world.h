@@ -18,6 +18,7 @@
 #include "director/runner.h"
 #include "director/upstreams.h"
 #include "mdm/command.h"
+#include "mdm/item_definition.h"
 #include "simulator/core_wire.h"
 #include "simulator/device.h"
 #include "simulator/mdm_core.h"
@@ -107,7 +108,8 @@ class World {
 
   /// Uploads a revision and assigns it to all.
   PayloadUuid Assign(const std::string& identifier, const std::string& organization = "Example",
-                     const std::string& certificate_authority = "") {
+                     const std::string& certificate_authority = "",
+                     AssignmentChannel channel = AssignmentChannel::kDevice) {
     const Result<Profile> profile =
         ParseUploadedProfile(MakeMobileconfig(identifier, organization));
     REQUIRE(profile);
@@ -119,24 +121,29 @@ class World {
     revision.created_at = clock.Now();
     revision.content = profile->mobileconfig;
     revision.size_bytes = static_cast<std::int64_t>(revision.content.size());
-    Assignment assignment;
-    assignment.payload_identifier = revision.payload_identifier;
-    assignment.payload_uuid = revision.payload_uuid;
-    assignment.source = "test";
-    assignment.assigned_at = clock.Now();
-    WriteTo(*store, [&](StoreWriter& writer) -> Status {
-      if (Result<bool> saved = writer.SaveRevision(revision); !saved) return Fail(saved.error());
-      const auto id = writer.SaveAssignment(assignment, clock.Now());
-      if (!id) return Fail(id.error());
-      return {};
-    });
+    SaveAndAssign(revision, channel);
     return revision.payload_uuid;
+  }
+
+  /// Stores an app or accounts and assigns them to all.
+  void AssignDefinition(const ItemDefinition& definition) {
+    Revision revision;
+    revision.payload_uuid = NameDefinition(definition);
+    revision.payload_identifier = definition.item;
+    revision.source = "test";
+    revision.created_at = clock.Now();
+    revision.request_type = definition.request_type;
+    revision.app_version = definition.version;
+    revision.content = EncodeDefinition(definition);
+    revision.size_bytes = static_cast<std::int64_t>(revision.content.size());
+    SaveAndAssign(revision, AssignmentChannel::kDevice);
   }
 
   /// One session of a device: it polls, answers everything that it gets, and goes quiet.
   void Session(std::size_t index) {
     VirtualDevice& device = devices.at(index);
     std::optional<DeviceMessage> message = device.BeginSession(clock.Now());
+    if (message) ++sessions;
     while (message) {
       clock.Advance(std::chrono::milliseconds(50));
       DeviceRequest request;
@@ -144,6 +151,7 @@ class World {
           message->kind == MessageKind::kCheckin ? kCheckinContentType : kConnectContentType);
       request.body = message->body;
       const CoreAnswer answer = core.HandleDevice(request, clock.Now());
+      if (decides_meanwhile) Settle();
       message = device.HandleReply({answer.status, answer.body}, clock.Now());
     }
   }
@@ -226,6 +234,10 @@ class World {
   Settings settings;
   std::unique_ptr<Store> store;
   bool drop_webhooks = false;
+  std::vector<std::string> webhooks;  ///< that arrived, in order
+  int sessions = 0;                   ///< of all devices
+  /// Director decides after each message of a session, not only after its end.
+  bool decides_meanwhile = false;
   MdmCore core{CoreFaults(),
                CoreSinks{[this](const std::string& body) { Receive(body); },
                          [this](const EnrollmentId& pushed) { pushed_.insert(pushed); }},
@@ -239,8 +251,24 @@ class World {
   std::vector<VirtualDevice> devices;
 
  private:
+  void SaveAndAssign(const Revision& revision, AssignmentChannel channel) {
+    Assignment assignment;
+    assignment.channel = channel;
+    assignment.payload_identifier = revision.payload_identifier;
+    assignment.payload_uuid = revision.payload_uuid;
+    assignment.source = "test";
+    assignment.assigned_at = clock.Now();
+    WriteTo(*store, [&](StoreWriter& writer) -> Status {
+      if (Result<bool> saved = writer.SaveRevision(revision); !saved) return Fail(saved.error());
+      const auto id = writer.SaveAssignment(assignment, clock.Now());
+      if (!id) return Fail(id.error());
+      return {};
+    });
+  }
+
   void Receive(const std::string& body) {
     if (drop_webhooks) return;
+    webhooks.push_back(body);
     REQUIRE(RecordIncoming(*store, {DecodeIncoming(body, kServer, clock.Now())}));
   }
 

@@ -1,3 +1,4 @@
+#include <chrono>
 #include <string>
 
 #include "reconciler/plan.h"
@@ -165,6 +166,17 @@ TEST_CASE("a list that the device refuses is not asked for again at once, and th
   CHECK(plan.notes.back() ==
         "InstalledApplicationList failed at 2026-11-22T11:59:10Z: No right. It is asked again "
         "later.");
+}
+
+TEST_CASE("a list that is no news is not asked for again within a minute") {
+  // Found by simulation: after the clock was set back every list was older than the last answer to
+  // a command, and the device was asked every few seconds.
+  const std::string item = "item app:com.ex.agent A pending settled=+4h since=-1m\n";
+  const Plan plan = CheckPlan(Wanted(item + "apps -10s asked=-11s com.ex.other=1"), kNoon,
+                              "nothing\napp:com.ex.agent pending");
+  CHECK(plan.due_at == kNow + std::chrono::seconds(49));
+  CheckPlan(Wanted(item + "apps -60s asked=-61s com.ex.other=1"), kNoon,
+            "InstalledApplicationList; push\napp:com.ex.agent pending");
 }
 
 TEST_CASE("our clock was set back: the wait for an app begins anew and is not endless") {

@@ -440,6 +440,34 @@ TEST_CASE("when the OS build has grown, a profile is installed again, once and a
   CHECK_FALSE(ItemOf(answered, "wifi").reinstall_at);
 }
 
+TEST_CASE("a report does not answer for a profile that is installed again: it was there before") {
+  // A locked iPhone that put the command off was sent another one with each report.
+  Settings settings;
+  settings.reinstall_all = true;
+  CheckPlan(R"(
+    enrollment build=22B90 pushed=-5s
+    want wifi A all
+    report -1s asked=-30s wifi=A
+    item wifi A not_now verified=-1d build=22A100 reinstall=-1h
+    intent InstallProfile wifi A not_now -30s not_now=1@-2s)",
+            kNoon, "nothing\nwifi not_now", settings);
+}
+
+TEST_CASE("a profile that a report shows after its install is of the build of that time") {
+  // Found by simulation: it was installed once more, under the same build.
+  Settings settings;
+  settings.reinstall_all = true;
+  settings.reinstall_spread = Duration::zero();
+  const Plan plan = CheckPlan(R"(
+    enrollment build=22B90
+    want wifi A all
+    report -1s asked=-30s wifi=A
+    item wifi A in_flight build=22A100
+    intent InstallProfile wifi A sent -30s)",
+                              kNoon, "nothing\nwifi verified\nclosed c1 acknowledged", settings);
+  CHECK(ItemOf(plan, "wifi").installed_build == "22B90");
+}
+
 TEST_CASE("a downgrade, an unknown build, another profile or no policy installs nothing again") {
   Settings settings;
   settings.reinstall_named = {PayloadIdentifier("vpn")};

@@ -236,6 +236,35 @@ TEST_CASE("the time of the next push is kept although the push is only now") {
   CHECK(plan.due_at <= kNow + std::chrono::minutes(12));
 }
 
+TEST_CASE("what is sent during a session needs no push of its own") {
+  // Found by counting: an enrollment with 35 items took a push for each of those beyond the first
+  // twenty, in one session.
+  Settings settings;
+  settings.commands_per_session_max = 1;
+  const std::string wanted = R"(
+    want vpn B all
+    want wifi A all
+    report -1h
+    )";
+  const Plan along = CheckPlan("enrollment seen=-1s pushed=-10s" + wanted + R"(
+    intent InstallProfile vpn B acknowledged -11s answered=-1s
+    intent ProfileList sent -11s)",
+                               kNoon,
+                               "InstallProfile wifi A\nvpn acknowledged\nwifi in_flight\n"
+                               "closed c1 acknowledged",
+                               settings);
+  CHECK(along.due_at == kNow + std::chrono::seconds(30));
+  const std::string last = R"(
+    intent InstallProfile vpn B acknowledged -11s answered=-1s)";
+  CheckPlan("enrollment seen=-1s pushed=-10s" + wanted + last, kNoon,
+            "InstallProfile wifi A; ProfileList; push\nvpn acknowledged\nwifi in_flight\n"
+            "closed c1 acknowledged",
+            settings);
+  const std::string came_along = "\n    intent InstallProfile wifi A sent -31s";
+  CheckPlan("enrollment seen=-30s pushed=-50s\nwant wifi A all\nreport -1h" + came_along, kNoon,
+            "push\nwifi in_flight");
+}
+
 TEST_CASE("a dead push token stops pushes, not questions") {
   const Plan plan = CheckPlan("enrollment seen=-40h unregistered\nwant wifi A all", kNoon,
                               "ProfileList\nwifi pending");

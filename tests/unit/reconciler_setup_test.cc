@@ -51,6 +51,17 @@ TEST_CASE("a profile that failed does not hold the device") {
             kNoon, "DeviceConfigured; push\nwifi parked\nclosed c1 failed");
 }
 
+TEST_CASE("a profile that could not be sent holds the device") {
+  // Found by simulation: the MDM server was away for a second, and Macs were let go without what
+  // was marked for Setup Assistant.
+  CheckPlan(R"(
+    enrollment setup=-9s pushed=-5s
+    report -8s
+    want wifi A all during_setup
+    intent InstallProfile wifi A not_sent -5s answered=-5s error=connection_refused)",
+            kNoon, "nothing\nwifi backing_off\nclosed c1 not_sent");
+}
+
 TEST_CASE("what stays unanswered holds the device for setup_time_max and no longer") {
   const std::string waiting = R"(
     want wifi A all
@@ -163,6 +174,28 @@ TEST_CASE("accounts come first, in Setup Assistant only, and hold the device") {
             "nothing\nsetup:AccountConfiguration blocked\nwifi verified");
   CheckPlan("enrollment product=iPhone16,1 setup=-9s\nreport -1s wifi=A" + wanted, kNoon,
             "DeviceConfigured; push\nsetup:AccountConfiguration blocked\nwifi verified");
+}
+
+TEST_CASE("accounts do not follow DeviceConfigured, unless that is taken as lost") {
+  // Found by simulation: a Mac that came late was sent its accounts behind DeviceConfigured.
+  const std::string world = R"(
+    enrollment product=Mac15,3 setup=-20m pushed=-5s
+    report -8s
+    want setup:AccountConfiguration C all
+    )";
+  const Plan plan = CheckPlan(world + "intent DeviceConfigured sent -5s", kNoon,
+                              "nothing\nsetup:AccountConfiguration pending");
+  CHECK(plan.items[0].reason ==
+        "The Mac is held in Setup Assistant: its accounts come first. DeviceConfigured has gone "
+        "out before; its answer is awaited.");
+  CheckPlan(R"(
+    enrollment product=Mac15,3 setup=-20m seen=-40s pushed=-5s
+    report -8s
+    want setup:AccountConfiguration C all
+    intent DeviceConfigured sent -15m)",
+            kNoon,
+            "AccountConfiguration setup:AccountConfiguration C; DeviceConfigured; push\n"
+            "setup:AccountConfiguration in_flight\nclosed c1 lost");
 }
 
 }  // namespace
