@@ -153,11 +153,13 @@ bool SameDevice(const std::vector<EnrollmentId>& a, const std::vector<Enrollment
   });
 }
 
-/// Who says again what stands already says it as of then: devices that have enrolled since keep
-/// what is for enrollment only.
+/// Who says again what stands already says it as of then, and what is for enrollment only concerns
+/// everybody who has enrolled since it was said first, whatever the revision.
 Timestamp AssignedAt(const Assignment& wanted, const std::vector<Assignment>& existing) {
   const auto same = std::find_if(existing.begin(), existing.end(), [&](const Assignment& other) {
-    return SameKey(wanted, other) && Agree(wanted, other) &&
+    const bool says_the_same =
+        wanted.at_enrollment_only ? other.presence == Presence::kPresent : Agree(wanted, other);
+    return SameKey(wanted, other) && says_the_same &&
            wanted.at_enrollment_only == other.at_enrollment_only;
   });
   return same == existing.end() ? wanted.assigned_at : same->assigned_at;
@@ -210,11 +212,11 @@ HttpServerResponse Api::PostAssignments(const HttpServerRequest& request) {
     if (!existing) return Fail(existing.error());
     std::vector<std::string> targets = wanted.devices;
     if (wanted.common.target_kind == TargetKind::kAll) targets = {""};
-    for (const std::string& target : targets) {
-      Assignment assignment = wanted.common;
-      assignment.target = target;
+    std::vector<Assignment> assignments(targets.size(), wanted.common);
+    for (std::size_t i = 0; i < targets.size(); ++i) assignments[i].target = targets[i];
+    if (Status ok = CheckAccountNames(writer, assignments); !ok) return ok;
+    for (Assignment& assignment : assignments) {
       if (Status ok = CheckAgainst(writer, assignment, *existing); !ok) return ok;
-      if (Status ok = CheckAccountNames(writer, assignment); !ok) return ok;
       assignment.assigned_at = AssignedAt(assignment, *existing);
       const Result<std::int64_t> id = writer.SaveAssignment(assignment, now);
       if (!id) return Fail(id.error());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -58,9 +59,25 @@ Result<std::set<PayloadIdentifier>> ProfilesWithAccounts(StoreReader& reader) {
   }
 }
 
-bool MayMeet(const Assignment& a, const Assignment& b) {
-  return a.target.empty() || b.target.empty() || EqualsIgnoreCaseAscii(a.target, b.target);
-}
+/// Who is aimed at; assignments for one target or for all may meet on a device.
+class TargetSet {
+ public:
+  explicit TargetSet(const std::vector<Assignment>& assignments) {
+    for (const Assignment& assignment : assignments) Add(assignment.target);
+  }
+  bool MayMeet(const std::string& target) const {
+    return for_all_ || target.empty() || targets_.contains(ToLowerAscii(target));
+  }
+
+ private:
+  void Add(const std::string& target) {
+    for_all_ = for_all_ || target.empty();
+    targets_.insert(ToLowerAscii(target));
+  }
+
+  bool for_all_ = false;
+  std::set<std::string> targets_;
+};
 
 /// A name that stands in both; empty when there is none.
 std::string SharedName(const std::vector<std::string>& a, const std::vector<std::string>& b) {
@@ -75,10 +92,11 @@ std::string SharedName(const std::vector<std::string>& a, const std::vector<std:
 
 }  // namespace
 
-Status CheckAccountNames(StoreReader& reader, const Assignment& wanted) {
-  const ItemKind kind = KindOf(wanted.payload_identifier);
-  if (wanted.presence == Presence::kAbsent || kind == ItemKind::kApp) return {};
-  const auto names = AccountNames(reader, wanted.payload_uuid);
+Status CheckAccountNames(StoreReader& reader, const std::vector<Assignment>& wanted) {
+  const Assignment& one = wanted.front();
+  const ItemKind kind = KindOf(one.payload_identifier);
+  if (one.presence == Presence::kAbsent || kind == ItemKind::kApp) return {};
+  const auto names = AccountNames(reader, one.payload_uuid);
   if (!names) return Fail(names.error());
   if (names->empty()) return {};
   std::set<PayloadIdentifier> others = {AccountsItem()};
@@ -87,20 +105,25 @@ Status CheckAccountNames(StoreReader& reader, const Assignment& wanted) {
     if (!profiles) return Fail(profiles.error());
     others = std::move(*profiles);
   }
+  const TargetSet targets(wanted);
+  std::map<PayloadUuid, std::string> shared;  // by revision, each looked at once
   for (const PayloadIdentifier& identifier : others) {
     const auto assignments = reader.ListAssignments({.payload_identifier = identifier});
     if (!assignments) return Fail(assignments.error());
     for (const Assignment& other : *assignments) {
-      if (other.presence == Presence::kAbsent || !MayMeet(wanted, other)) continue;
-      const auto taken = AccountNames(reader, other.payload_uuid);
-      if (!taken) return Fail(taken.error());
-      const std::string name = SharedName(*names, *taken);
+      if (other.presence == Presence::kAbsent || !targets.MayMeet(other.target)) continue;
+      if (!shared.contains(other.payload_uuid)) {
+        const auto taken = AccountNames(reader, other.payload_uuid);
+        if (!taken) return Fail(taken.error());
+        shared[other.payload_uuid] = SharedName(*names, *taken);
+      }
+      const std::string& name = shared[other.payload_uuid];
       if (name.empty()) continue;
       return Fail(
           ErrorKind::kConflict,
           fmt::format("{} and {}, assigned by {}, both name the account {}; a Mac that gets "
                       "both is left half enrolled",
-                      wanted.payload_identifier.value(), identifier.value(), other.source,
+                      one.payload_identifier.value(), identifier.value(), other.source,
                       Printable(name, 64)));
     }
   }

@@ -106,6 +106,20 @@ Status DecideForAll(StoreReader& reader, const std::vector<WantedItem>& items, T
   return {};
 }
 
+/// Stores each revision once and checks it for all its targets.
+Status StoreRevisions(StoreWriter& writer, const std::vector<Change>& changes) {
+  std::map<const WantedItem*, std::vector<Assignment>> by_item;
+  for (const Change& change : changes) by_item[change.item].push_back(change.assignment);
+  for (const auto& [item, assignments] : by_item) {
+    if (item->revision) {
+      const Result<bool> saved = writer.SaveRevision(*item->revision);
+      if (!saved) return Fail(saved.error());
+    }
+    if (Status apart = CheckAccountNames(writer, assignments); !apart) return apart;
+  }
+  return {};
+}
+
 }  // namespace
 
 Targets ReadTargets(JsonBody& body, Method method) {
@@ -162,18 +176,10 @@ Result<Decision> Decide(StoreReader& reader, const Targets& targets,
 
 Status Apply(StoreWriter& writer, const std::vector<Change>& changes, Timestamp now) {
   std::map<const WantedItem*, std::map<std::string, const Assignment*>> applied;
+  if (Status stored = StoreRevisions(writer, changes); !stored) return stored;
   for (const Change& change : changes) {
     auto& targets = applied[change.item];
     if (!targets.emplace(change.assignment.target, &change.assignment).second) continue;
-    if (targets.size() == 1 && change.item->revision) {
-      const Result<bool> saved = writer.SaveRevision(*change.item->revision);
-      if (!saved) return Fail(saved.error());
-    }
-    if (targets.size() == 1) {
-      Assignment for_anybody = change.assignment;
-      for_anybody.target.clear();
-      if (Status apart = CheckAccountNames(writer, for_anybody); !apart) return apart;
-    }
     for (const std::int64_t id : change.replaced) {
       if (Status deleted = writer.DeleteAssignment(id, now); !deleted) return deleted;
     }

@@ -33,24 +33,21 @@ Result<const PlistDict*> FirstItem(const PlistDict& manifest) {
   return items->front().AsDict();
 }
 
-Status CheckAssets(const PlistDict& item) {
+Result<std::string> PackageUrl(const PlistDict& item) {
   const PlistValue* value = item.Find("assets");
   const PlistArray* assets = value == nullptr ? nullptr : value->AsArray();
   if (assets == nullptr) return Fail(InvalidManifest("items[0].assets must be an array"));
-  const bool has_package = std::any_of(assets->begin(), assets->end(), [](const PlistValue& asset) {
+  for (const PlistValue& asset : *assets) {
     const PlistDict* dict = asset.AsDict();
-    return dict != nullptr && TextAt(*dict, "kind") == "software-package" &&
-           IsHttps(TextAt(*dict, "url"));
-  });
-  if (has_package) return {};
+    if (dict == nullptr || TextAt(*dict, "kind") != "software-package") continue;
+    if (std::string url = TextAt(*dict, "url"); IsHttps(url)) return url;
+  }
   return Fail(InvalidManifest("items[0].assets has no software-package with an https URL"));
 }
 
-/// A manifest and what it says of itself.
 struct Manifest {
   PlistDict dict;
-  std::string identifier;
-  std::string version;
+  std::string package_url;
 };
 
 Result<Manifest> ReadManifest(const std::string& bytes) {
@@ -64,13 +61,13 @@ Result<Manifest> ReadManifest(const std::string& bytes) {
   manifest.dict = *value->AsDict();
   const Result<const PlistDict*> item = FirstItem(manifest.dict);
   if (!item) return Fail(item.error());
-  if (Status usable = CheckAssets(**item); !usable) return Fail(usable.error());
+  Result<std::string> package_url = PackageUrl(**item);
+  if (!package_url) return Fail(package_url.error());
+  manifest.package_url = std::move(*package_url);
   const PlistDict* metadata = DictAt(**item, "metadata");
-  if (metadata != nullptr) manifest.identifier = TextAt(*metadata, "bundle-identifier");
-  if (manifest.identifier.empty()) {
+  if (metadata == nullptr || TextAt(*metadata, "bundle-identifier").empty()) {
     return Fail(InvalidManifest("items[0].metadata.bundle-identifier is missing"));
   }
-  manifest.version = TextAt(*metadata, "bundle-version");
   return manifest;
 }
 
@@ -138,17 +135,12 @@ Status SetConfiguration(const AppSpec& spec, PlistDict& arguments) {
 Status SetManifest(const AppSpec& spec, ItemDefinition& definition) {
   Result<Manifest> manifest = ReadManifest(spec.manifest);
   if (!manifest) return Fail(manifest.error());
-  if (!spec.identifier.empty() && spec.identifier != manifest->identifier) {
-    return Fail(InvalidField(
-        "identifier", fmt::format("the manifest says {}", Printable(manifest->identifier, 255))));
-  }
-  if (!CheckPayloadIdentifier(manifest->identifier)) {
-    return Fail(InvalidManifest("items[0].metadata.bundle-identifier is no bundle identifier"));
-  }
   definition.request_type = std::string(request_type::kInstallEnterpriseApplication);
-  definition.item = AppItem(manifest->identifier);
+  if (spec.identifier.empty()) definition.item = AppItem(manifest->package_url);
+  if (!CheckPayloadIdentifier(definition.item.value())) {
+    return Fail(InvalidManifest("the package's URL is too long or holds control characters"));
+  }
   definition.arguments.Set("Manifest", std::move(manifest->dict));
-  if (definition.version.empty()) definition.version = std::move(manifest->version);
   return {};
 }
 

@@ -15,9 +15,11 @@ namespace director {
 /// An app as its owner describes it. Empty strings and absent numbers are not said. Exactly one of
 /// `manifest`, `manifest_url`, `itunes_store_id` and `is_app_store` says where it comes from.
 struct AppSpec {
-  std::string identifier;  ///< bundle identifier; a manifest may say it instead
-  /// What the device has to report, or a newer one: CFBundleShortVersionString or CFBundleVersion.
-  /// A manifest may say it instead.
+  /// Bundle identifier of the app that the device's list is to show. That of a manifest does not
+  /// serve: it is often the package's.
+  std::string identifier;
+  /// What the device has to report: this CFBundleShortVersionString or a newer one, or exactly this
+  /// CFBundleVersion.
   std::string version;
 
   std::string manifest;      ///< a property list: InstallEnterpriseApplication, Macs only
@@ -36,10 +38,9 @@ inline constexpr std::size_t kManifestSizeMaxBytes = 256 * 1024;
 
 /// Makes the command and its item. kInvalid, with `field` the member's name: not exactly one
 /// source, a URL that is not https, a manifest that is no property list or lacks `items`, an asset
-/// `software-package` with an https URL, or `metadata.bundle-identifier`, one that names another
-/// identifier than the owner does, a number outside of its range, a configuration that is no
-/// dictionary. Source: Apple device-management schema, application.install,
-/// application.install.enterprise, manifesturl.
+/// `software-package` with an https URL, or `metadata.bundle-identifier`, a number outside of its
+/// range, a configuration that is no dictionary. Source: Apple device-management schema,
+/// application.install, application.install.enterprise, manifesturl.
 Result<ItemDefinition> DefineApp(const AppSpec& spec);
 
 /// Compares versions such as `1.2.10`, part by part: numbers as numbers, others as text; a missing

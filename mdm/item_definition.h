@@ -14,7 +14,8 @@ namespace director {
 /// the others a name that begins with the word of their kind and a colon.
 enum class ItemKind {
   kProfile,
-  kApp,       ///< `app:` and the bundle identifier or, when that is not known, the manifest's URL
+  kApp,  ///< `app:` and the bundle identifier or, when that is not known, a manifest's or package's
+         ///< URL
   kAccounts,  ///< `setup:AccountConfiguration`, the accounts that Setup Assistant makes
 };
 

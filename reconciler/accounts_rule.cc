@@ -14,12 +14,15 @@ void DecideAccounts(const RuleContext& context, ItemWork& work) {
                                 context.noun, FormatTime(*work.record.acknowledged_at)),
                     context.now);
   }
-  const bool is_mac = enrollment.product_name.empty() || context.noun == "The Mac";
-  if (!is_mac) return Block(context, work, "Only Macs have accounts that can be configured.");
+  if (!MayBeMac(context)) {
+    return Block(context, work, "Only Macs have accounts that can be configured.");
+  }
   if (!enrollment.awaiting_since) {
     return Block(context, work,
-                 "Accounts can be configured in Setup Assistant only: it goes out when the device "
-                 "is held there.");
+                 fmt::format("Accounts can be configured in Setup Assistant only: it goes out when "
+                             "the device is held there.{}{}",
+                             work.record.last_error.empty() ? "" : " The last attempt failed: ",
+                             work.record.last_error));
   }
   if (IsHeld(context, work)) return;
   Want(context, work, request_type::kAccountConfiguration,

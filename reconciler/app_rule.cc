@@ -29,8 +29,8 @@ void NeedAppList(const RuleContext& context, ItemWork& work, ItemState state, st
   SetState(work.record, state, std::move(reason), context.now);
 }
 
-/// Owners may write either version of an app. The short one is compared, for builds are often large
-/// numbers.
+/// The short version is compared. CFBundleVersion is often a large number of builds: it counts when
+/// it is just what the owner wrote.
 bool IsNewEnough(const ReportedApp& app, const std::string& version) {
   if (version.empty() || app.version == version) return true;
   const std::string& shown = app.short_version.empty() ? app.version : app.short_version;
@@ -47,6 +47,36 @@ const ReportedApp* FindApp(const AppListReport& report, std::string_view identif
     }
   }
   return newest;
+}
+
+/// True when a copy is on its way that nobody of us may have asked for.
+bool IsInstalling(const AppListReport& report, std::string_view identifier) {
+  return std::any_of(report.apps.begin(), report.apps.end(), [&](const ReportedApp& app) {
+    return app.identifier == identifier && app.is_installing;
+  });
+}
+
+/// True when the list is too old to change anything by it, or a copy is on its way: the device is
+/// asked again, and the state says so.
+bool NeedsNewerList(const RuleContext& context, ItemWork& work) {
+  const AppListReport& report = *ReportOf(context);
+  const std::string at = FormatTime(report.reported_at);
+  const bool is_installing =
+      IsInstalling(report, BundleIdentifierOf(work.record.payload_identifier));
+  if (is_installing && context.now < SeenAt(report) + kLookMin) {
+    SetState(work.record, ItemState::kPending,
+             fmt::format("{} reported at {} that it is installing the app.", context.noun, at),
+             context.now, SeenAt(report) + kLookMin);
+    return true;
+  }
+  const bool is_old = IsOfAnotherTime(report, context.now) ||
+                      context.now > SeenAt(report) + context.settings.removal_evidence_age_max;
+  if (!is_installing && !is_old) return false;
+  NeedAppList(context, work, ItemState::kPending,
+              fmt::format("{} is asked again before anything is sent: its last list of apps is of "
+                          "{}.",
+                          context.noun, at));
+  return true;
 }
 
 /// Since when the device has been at it, by our clock. When that was set back, the wait begins
@@ -125,7 +155,7 @@ void DecidePresentByReport(const RuleContext& context, ItemWork& work) {
   }
   if (IsUnproven(work.record) && IsAtWork(context, work)) return;
   if (work.record.acknowledged_at) CountMissingAfterAcknowledge(context, reported_at, work.record);
-  if (IsHeld(context, work)) return;
+  if (IsHeld(context, work) || NeedsNewerList(context, work)) return;
   Want(context, work, assignment.request_type,
        DescribeInstall(context, app, assignment.app_version));
 }
@@ -135,8 +165,9 @@ void DecidePresent(const RuleContext& context, ItemWork& work) {
   if (BundleIdentifierOf(assignment.payload_identifier).empty()) {
     return DecideUnshown(context, work);
   }
-  const bool was_there = work.record.state == ItemState::kVerified;
-  if (was_there && assignment.at_enrollment_only) return;
+  if (assignment.at_enrollment_only && work.record.verified_at) {
+    return MarkVerified(context, *work.record.verified_at, work);
+  }
   if (IsUsable(context, ReportOf(context), work.record)) {
     return DecidePresentByReport(context, work);
   }
@@ -154,21 +185,15 @@ void DecidePresent(const RuleContext& context, ItemWork& work) {
 void DecideAbsentByReport(const RuleContext& context, ItemWork& work) {
   const AppListReport& report = *ReportOf(context);
   const DesiredAssignment& assignment = *work.desired.assignment;
-  if (FindApp(report, BundleIdentifierOf(assignment.payload_identifier)) == nullptr) {
+  const std::string_view identifier = BundleIdentifierOf(assignment.payload_identifier);
+  if (FindApp(report, identifier) == nullptr && !IsInstalling(report, identifier)) {
     return MarkVerified(context, report.reported_at, work);
   }
   if (IsUnproven(work.record) && IsAtWork(context, work)) return;
   if (work.record.acknowledged_at) {
     CountMissingAfterAcknowledge(context, report.reported_at, work.record);
   }
-  if (IsHeld(context, work)) return;
-  if (IsOfAnotherTime(report, context.now) ||
-      context.now > SeenAt(report) + context.settings.removal_evidence_age_max) {
-    return NeedAppList(
-        context, work, ItemState::kPending,
-        fmt::format("{} is asked again before the removal: its last list of apps is of {}.",
-                    context.noun, FormatTime(report.reported_at)));
-  }
+  if (IsHeld(context, work) || NeedsNewerList(context, work)) return;
   Want(context, work, request_type::kRemoveApplication,
        fmt::format("{} reported the app at {}; it is removed because it is {} as absent.",
                    context.noun, FormatTime(report.reported_at), DescribeAssignment(assignment)));
@@ -188,6 +213,11 @@ void DecideAbsent(const RuleContext& context, ItemWork& work) {
 }  // namespace
 
 void DecideApp(const RuleContext& context, ItemWork& work) {
+  const bool for_macs =
+      work.desired.assignment->request_type == request_type::kInstallEnterpriseApplication;
+  if (for_macs && !MayBeMac(context)) {
+    return Block(context, work, "Only Macs install packages by their manifest.");
+  }
   switch (work.desired.assignment->presence) {
     case Presence::kPresent:
       return DecidePresent(context, work);

@@ -30,6 +30,12 @@ bool SameTarget(const ItemRecord& record, const DesiredItem& desired, std::int64
          record.payload_uuid == desired.assignment->payload_uuid && record.epoch == epoch;
 }
 
+/// What is for enrollment only was brought in this one: another revision changes nothing.
+bool WasThere(const ItemRecord& record, const DesiredItem& desired, std::int64_t epoch) {
+  return desired.assignment->at_enrollment_only && record.epoch == epoch &&
+         record.presence == Presence::kPresent && (record.verified_at || record.acknowledged_at);
+}
+
 /// The record for a new target keeps what is about the item as such: how often it was sent today,
 /// and which reports are too old to prove anything.
 ItemRecord Retarget(const ItemRecord& old, const DesiredItem& desired, std::int64_t epoch,
@@ -54,6 +60,11 @@ ItemRecord RecordFor(const DesiredItem& desired, const IdentifierIndex<ItemRecor
   const auto known = records.Find(desired.assignment->payload_identifier);
   if (known.empty()) return NewRecord(desired, epoch, now);
   const ItemRecord& old = *known.front();
+  if (WasThere(old, desired, epoch)) {
+    ItemRecord record = old;
+    record.payload_uuid = desired.assignment->payload_uuid;
+    return record;
+  }
   if (!SameTarget(old, desired, epoch)) return Retarget(old, desired, epoch, now);
   ItemRecord record = old;
   const std::string& build = snapshot.enrollment.build_version;
@@ -96,10 +107,13 @@ void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings&
   }
   record.settled_at = std::max(at, record.settled_at.value_or(at));
   if (!IsAboutTarget(intent, record)) return;
-  record.installed_build = snapshot.enrollment.build_version;
-  record.reinstall_at.reset();
   const bool done =
       intent.state == IntentState::kAcknowledged || intent.error_class == ErrorClass::kDone;
+  // One attempt for each build: whatever the device made of it, it has looked at the payloads.
+  if (done || intent.state == IntentState::kFailed) {
+    record.installed_build = snapshot.enrollment.build_version;
+    record.reinstall_at.reset();
+  }
   if (done) {
     record.acknowledged_at = at;
     record.last_error.clear();
@@ -263,6 +277,10 @@ Timestamp HeldBackUntil(const Intent& intent, const Settings& settings) {
   // one, too.
   if (const auto kind = ParseInventoryKind(intent.request_type)) {
     pause = std::max(pause, settings.inventory_interval[*kind] / 4);
+    // Apps are proved by it.
+    if (*kind == InventoryKind::kInstalledApplicationList) {
+      pause = std::min(pause, settings.app_install_time_max);
+    }
   }
   return PauseBegins(intent) + pause;
 }

@@ -101,6 +101,8 @@ void DecidePresentByReport(const ProfileContext& context, ItemWork& work) {
   }
   if (reported != nullptr && EqualsIgnoreCaseAscii(reported->payload_uuid,
                                                    work.desired.assignment->payload_uuid.value())) {
+    // What could not be sent has to wait, though the report shows the profile all the time.
+    if (work.record.reinstall_at && IsHeld(context, work)) return;
     MarkVerified(context, context.snapshot.profile_list->reported_at, work);
     return ReinstallAfterUpdate(context, work);
   }

@@ -16,6 +16,7 @@ bool IsUsable(const RuleContext& context, const DeviceReport* report, const Item
 
 void MarkVerified(const RuleContext& context, Timestamp reported_at, ItemWork& work) {
   ItemRecord& record = work.record;
+  record.due_at.reset();
   if (record.state == ItemState::kVerified) return;
   record.verified_at = reported_at;
   record.attempts = 0;
@@ -30,6 +31,10 @@ void MarkVerified(const RuleContext& context, Timestamp reported_at, ItemWork& w
                ? fmt::format("{} reported it at {}.", context.noun, at)
                : fmt::format("{} reported at {} that it does not have it.", context.noun, at),
            context.now);
+}
+
+bool MayBeMac(const RuleContext& context) {
+  return context.snapshot.enrollment.product_name.empty() || context.noun == "The Mac";
 }
 
 void Block(const RuleContext& context, ItemWork& work, std::string reason) {

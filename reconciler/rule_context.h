@@ -24,6 +24,9 @@ bool IsUsable(const RuleContext& context, const DeviceReport* report, const Item
 /// an unchanged report costs no write.
 void MarkVerified(const RuleContext& context, Timestamp reported_at, ItemWork& work);
 
+/// False for what is known to be no Mac.
+bool MayBeMac(const RuleContext& context);
+
 /// Nothing is done, and the reason says why.
 void Block(const RuleContext& context, ItemWork& work, std::string reason);
 

@@ -9,7 +9,12 @@
 namespace director {
 namespace {
 
-/// What failed on the device does not hold it, what could not be sent does.
+bool IsAccounts(const ItemWork& item) {
+  return KindOf(item.record.payload_identifier) == ItemKind::kAccounts;
+}
+
+/// What failed on the device does not hold it, what could not be sent does, and so do accounts:
+/// they can be made here only.
 bool IsUnderWay(const ItemWork& item) {
   switch (item.record.state) {
     case ItemState::kPending:
@@ -17,7 +22,7 @@ bool IsUnderWay(const ItemWork& item) {
     case ItemState::kNotNow:
       return true;
     case ItemState::kBackingOff:
-      return item.record.attempts == 0 && item.record.next_attempt_at;
+      return (item.record.attempts == 0 && item.record.next_attempt_at) || IsAccounts(item);
     case ItemState::kAcknowledged:
     case ItemState::kVerified:
     case ItemState::kParked:
@@ -27,10 +32,9 @@ bool IsUnderWay(const ItemWork& item) {
   return false;
 }
 
-/// Accounts can be made here only, so that they count like what is marked.
+/// Accounts count like what is marked.
 bool IsMarked(const ItemWork& item) {
-  return item.desired.assignment->during_setup ||
-         KindOf(item.record.payload_identifier) == ItemKind::kAccounts;
+  return item.desired.assignment->during_setup || IsAccounts(item);
 }
 
 /// Items that hold the device: those that are marked or, when none is, all.

@@ -214,7 +214,8 @@ class Scenario:
             "assets": [{"kind": "software-package", "url": "https://repo.example/agent.pkg"}],
             "metadata": {"bundle-identifier": "com.example.agent", "bundle-version": "1.4",
                          "kind": "software", "title": "Agent"}}]}))
-        app = self.director.cli_json("apps", "put", "--manifest", path)[0]["payload_identifier"]
+        app = self.director.cli_json("apps", "put", "--manifest", path, "--identifier",
+                                     "com.example.agent", "--app-version", "1.4")[0]["payload_identifier"]
         self.director.cli_json("apps", "assign", app, "--device", macs[0]["serial_number"])
         wait_until("the app", lambda: self._has_app(macs[0], app), APP_SECONDS, self.processes,
                    pause=1)

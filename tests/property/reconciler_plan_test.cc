@@ -126,7 +126,8 @@ AppListReport AnyAppList() {
   report.asked_at = *AnyTime();
   const int count = *rc::gen::inRange(0, 4);
   for (int i = 0; i < count; ++i) {
-    report.apps.push_back({*rc::gen::element<std::string>("x", "y", "z"), "",
+    report.apps.push_back({*rc::gen::element<std::string>("x", "y", "z"),
+                           *rc::gen::element<std::string>("", "1", "20"),
                            *rc::gen::element<std::string>("", "1", "2", "10"),
                            *rc::gen::inRange(0, 4) == 0});
   }
@@ -185,6 +186,8 @@ ItemRecord AnyRecord(const std::string& identifier) {
   if (*rc::gen::arbitrary<bool>()) item.acknowledged_at = *AnyTime();
   if (*rc::gen::arbitrary<bool>()) item.settled_at = *AnyTime();
   item.installed_build = *rc::gen::element<std::string>("", "22A1", "22B1");
+  if (*rc::gen::arbitrary<bool>()) item.reinstall_at = kNow + seconds(*rc::gen::element(-60, 3600));
+  item.due_at = item.reinstall_at;
   if (item.state == ItemState::kVerified) {
     item.verified_at = kNow - hours(1);
     return item;

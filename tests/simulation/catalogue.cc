@@ -18,7 +18,9 @@ AppSpec SpecOf(CatalogueApp app, int edition) {
   AppSpec spec;
   switch (app) {
     case CatalogueApp::kPackage:
-      spec.manifest = test::AgentManifest("com.example.package", version);
+      spec.identifier = "com.example.package";
+      spec.version = version;
+      spec.manifest = test::AgentManifest(spec.identifier, version);
       spec.install_as_managed = true;
       break;
     case CatalogueApp::kStore:
@@ -33,7 +35,9 @@ AppSpec SpecOf(CatalogueApp app, int edition) {
           fmt::format("https://repo.example/com.example.manifest-{}.plist", version);
       break;
     case CatalogueApp::kAtEnrollment:
-      spec.manifest = test::AgentManifest("com.example.enrollment", version);
+      spec.identifier = "com.example.enrollment";
+      spec.version = version;
+      spec.manifest = test::AgentManifest(spec.identifier, version);
       break;
     case CatalogueApp::kUnnamed:
       spec.manifest_url = "https://repo.example/com.example.unnamed-1.0.plist";

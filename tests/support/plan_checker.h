@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "mdm/app.h"
 #include "mdm/command.h"
 #include "mdm/item_definition.h"
 #include "reconciler/plan.h"
@@ -291,8 +292,21 @@ class PlanChecker {
     }
     Must(snapshot_.app_list && snapshot_.app_list->epoch == snapshot_.enrollment.epoch,
          name + " is verified by no list");
-    const bool is_there = !ReportedApps(item.payload_identifier).empty();
-    Must(is_there == (item.presence == Presence::kPresent), name + " is verified against the list");
+    const std::vector<ReportedApp> apps = ReportedApps(item.payload_identifier);
+    if (item.presence == Presence::kAbsent) {
+      return Must(apps.empty(), name + " is verified and still there");
+    }
+    Must(!apps.empty(), name + " is verified against the list");
+    for (const DesiredAssignment& a : Deciding(item.payload_identifier)) {
+      Must(std::any_of(apps.begin(), apps.end(),
+                       [&](const ReportedApp& app) {
+                         return a.app_version.empty() || app.version == a.app_version ||
+                                CompareVersions(
+                                    app.short_version.empty() ? app.version : app.short_version,
+                                    a.app_version) >= 0;
+                       }),
+           name + " is verified with an older version");
+    }
   }
 
   void CheckVerified(const ItemRecord& item) {

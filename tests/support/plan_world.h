@@ -12,7 +12,7 @@
 //   report -5m asked=-6m epoch=1 com.example.wifi=A com.example.mdm=M!mdm com.example.dm=D!ddm
 //     (every report lists the enrollment profile too, unless it says `hidden`)
 //   intent InstallProfile com.example.wifi A sent -1m answered=-30s class=transient error=No_route. not_now=2@-10m epoch=1
-//   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1 since=-2h build=22A1 reinstall=+1h
+//   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1 since=-2h due=+1h build=22A1 reinstall=+1h
 //   proposal DeviceLock waiting epoch=1 escrowed=-1m before=+5m expires=+7d repeats ack=-1m cancelled=-1m next=+5m attempts=1 error=No.
 //     (escrowed a minute ago and free to go, unless it says otherwise; `escrowed=none`)
 //   upstream down=+5m away=-1h problem=connection_refused turn=+9s
@@ -366,6 +366,8 @@ class WorldReader {
       } else if (key == "error") {
         item.last_error = Spaced(value);
         item.last_error_at = now_ - std::chrono::minutes(1);
+      } else if (key == "due") {
+        item.due_at = At(value);
       } else if (key == "since") {
         item.state_since = At(value);
       } else if (key == "build") {

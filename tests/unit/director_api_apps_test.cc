@@ -14,7 +14,9 @@ using director_test::ApiAnswer;
 using director_test::Service;
 
 Json PackageByManifest(const std::string& identifier, const std::string& version) {
-  return {{"manifest", EncodeBase64(test::AgentManifest(identifier, version))}};
+  return {{"identifier", identifier},
+          {"version", version},
+          {"manifest", EncodeBase64(test::AgentManifest("com.ex.pkg", version))}};
 }
 
 ApiAnswer PutApp(Service& service, const Json& app) {

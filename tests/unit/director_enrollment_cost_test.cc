@@ -28,7 +28,9 @@ void AssignAll(World& world) {
   for (int i = 0; i < kProfiles; ++i) world.Assign(ProfileNumber(i));
   for (int i = 0; i < kApps; ++i) {
     AppSpec spec;
-    spec.manifest = test::AgentManifest(AppNumber(i), "1.0");
+    spec.identifier = AppNumber(i);
+    spec.version = "1.0";
+    spec.manifest = test::AgentManifest(spec.identifier, spec.version);
     const Result<ItemDefinition> app = DefineApp(spec);
     REQUIRE(app);
     world.AssignDefinition(*app);

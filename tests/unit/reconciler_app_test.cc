@@ -41,8 +41,6 @@ TEST_CASE("the device's own list decides: the version, or a newer one") {
                 "InstallApplication app:com.ex.agent A; push\napp:com.ex.agent in_flight");
   CHECK(ItemOf(older, kAgent).reason ==
         "The device reported version 1.1 at 2026-11-22T11:59:30Z; 1.2 is installed.");
-  CheckPlan(Wanted("apps -30s com.ex.agent=1.2!installing"), kNoon,
-            "InstallApplication app:com.ex.agent A; push\napp:com.ex.agent in_flight");
   CheckPlan(Wanted("apps -30s com.ex.agent.helper=9"), kNoon,
             "InstallApplication app:com.ex.agent A; push\napp:com.ex.agent in_flight");
 }
@@ -183,6 +181,35 @@ TEST_CASE("our clock was set back: the wait for an app begins anew and is not en
   CheckPlan(Wanted("item app:com.ex.agent A acknowledged ack=-1m settled=-1m since=+5d\n"
                    "apps -30s asked=-30s com.ex.other=1"),
             kNoon, "nothing\napp:com.ex.agent acknowledged");
+}
+
+TEST_CASE("nothing is installed by an old list, and nothing into a running install") {
+  CheckPlan(Wanted("apps -3h com.ex.agent=1.1"), kNoon,
+            "InstalledApplicationList; push\napp:com.ex.agent pending");
+  CheckPlan(Wanted("apps +5d com.ex.agent=1.1"), kNoon,
+            "InstalledApplicationList; push\napp:com.ex.agent pending");
+  const Plan busy = CheckPlan(Wanted("apps -30s com.ex.agent=1.2!installing"), kNoon,
+                              "nothing\napp:com.ex.agent pending");
+  CHECK(busy.due_at <= kNow + std::chrono::minutes(2));
+  CheckPlan(Wanted("apps -3m com.ex.agent=1.2!installing"), kNoon,
+            "InstalledApplicationList; push\napp:com.ex.agent pending");
+  CheckPlan(
+      "enrollment\nreport -1m\nwant app:com.ex.agent absent all\n"
+      "apps -30s com.ex.agent=1!installing",
+      kNoon, "nothing\napp:com.ex.agent pending");
+}
+
+TEST_CASE("another revision of what is for enrollment only changes nothing where it was brought") {
+  const std::string world =
+      "enrollment began=-30m\nreport -1m\nwant app:com.ex.agent B all version=2 "
+      "at_enrollment_only\n";
+  const Plan kept = CheckPlan(world +
+                                  "item app:com.ex.agent A verified verified=-20m\n"
+                                  "apps -1m com.ex.agent=1",
+                              kNoon, "nothing\napp:com.ex.agent verified");
+  CHECK(ItemOf(kept, kAgent).payload_uuid == PayloadUuid("B"));
+  CheckPlan(world + "item app:com.ex.agent A backing_off attempts=1 next=+5h\napps -1m com.ex.x=1",
+            kNoon, "InstallApplication app:com.ex.agent B; push\napp:com.ex.agent in_flight");
 }
 
 }  // namespace

@@ -487,5 +487,25 @@ TEST_CASE("a downgrade, an unknown build, another profile or no policy installs 
   CHECK(ItemOf(first, "vpn").installed_build == "22B90");
 }
 
+TEST_CASE("a reinstall that is not wanted any more leaves no time to look at") {
+  const Plan plan = CheckPlan(
+      "want wifi A all\nreport -1m wifi=A\nenrollment build=22B90\nitem wifi A verified "
+      "verified=-1d build=22A100 reinstall=-1h due=-1h",
+      kNoon, "nothing\nwifi verified");
+  CHECK(plan.due_at > test::MustParseTime(kNoon));
+}
+
+TEST_CASE("a reinstall that could not be sent waits before it is tried again") {
+  Settings settings;
+  settings.reinstall_all = true;
+  const Plan plan = CheckPlan(
+      "want wifi A all\nreport -1m wifi=A\nenrollment build=22B90\nitem wifi A in_flight "
+      "verified=-1d build=22A100 reinstall=-1s\nintent InstallProfile wifi A not_sent -2s "
+      "answered=-1s error=No_key.",
+      kNoon, "nothing\nwifi backing_off\nclosed c1 not_sent", settings);
+  CHECK(plan.due_at > test::MustParseTime(kNoon));
+  CHECK(ItemOf(plan, "wifi").reinstall_at);
+}
+
 }  // namespace
 }  // namespace director::reconciler_item_test

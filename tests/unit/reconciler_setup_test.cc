@@ -198,5 +198,14 @@ TEST_CASE("accounts do not follow DeviceConfigured, unless that is taken as lost
             "setup:AccountConfiguration in_flight\nclosed c1 lost");
 }
 
+TEST_CASE("accounts that failed once hold the device until they are tried again") {
+  CheckPlan(R"(
+    enrollment product=Mac15,3 setup=-1m
+    report -1s
+    want setup:AccountConfiguration C all
+    intent AccountConfiguration setup:AccountConfiguration C failed -20s answered=-10s class=transient error=No.)",
+            kNoon, "nothing\nsetup:AccountConfiguration backing_off\nclosed c1 failed");
+}
+
 }  // namespace
 }  // namespace director::reconciler_setup_test
