@@ -70,7 +70,7 @@ HttpServerResponse Api::PostProposal(const HttpServerRequest& request) {
   done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     if (Status locked = writer.LockDesired(); !locked) return locked;
     Result<Proposal> added =
-        Propose(writer, deps_.pins, deps_.config.proposals, id, *wanted, deps_.clock.Now());
+        Propose(writer, deps_.secrets, deps_.config.proposals, id, *wanted, deps_.clock.Now());
     if (!added) return Fail(added.error());
     proposal = std::move(*added);
     return {};
@@ -144,28 +144,28 @@ HttpServerResponse Api::CancelProposal(const HttpServerRequest& request) {
   return JsonResponse(200, ProposalJson(proposal));
 }
 
-/// Each look at a PIN is an event.
-HttpServerResponse Api::RevealPin(const HttpServerRequest& request) {
+/// Each look at a secret is an event.
+HttpServerResponse Api::RevealSecret(const HttpServerRequest& request) {
   if (Status ok = CheckQuery(request, {"source"}); !ok) return ProblemResponse(ok.error());
   const Result<std::int64_t> id = ProposalIdOf(request);
   if (!id) return ProblemResponse(id.error());
   const Timestamp now = deps_.clock.Now();
-  Secret pin;
+  Secret secret;
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     const Result<Proposal> proposal = writer.LoadProposal(*id);
     if (!proposal) return Fail(proposal.error());
-    if (!proposal->has_pin) return Fail(ErrorKind::kNotFound, "the proposal has no PIN");
-    const Result<std::string> sealed = writer.LoadSealedPin(*id);
+    if (!proposal->has_secret) return Fail(ErrorKind::kNotFound, "the proposal has no secret");
+    const Result<std::string> sealed = writer.LoadSealedSecret(*id);
     if (!sealed) return Fail(sealed.error());
-    Result<Secret> opened = deps_.pins.Open(*sealed, proposal->enrollment_id);
+    Result<Secret> opened = deps_.secrets.Open(*sealed, proposal->enrollment_id);
     if (!opened) return Fail(opened.error());
-    pin = std::move(*opened);
+    secret = std::move(*opened);
     return writer.AddHappenings(
         {{0, now, proposal->enrollment_id, "operator",
-          fmt::format("The PIN of proposal {} was shown to {}", *id, SourceOf(request))}});
+          fmt::format("The secret of proposal {} was shown to {}", *id, SourceOf(request))}});
   });
   if (!done) return ProblemResponse(done.error());
-  HttpServerResponse response = JsonResponse(200, {{"pin", pin.Reveal()}});
+  HttpServerResponse response = JsonResponse(200, {{"secret", secret.Reveal()}});
   response.headers["Cache-Control"] = "no-store";
   return response;
 }

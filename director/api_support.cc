@@ -165,7 +165,7 @@ Json ProposalJson(const Proposal& proposal) {
           {"repeats", proposal.repeats},
           {"message", proposal.message},
           {"phone_number", proposal.phone_number},
-          {"has_pin", proposal.has_pin},
+          {"has_secret", proposal.has_secret},
           {"state", ProposalStateName(proposal.state)},
           {"state_since", TimeJson(proposal.state_since)},
           {"explanation", proposal.explanation},

@@ -280,8 +280,8 @@ class CommandLine {
     AddJson(list);
     AddProposalVerb("cancel", "Cancel a proposal that has not been sent",
                     [this] { return CancelProposal(client_, proposal_id_, propose_.source); });
-    AddProposalVerb("pin", "Show the PIN of a proposal, which is written down",
-                    [this] { return ShowPin(client_, proposal_id_, propose_.source); });
+    AddProposalVerb("secret", "Show the secret of a proposal, which is written down",
+                    [this] { return ShowSecret(client_, proposal_id_, propose_.source); });
   }
 
   void AddProposalVerb(const std::string& name, const std::string& help,

@@ -137,8 +137,8 @@ Status ListProposals(const ClientOptions& client, const std::string& device, Pro
                      OutputFormat format);
 Status CancelProposal(const ClientOptions& client, const std::string& proposal_id,
                       const std::string& source);
-Status ShowPin(const ClientOptions& client, const std::string& proposal_id,
-               const std::string& source);
+Status ShowSecret(const ClientOptions& client, const std::string& proposal_id,
+                  const std::string& source);
 
 Status LintFiles(const std::vector<std::string>& files, OutputFormat format);
 

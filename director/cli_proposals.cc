@@ -72,14 +72,14 @@ Status CancelProposal(const ClientOptions& client, const std::string& proposal_i
   return {};
 }
 
-Status ShowPin(const ClientOptions& client, const std::string& proposal_id,
-               const std::string& source) {
+Status ShowSecret(const ClientOptions& client, const std::string& proposal_id,
+                  const std::string& source) {
   Result<ApiClient> api = ApiClient::Connect(client);
   if (!api) return Fail(api.error());
   const Result<Json> shown = api->Post(
-      ProposalPath(proposal_id) + "/pin?source=" + EncodePathSegment(source), Json::object());
+      ProposalPath(proposal_id) + "/secret?source=" + EncodePathSegment(source), Json::object());
   if (!shown) return Fail(shown.error());
-  fmt::print("{}\n", shown->value("pin", ""));
+  fmt::print("{}\n", shown->value("secret", ""));
   return {};
 }
 

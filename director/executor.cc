@@ -56,13 +56,13 @@ Result<Command> ToCommand(const PlannedCommand& planned, std::string payload) {
   return ProfileListCommand{};
 }
 
-/// The command of a proposal; `pin` is empty when it takes none.
-Command ToCommand(const Proposal& proposal, Secret pin) {
+/// The command of a proposal; `secret` is empty when it takes none.
+Command ToCommand(const Proposal& proposal, Secret secret) {
   switch (proposal.kind) {
     case ProposalKind::kDeviceLock:
-      return DeviceLockCommand{std::move(pin), proposal.message, proposal.phone_number};
+      return DeviceLockCommand{std::move(secret), proposal.message, proposal.phone_number};
     case ProposalKind::kEraseDevice:
-      return EraseDeviceCommand{std::move(pin)};
+      return EraseDeviceCommand{std::move(secret)};
     case ProposalKind::kRestartDevice:
       return RestartDeviceCommand{};
     case ProposalKind::kShutDownDevice:
@@ -166,17 +166,17 @@ std::vector<DispatchOutcome> Executor::Send(const std::vector<CommandBatch>& bat
   return outcomes;
 }
 
-Result<Secret> Executor::LoadPin(const Proposal& proposal) {
-  if (!proposal.has_pin) return Secret();
+Result<Secret> Executor::LoadSecret(const Proposal& proposal) {
+  if (!proposal.has_secret) return Secret();
   std::string sealed;
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
-    Result<std::string> found = reader.LoadSealedPin(proposal.proposal_id);
+    Result<std::string> found = reader.LoadSealedSecret(proposal.proposal_id);
     if (!found) return Fail(found.error());
     sealed = std::move(*found);
     return {};
   });
   if (!read) return Fail(read.error());
-  return pins_.Open(sealed, proposal.enrollment_id);
+  return secrets_.Open(sealed, proposal.enrollment_id);
 }
 
 Result<Command> Executor::ProposedCommand(const CommandBatch& batch) {
@@ -190,14 +190,14 @@ Result<Command> Executor::ProposedCommand(const CommandBatch& batch) {
     return {};
   });
   if (!read) return Fail(read.error());
-  Result<Secret> pin = LoadPin(proposal);
-  if (!pin) return Fail(pin.error());
-  return ToCommand(proposal, std::move(*pin));
+  Result<Secret> secret = LoadSecret(proposal);
+  if (!secret) return Fail(secret.error());
+  return ToCommand(proposal, std::move(*secret));
 }
 
 Status Executor::Deposit(const Proposal& proposal) {
-  const Result<Secret> pin = LoadPin(proposal);
-  if (!pin) return Fail(pin.error());
+  const Result<Secret> secret = LoadSecret(proposal);
+  if (!secret) return Fail(secret.error());
   std::string serial_number;
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
     const auto found = reader.LoadEnrollments({proposal.enrollment_id});
@@ -206,17 +206,17 @@ Status Executor::Deposit(const Proposal& proposal) {
     return {};
   });
   if (!read) return read;
-  return pins_.Deposit(serial_number, *pin);
+  return secrets_.Deposit(serial_number, *secret);
 }
 
 Status Executor::Escrow(const Proposal& proposal) {
   Status deposited = Deposit(proposal);
   if (deposited) {
-    ++counters_.pins_escrowed;
+    ++counters_.secrets_escrowed;
     return deposited;
   }
   ++counters_.escrows_failed;
-  Log(LogLevel::kError, "PIN could not be escrowed; its command is not sent",
+  Log(LogLevel::kError, "secret could not be escrowed; its command is not sent",
       {{log_key::kEnrollmentId, proposal.enrollment_id.value()},
        {log_key::kError, ErrorForLog(deposited.error())}});
   return deposited;

@@ -42,7 +42,8 @@ Result<std::optional<PayloadUuid>> AssignedRevision(StoreReader& reader, const s
   if (!*device || !TakesProfiles(**device)) return none;
   const Result<Snapshot> snapshot = reader.LoadSnapshot((*device)->channel.enrollment_id);
   if (!snapshot) return Fail(snapshot.error());
-  for (const DesiredItem& item : ResolveDesired(snapshot->assignments, snapshot->enrollment.epoch_began_at)) {
+  for (const DesiredItem& item :
+       ResolveDesired(snapshot->assignments, snapshot->enrollment.epoch_began_at)) {
     const DesiredAssignment& assignment = *item.assignment;
     if (assignment.payload_identifier.value() != identifier) continue;
     const bool is_profile = KindOf(assignment.payload_identifier) == ItemKind::kProfile;

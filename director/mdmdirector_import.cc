@@ -96,7 +96,7 @@ class ImportPass {
       remarks.same_serial.Add(device.udid);
     }
     const char* pending = device.wants_erase ? "erase" : device.wants_lock ? "lock" : nullptr;
-    if (pending == nullptr || places_.settings.pins != nullptr) return;
+    if (pending == nullptr || places_.settings.secrets != nullptr) return;
     Say(fmt::format("not imported: device {}: {} is pending in MDMDirector",
                     Printable(device.udid, kNameSizeMaxBytes), pending));
   }
@@ -348,7 +348,7 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   text.SayTally(plan.tally, "to do");
   text.SayItems(plan.tally);
   ImportOutcome outcome{.changes = plan.tally.Changes(), .problems = plan.problems};
-  if (settings.pins != nullptr) {
+  if (settings.secrets != nullptr) {
     Status done = TakePending(places, ImportMode::kPlan, plan.said, outcome);
     if (!done) return Fail(done.error());
   }
@@ -359,7 +359,7 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   text.SayTally(import.tally, "done");
   outcome.changes = import.tally.Changes();
   outcome.problems += import.problems;
-  if (settings.pins != nullptr) {
+  if (settings.secrets != nullptr) {
     Status done = TakePending(places, ImportMode::kImport, import.said, outcome);
     if (!done) return Fail(done.error());
   }

@@ -87,7 +87,7 @@ Result<WantedRow> TranslateRow(const MdmDirectorProfile& row, Documents& documen
 bool IsAboutRow(const Error& error);
 
 /// Makes proposals of pending locks and erases, or says which it would make; see `Import`. Requires
-/// `settings.pins`. `said` has the lines that are not said again. Adds to `outcome`.
+/// `settings.secrets`. `said` has the lines that are not said again. Adds to `outcome`.
 Status TakePending(const ImportPlaces& places, ImportMode mode, std::set<std::string>& said,
                    ImportOutcome& outcome);
 

@@ -54,19 +54,19 @@ Status CheckBudget(StoreReader& reader, const ProposalLimits& limits, Timestamp 
 }
 
 /// The PIN sealed; empty when the device takes none.
-Result<std::string> SealPin(const Pins& pins, const Enrollment& enrollment,
+Result<std::string> SealPin(const Secrets& secrets, const Enrollment& enrollment,
                             const ProposalRequest& request) {
   if (!NeedsPin(request.kind, enrollment)) {
     if (request.pin.empty()) return std::string();
     return Fail(InvalidField("pin", "only a Mac's lock and erase take a PIN"));
   }
-  if (!pins.can_seal()) {
+  if (!secrets.can_seal()) {
     return Fail(ErrorKind::kRejected,
                 "a Mac needs a PIN, and PINs are only kept sealed: set data_key_file");
   }
   Result<Secret> pin = request.pin.empty() ? MakePin() : Result<Secret>(request.pin);
   if (!pin) return Fail(pin.error());
-  return pins.Seal(*pin, enrollment.channel.enrollment_id);
+  return secrets.Seal(*pin, enrollment.channel.enrollment_id);
 }
 
 Proposal MakeProposal(const Enrollment& enrollment, const ProposalRequest& request,
@@ -125,18 +125,18 @@ Status CheckProposal(const ProposalRequest& request) {
   return CheckText("phone_number", request.phone_number);
 }
 
-Result<Proposal> Propose(StoreWriter& writer, const Pins& pins, const ProposalLimits& limits,
+Result<Proposal> Propose(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,
                          const EnrollmentId& id, const ProposalRequest& request, Timestamp now) {
   const Result<Enrollment> enrollment = LoadOne(writer, id);
   if (!enrollment) return Fail(enrollment.error());
   if (Status takes = CheckTakesCommands(*enrollment); !takes) return Fail(takes.error());
   if (Status within = CheckBudget(writer, limits, now); !within) return Fail(within.error());
-  const Result<std::string> sealed_pin = SealPin(pins, *enrollment, request);
-  if (!sealed_pin) return Fail(sealed_pin.error());
+  const Result<std::string> sealed_secret = SealPin(secrets, *enrollment, request);
+  if (!sealed_secret) return Fail(sealed_secret.error());
   Proposal proposal = MakeProposal(*enrollment, request, limits, now);
-  proposal.has_pin = !sealed_pin->empty();
-  if (!proposal.has_pin || !pins.has_escrow()) proposal.escrowed_at = now;
-  const Result<std::int64_t> proposal_id = writer.AddProposal(proposal, *sealed_pin);
+  proposal.has_secret = !sealed_secret->empty();
+  if (!proposal.has_secret || !secrets.has_escrow()) proposal.escrowed_at = now;
+  const Result<std::int64_t> proposal_id = writer.AddProposal(proposal, *sealed_secret);
   if (!proposal_id) return Fail(proposal_id.error());
   proposal.proposal_id = *proposal_id;
   const Status told =

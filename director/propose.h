@@ -6,7 +6,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "director/config.h"
-#include "director/pins.h"
+#include "director/secrets.h"
 #include "store/store.h"
 
 namespace director {
@@ -33,11 +33,11 @@ bool NeedsPin(ProposalKind kind, const Enrollment& enrollment);
 /// kInvalid names the field of `request` that no device can be sent.
 Status CheckProposal(const ProposalRequest& request);
 
-/// Adds the proposal with its PIN sealed. Call `StoreWriter::LockDesired` first in the same
+/// Adds the proposal with its secret sealed. Call `StoreWriter::LockDesired` first in the same
 /// transaction. kConflict when the device has an open proposal, or is in no state to be sent
 /// anything; kRejected beyond `per_hour_max` or without a key for the PIN; kInvalid for a user
 /// channel, or a PIN for a device that takes none.
-Result<Proposal> Propose(StoreWriter& writer, const Pins& pins, const ProposalLimits& limits,
+Result<Proposal> Propose(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,
                          const EnrollmentId& id, const ProposalRequest& request, Timestamp now);
 
 /// Ends a proposal that has not been sent; one that is on its way and repeats will not be sent

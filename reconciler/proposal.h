@@ -30,10 +30,10 @@ bool TakesPin(ProposalKind kind);
 
 /// Where a proposal stands.
 enum class ProposalState {
-  kWaiting,    ///< not sent: its PIN is not escrowed, its time has not come, or the device sleeps
-  kSent,       ///< its command is on its way and cannot be taken back
-  kDone,       ///< final: the device acknowledged it
-  kFailed,     ///< final: refused, or sent and never answered
+  kWaiting,  ///< not sent: its secret is not escrowed, its time has not come, or the device sleeps
+  kSent,     ///< its command is on its way and cannot be taken back
+  kDone,     ///< final: the device acknowledged it
+  kFailed,   ///< final: refused, or sent and never answered
   kCancelled,  ///< final: by a person, before it was sent
   kExpired,    ///< final: its time was over before the device was awake
   kDropped,    ///< final: the enrollment that it was proposed for has ended
@@ -58,8 +58,8 @@ struct Proposal {
   bool repeats = false;
   std::string message;       ///< DeviceLock: shown by the locked device; may be empty
   std::string phone_number;  ///< DeviceLock: the same
-  bool has_pin = false;
-  std::int64_t epoch = 0;  ///< of the enrollment when it was proposed; it does not outlive it
+  bool has_secret = false;   ///< that the device is to have, and that is kept sealed
+  std::int64_t epoch = 0;    ///< of the enrollment when it was proposed; it does not outlive it
   Timestamp created_at;
   Timestamp not_before;  ///< nothing is sent until then
   Timestamp expires_at;
@@ -67,7 +67,7 @@ struct Proposal {
   ProposalState state = ProposalState::kWaiting;
   std::string explanation;  ///< a sentence for an administrator
   Timestamp state_since;
-  /// When its PIN was safe: nothing is sent before. Set from the start when there is no PIN, or no
+  /// When its secret was safe: nothing is sent before. Set from the start when there is none, or no
   /// escrow server beside our own sealed store.
   std::optional<Timestamp> escrowed_at;
   int attempts = 0;        ///< failures in a row, at the escrow server or at the device

@@ -179,7 +179,7 @@ void TakeBack(const std::string& source, Timestamp now, Proposal& proposal) {
 }
 
 void PutOffEscrow(const Settings& settings, Timestamp now, Proposal& proposal) {
-  proposal.last_error = "The escrow server has just failed to take another PIN.";
+  proposal.last_error = "The escrow server has just failed to take another secret.";
   proposal.next_attempt_at = now + settings.retry_delay_min;
 }
 
@@ -194,7 +194,7 @@ void TakeEscrowAnswer(const Status& deposited, const Settings& settings, Timesta
   }
   ++proposal.attempts;
   proposal.last_error =
-      fmt::format("Its PIN could not be escrowed: {}.", deposited.error().message);
+      fmt::format("Its secret could not be escrowed: {}.", deposited.error().message);
   proposal.next_attempt_at =
       now + Jittered(RetryDelay(ErrorClass::kTransient, proposal.attempts, settings),
                      proposal.enrollment_id.value());
@@ -232,7 +232,7 @@ bool DecideProposal(const Snapshot& snapshot, const std::vector<Intent>& staying
   }
   if (!proposal.escrowed_at) {
     plan.escrow = true;
-    proposal.explanation = "Its PIN is taken to the escrow server before anything is sent.";
+    proposal.explanation = "Its secret is taken to the escrow server before anything is sent.";
     return false;
   }
   if (proposal.not_before > now) {

@@ -10,34 +10,39 @@ namespace {
 
 constexpr const char* kSelectProposal =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals WHERE proposal_id = $1::bigint";
 /// By the index of open ones, so that the history of an enrollment costs nothing.
 constexpr const char* kSelectOpenProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals WHERE enrollment_id = ANY ($1::text[]) AND state IN ('waiting', 'sent')";
-constexpr const char* kSelectSealedPin =
-    "SELECT sealed_pin FROM proposals WHERE proposal_id = $1::bigint";
+constexpr const char* kSelectSealedSecret =
+    "SELECT sealed_secret FROM proposals WHERE proposal_id = $1::bigint";
 
 constexpr const char* kListProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals "
     "WHERE proposal_id < $1::bigint ORDER BY proposal_id DESC LIMIT $2::bigint";
 constexpr const char* kListProposalsOfOne =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals "
     "WHERE enrollment_id = $3 AND proposal_id < $1::bigint "
     "ORDER BY proposal_id DESC LIMIT $2::bigint";
 constexpr const char* kListOpenProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals "
     "WHERE state IN ('waiting', 'sent') AND ($3 = '' OR enrollment_id = $3) "
@@ -52,7 +57,7 @@ constexpr const char* kCountOpenProposals =
 
 constexpr const char* kInsertProposal =
     "INSERT INTO proposals (enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats) "
     "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], "
     "$6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], "
@@ -94,8 +99,9 @@ Result<Proposal> postgres::LoadProposal(PostgresTransaction& db, std::int64_t pr
   return std::move(found->front());
 }
 
-Result<std::string> postgres::LoadSealedPin(PostgresTransaction& db, std::int64_t proposal_id) {
-  Result<PostgresResult> found = db.Run(kSelectSealedPin, {ToPostgres(proposal_id)}, "proposals");
+Result<std::string> postgres::LoadSealedSecret(PostgresTransaction& db, std::int64_t proposal_id) {
+  Result<PostgresResult> found =
+      db.Run(kSelectSealedSecret, {ToPostgres(proposal_id)}, "proposals");
   if (!found) return Fail(found.error());
   if (!found->Next()) return Fail(ErrorKind::kNotFound, "no such proposal");
   return found->Text();
@@ -140,7 +146,7 @@ Result<std::vector<ProposalCount>> postgres::CountOpenProposals(PostgresTransact
 
 /// The lock of the enrollment makes two that propose at the same time come one after the other.
 Result<std::int64_t> PostgresWriter::AddProposal(const Proposal& proposal,
-                                                 const std::string& sealed_pin) {
+                                                 const std::string& sealed_secret) {
   const EnrollmentId& id = proposal.enrollment_id;
   if (Status done = Lock({id}); !done) return Fail(done.error());
   const Result<std::vector<Proposal>> open = postgres::LoadOpenProposals(db(), {id});
@@ -149,7 +155,7 @@ Result<std::int64_t> PostgresWriter::AddProposal(const Proposal& proposal,
     return Fail(ErrorKind::kConflict, "the device has an open proposal already");
   }
   PostgresBatch row(21);
-  BindProposal(row, proposal, sealed_pin);
+  BindProposal(row, proposal, sealed_secret);
   Result<PostgresResult> added = db().Run(kInsertProposal, row.Arrays(), "proposals");
   if (!added) return Fail(added.error());
   const std::int64_t proposal_id = added->Next() ? added->Int() : 0;

@@ -83,7 +83,7 @@ constexpr const char* kStoreSchedule =
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = true WHERE enrollment_id = ANY ($1::text[])";
 
-/// What a dead worker had in hand, commands or a PIN on its way to the escrow server.
+/// What a dead worker had in hand, commands or a secret on its way to the escrow server.
 constexpr const char* kMarkLeasedDue =
     "UPDATE schedule SET due_at = LEAST(due_at, $1::bigint) WHERE lease_until IS NOT NULL";
 constexpr const char* kEndAllLeases =

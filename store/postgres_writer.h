@@ -67,7 +67,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
 
   // postgres_proposals.cc
   Result<std::int64_t> AddProposal(const Proposal& proposal,
-                                   const std::string& sealed_pin) override;
+                                   const std::string& sealed_secret) override;
   Status SaveProposal(const Proposal& proposal) override;
 
  private:

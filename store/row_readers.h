@@ -56,8 +56,8 @@ Assignment ReadAssignment(Row& row);
 Revision ReadRevision(Row& row);
 
 /// proposal_id, enrollment_id, kind, reason, source, repeats, message, phone_number, whether it has
-/// a PIN, epoch, created_at, not_before, expires_at, state, explanation, state_since, escrowed_at,
-/// attempts, last_error, next_attempt_at, acknowledged_at
+/// a secret, epoch, created_at, not_before, expires_at, state, explanation, state_since,
+/// escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at
 Proposal ReadProposal(Row& row);
 
 /// kind, state, the count

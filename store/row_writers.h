@@ -161,17 +161,17 @@ void BindStanding(Binder& row, const Proposal& proposal) {
       .Bind(proposal.cancelled_at);
 }
 
-/// enrollment_id, kind, reason, source, message, phone_number, sealed_pin, epoch,
+/// enrollment_id, kind, reason, source, message, phone_number, sealed_secret, epoch,
 /// created_at, not_before, expires_at, then how it stands, then repeats
 template <typename Binder>
-void BindProposal(Binder& row, const Proposal& proposal, const std::string& sealed_pin) {
+void BindProposal(Binder& row, const Proposal& proposal, const std::string& sealed_secret) {
   row.Bind(proposal.enrollment_id)
       .Bind(ProposalKindName(proposal.kind))
       .Bind(proposal.reason)
       .Bind(proposal.source)
       .Bind(proposal.message)
       .Bind(proposal.phone_number)
-      .Bind(sealed_pin)
+      .Bind(sealed_secret)
       .Bind(proposal.epoch)
       .Bind(proposal.created_at)
       .Bind(proposal.not_before)

@@ -11,33 +11,39 @@ namespace {
 
 constexpr const char* kSelectProposal =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals WHERE proposal_id = ?";
 /// By the index of open ones, here and below, so that the history of an enrollment costs nothing.
 constexpr const char* kSelectOpenProposal =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals INDEXED BY proposals_open "
     "WHERE enrollment_id = ? AND state IN ('waiting', 'sent')";
-constexpr const char* kSelectSealedPin = "SELECT sealed_pin FROM proposals WHERE proposal_id = ?";
+constexpr const char* kSelectSealedSecret =
+    "SELECT sealed_secret FROM proposals WHERE proposal_id = ?";
 
 constexpr const char* kListProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals "
     "WHERE proposal_id < ?1 ORDER BY proposal_id DESC LIMIT ?2";
 constexpr const char* kListProposalsOfOne =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals "
     "WHERE enrollment_id = ?3 AND proposal_id < ?1 ORDER BY proposal_id DESC LIMIT ?2";
 constexpr const char* kListOpenProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
     "FROM proposals INDEXED BY proposals_open WHERE state IN ('waiting', 'sent') "
     "AND (?3 = '' OR enrollment_id = ?3) AND proposal_id < ?1 "
@@ -51,7 +57,7 @@ constexpr const char* kCountOpenProposals =
 
 constexpr const char* kInsertProposal =
     "INSERT INTO proposals (enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "sealed_secret, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING proposal_id";
 constexpr const char* kUpdateProposal =
@@ -84,8 +90,8 @@ Result<Proposal> sqlite::LoadProposal(SqliteDb& db, std::int64_t proposal_id) {
   return std::move(found->front());
 }
 
-Result<std::string> sqlite::LoadSealedPin(SqliteDb& db, std::int64_t proposal_id) {
-  SqliteStatement statement = db.Use(kSelectSealedPin);
+Result<std::string> sqlite::LoadSealedSecret(SqliteDb& db, std::int64_t proposal_id) {
+  SqliteStatement statement = db.Use(kSelectSealedSecret);
   statement.Bind(proposal_id);
   if (statement.Next()) return std::string(statement.Text(0));
   if (Status done = statement.Finish(); !done) return Fail(done.error());
@@ -134,7 +140,7 @@ Result<std::vector<ProposalCount>> sqlite::CountOpenProposals(SqliteDb& db) {
 }
 
 Result<std::int64_t> SqliteWriter::AddProposal(const Proposal& proposal,
-                                               const std::string& sealed_pin) {
+                                               const std::string& sealed_secret) {
   const EnrollmentId& id = proposal.enrollment_id;
   const Result<std::optional<Proposal>> open = sqlite::LoadOpenProposal(db(), id);
   if (!open) return Fail(open.error());
@@ -142,7 +148,7 @@ Result<std::int64_t> SqliteWriter::AddProposal(const Proposal& proposal,
   std::int64_t proposal_id = 0;
   {
     SqliteStatement insert = db().Use(kInsertProposal);
-    BindProposal(insert, proposal, sealed_pin);
+    BindProposal(insert, proposal, sealed_secret);
     while (insert.Next()) proposal_id = insert.Int(0);
     if (Status done = insert.Finish(); !done) return Fail(done.error());
   }

@@ -60,7 +60,7 @@ constexpr const char* kRecordOutcome =
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = 1 WHERE enrollment_id = ?";
 
-/// What a dead worker had in hand, commands or a PIN on its way to the escrow server.
+/// What a dead worker had in hand, commands or a secret on its way to the escrow server.
 constexpr const char* kMarkLeasedDue =
     "UPDATE enrollments SET due_at = MIN(due_at, ?1) WHERE lease_until IS NOT NULL";
 constexpr const char* kEndAllLeases =

@@ -55,7 +55,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
 
   // sqlite_proposals.cc
   Result<std::int64_t> AddProposal(const Proposal& proposal,
-                                   const std::string& sealed_pin) override;
+                                   const std::string& sealed_secret) override;
   Status SaveProposal(const Proposal& proposal) override;
 
  private:

@@ -187,7 +187,7 @@ CREATE TABLE proposals (
   repeats boolean NOT NULL,
   message text NOT NULL,
   phone_number text NOT NULL,
-  sealed_pin text NOT NULL,  -- empty without one; stays when the proposal has ended
+  sealed_secret text NOT NULL,  -- empty without one; stays when the proposal has ended
   epoch bigint NOT NULL,
   created_at bigint NOT NULL,
   not_before bigint NOT NULL,

@@ -199,7 +199,7 @@ CREATE TABLE proposals (
   repeats INTEGER NOT NULL CHECK (repeats IN (0, 1)),
   message TEXT NOT NULL,
   phone_number TEXT NOT NULL,
-  sealed_pin TEXT NOT NULL,  -- empty without one; stays when the proposal has ended
+  sealed_secret TEXT NOT NULL,  -- empty without one; stays when the proposal has ended
   epoch INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   not_before INTEGER NOT NULL,

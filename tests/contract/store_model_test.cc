@@ -380,7 +380,7 @@ struct Look {
   std::map<EnrollmentId, Snapshot> snapshots;
   std::vector<Assignment> assignments;
   std::vector<Proposal> proposals;
-  std::vector<std::string> sealed_pins;
+  std::vector<std::string> sealed_secrets;
   std::int64_t new_proposals = 0;
   std::vector<Happening> happenings;
   std::vector<std::pair<EnrollmentId, Intent>> intents;
@@ -398,8 +398,8 @@ std::map<std::int64_t, std::int64_t> LookAtProposals(TestStore& store, Look& loo
     const std::int64_t id = proposal.proposal_id;
     CHECK(store.Get<Proposal>([&](StoreReader& reader) { return reader.LoadProposal(id); }) ==
           proposal);
-    look.sealed_pins.push_back(
-        store.Get<std::string>([&](StoreReader& reader) { return reader.LoadSealedPin(id); }));
+    look.sealed_secrets.push_back(
+        store.Get<std::string>([&](StoreReader& reader) { return reader.LoadSealedSecret(id); }));
     proposal.proposal_id = static_cast<std::int64_t>(places.size());
     places.emplace(id, proposal.proposal_id);
   }
@@ -463,7 +463,7 @@ void CompareLooks(TestStore& one, TestStore& other) {
   CHECK(a.snapshots == b.snapshots);
   CHECK(a.assignments == b.assignments);
   CHECK(a.proposals == b.proposals);
-  CHECK(a.sealed_pins == b.sealed_pins);
+  CHECK(a.sealed_secrets == b.sealed_secrets);
   CHECK(a.new_proposals == b.new_proposals);
   CHECK(a.happenings == b.happenings);
   CHECK(a.intents == b.intents);

@@ -13,11 +13,11 @@ using namespace store_test;
 using std::chrono::seconds;
 
 Result<std::int64_t> TryPropose(TestStore& store, const Proposal& proposal,
-                                const std::string& sealed_pin = {}) {
+                                const std::string& sealed_secret = {}) {
   Result<std::int64_t> id = 0;
   const Status done = store.store().Write([&](StoreWriter& writer) -> Status {
     if (Status locked = writer.LockDesired(); !locked) return locked;
-    id = writer.AddProposal(proposal, sealed_pin);
+    id = writer.AddProposal(proposal, sealed_secret);
     if (!id) return Fail(id.error());
     return {};
   });
@@ -26,8 +26,8 @@ Result<std::int64_t> TryPropose(TestStore& store, const Proposal& proposal,
 }
 
 std::int64_t Propose(TestStore& store, const Proposal& proposal,
-                     const std::string& sealed_pin = {}) {
-  const Result<std::int64_t> id = TryPropose(store, proposal, sealed_pin);
+                     const std::string& sealed_secret = {}) {
+  const Result<std::int64_t> id = TryPropose(store, proposal, sealed_secret);
   INFO((id ? std::string() : ErrorForLog(id.error())));
   REQUIRE(id);
   return *id;
@@ -37,8 +37,8 @@ Proposal Load(TestStore& store, std::int64_t id) {
   return store.Get<Proposal>([&](StoreReader& reader) { return reader.LoadProposal(id); });
 }
 
-std::string LoadPin(TestStore& store, std::int64_t id) {
-  return store.Get<std::string>([&](StoreReader& reader) { return reader.LoadSealedPin(id); });
+std::string LoadSecret(TestStore& store, std::int64_t id) {
+  return store.Get<std::string>([&](StoreReader& reader) { return reader.LoadSealedSecret(id); });
 }
 
 void Save(TestStore& store, const Proposal& proposal) {
@@ -81,7 +81,7 @@ Proposal MakeFull(const std::string& id) {
   proposal.repeats = true;
   proposal.message = "Bitte zurückgeben";
   proposal.phone_number = "+49 30 1";
-  proposal.has_pin = true;
+  proposal.has_secret = true;
   proposal.epoch = 7;
   proposal.created_at = At(1);
   proposal.not_before = At(2);
@@ -107,22 +107,22 @@ TEST_CASE("a proposal comes back as it was added, with its sealed PIN") {
   Proposal full = MakeFull("A");
   full.proposal_id = Propose(store, full, "sealed");
   CHECK(Load(store, full.proposal_id) == full);
-  CHECK(LoadPin(store, full.proposal_id) == "sealed");
+  CHECK(LoadSecret(store, full.proposal_id) == "sealed");
 
   Proposal bare = MakeProposal("B");
   bare.proposal_id = Propose(store, bare);
   CHECK(Load(store, bare.proposal_id) == bare);
-  CHECK(LoadPin(store, bare.proposal_id).empty());
+  CHECK(LoadSecret(store, bare.proposal_id).empty());
 }
 
 TEST_CASE("the sealed PIN alone tells whether a proposal has one") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
   Proposal proposal = MakeProposal("A");
-  const bool has_pin = GENERATE(false, true);
-  proposal.has_pin = !has_pin;
-  const std::int64_t id = Propose(store, proposal, has_pin ? "sealed" : "");
-  CHECK(Load(store, id).has_pin == has_pin);
+  const bool has_secret = GENERATE(false, true);
+  proposal.has_secret = !has_secret;
+  const std::int64_t id = Propose(store, proposal, has_secret ? "sealed" : "");
+  CHECK(Load(store, id).has_secret == has_secret);
 }
 
 TEST_CASE("a proposal that is not there is not found") {
@@ -135,7 +135,7 @@ TEST_CASE("a proposal that is not there is not found") {
   REQUIRE_FALSE(proposal);
   CHECK(proposal.error().kind == ErrorKind::kNotFound);
   const Status pin = store.store().Read([](StoreReader& reader) -> Status {
-    const auto loaded = reader.LoadSealedPin(1);
+    const auto loaded = reader.LoadSealedSecret(1);
     if (!loaded) return Fail(loaded.error());
     return {};
   });
@@ -267,7 +267,7 @@ TEST_CASE("saving a proposal changes how it stands and nothing else") {
   const Proposal before = Load(store, id);
   Proposal changed = MakeFull("A");
   changed.proposal_id = id;
-  changed.has_pin = false;
+  changed.has_secret = false;
   Save(store, changed);
   Proposal expected = before;
   expected.state = changed.state;
@@ -290,8 +290,8 @@ TEST_CASE("the sealed PIN stays when its proposal has ended") {
   store.Save(MakeDevice("A"));
   const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
   End(store, id, ProposalState::kDone);
-  CHECK(LoadPin(store, id) == "sealed");
-  CHECK(Load(store, id).has_pin);
+  CHECK(LoadSecret(store, id) == "sealed");
+  CHECK(Load(store, id).has_secret);
 }
 
 TEST_CASE("a stored plan stores what became of its proposal") {
@@ -326,7 +326,7 @@ TEST_CASE("a stored plan stores what became of its proposal") {
     store.CommitPlan(commit, At(1));
     CHECK(Load(store, id) == before);
   }
-  CHECK(LoadPin(store, id) == "sealed");
+  CHECK(LoadSecret(store, id) == "sealed");
 }
 
 /// Device A with a plan that escrows a PIN, stored at `At(1)`.

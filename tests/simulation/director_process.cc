@@ -186,10 +186,10 @@ struct DirectorProcess::Parts {
       : random(process.random_.Next()),
         upstreams(process.scenario_.certificates_per_minute),
         payloads(*process.store_, nullptr),
-        executor(*process.store_, upstreams, payloads, process.pins_, process.clock_, random),
+        executor(*process.store_, upstreams, payloads, process.secrets_, process.clock_, random),
         runner(*process.store_, upstreams, executor, process.clock_, process.scenario_.settings),
-        api({*process.store_, upstreams, executor, process.pins_, process.clock_, process.config_,
-             [&process] { process.Notify(); }}),
+        api({*process.store_, upstreams, executor, process.secrets_, process.clock_,
+             process.config_, [&process] { process.Notify(); }}),
         routes(api.Routes()) {
     upstreams.Add(std::make_unique<WatchedUpstream>(process, process.MakeClient()),
                   process.scenario_.rates);
@@ -214,7 +214,7 @@ DirectorProcess::DirectorProcess(Kernel& kernel, Store& database, MdmStandIn& se
       random_(scenario.seed ^ StableHash("process")),
       clock_(kernel),
       config_(ProcessConfig(scenario)),
-      pins_(SecretSource::FromValue(Secret(kDataKey)), std::make_unique<EscrowServer>(*this)),
+      secrets_(SecretSource::FromValue(Secret(kDataKey)), std::make_unique<EscrowServer>(*this)),
       store_(std::make_unique<ProcessStore>(*this)) {}
 
 DirectorProcess::~DirectorProcess() = default;

@@ -394,7 +394,7 @@ class WorldReader {
     proposal.state = *state;
     proposal.reason = "Stolen";
     proposal.source = "ada";
-    proposal.has_pin = true;
+    proposal.has_secret = true;
     proposal.explanation = "As it was.";
     proposal.epoch = snapshot_.enrollment.epoch;
     proposal.created_at = now_ - std::chrono::hours(1);

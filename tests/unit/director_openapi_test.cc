@@ -177,12 +177,12 @@ class Service {
   Upstreams upstreams_;
   test::WillingUpstream* upstream_ = nullptr;
   Payloads payloads_{*store_, nullptr};
-  const Pins pins_{director_test::TestDataKey(), nullptr};
-  Executor executor_{*store_, upstreams_, payloads_, pins_, clock_, random_};
+  const Secrets secrets_{director_test::TestDataKey(), nullptr};
+  Executor executor_{*store_, upstreams_, payloads_, secrets_, clock_, random_};
   Runner runner_{*store_, upstreams_, executor_, clock_, config_.settings};
   Ingest ingest_{*store_, [] {}};
   WebhookCounts counts_;
-  Api api_{{*store_, upstreams_, executor_, pins_, clock_, config_, [] {}}};
+  Api api_{{*store_, upstreams_, executor_, secrets_, clock_, config_, [] {}}};
   std::vector<HttpRoute> routes_;
   std::set<std::string> answered_;
   std::string payload_uuid_;
@@ -354,7 +354,7 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   CHECK(service.CallJson("GET /api/v1/devices/{device}", 200, device)["proposal"] == proposal);
   const auto proposed = WithPath({{"proposal_id", proposal["proposal_id"].dump()}});
   service.Call("GET /api/v1/proposals/{proposal_id}", 200, proposed);
-  CHECK(service.CallJson("POST /api/v1/proposals/{proposal_id}/pin", 200, proposed)["pin"]
+  CHECK(service.CallJson("POST /api/v1/proposals/{proposal_id}/secret", 200, proposed)["secret"]
             .get<std::string>()
             .size() == 6);
   CHECK(service.CallJson("GET /api/v1/proposals", 200, WithQuery({{"open", "true"}}))["proposals"]
@@ -422,7 +422,7 @@ TEST_CASE("openapi: errors are the documented problem documents") {
   service.Call("GET /api/v1/proposals", 404, WithQuery({{"device", "nobody"}}));
   for (const char* operation :
        {"GET /api/v1/proposals/{proposal_id}", "DELETE /api/v1/proposals/{proposal_id}",
-        "POST /api/v1/proposals/{proposal_id}/pin"}) {
+        "POST /api/v1/proposals/{proposal_id}/secret"}) {
     service.Call(operation, 400, WithPath({{"proposal_id", "x"}}));
     service.Call(operation, 404, WithPath({{"proposal_id", "4711"}}));
   }

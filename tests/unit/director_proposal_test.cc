@@ -42,7 +42,7 @@ struct Fleet {
   explicit Fleet(std::size_t macs = 1) : world(macs) {
     auto server = std::make_unique<NotingEscrow>();
     escrow = server.get();
-    world.pins = Pins(director_test::TestDataKey(), std::move(server));
+    world.secrets = Secrets(director_test::TestDataKey(), std::move(server));
     world.SessionOfEach();
     world.Run(hours(1));
   }
@@ -53,7 +53,8 @@ struct Fleet {
     Result<Proposal> proposal = Fail(ErrorKind::kInvalid, "not run");
     const Status done = world.store->Write([&](StoreWriter& writer) -> Status {
       if (Status locked = writer.LockDesired(); !locked) return locked;
-      proposal = Propose(writer, world.pins, limits, world.id(index), request, world.clock.Now());
+      proposal =
+          Propose(writer, world.secrets, limits, world.id(index), request, world.clock.Now());
       if (!proposal) return Fail(proposal.error());
       return {};
     });
@@ -84,7 +85,7 @@ struct Fleet {
   }
   std::string SealedPin(const Proposal& proposal) {
     return ReadFrom(*world.store, [&](StoreReader& reader) {
-      return reader.LoadSealedPin(proposal.proposal_id);
+      return reader.LoadSealedSecret(proposal.proposal_id);
     });
   }
   std::string Serial(std::size_t index = 0) const {
@@ -163,14 +164,14 @@ TEST_CASE("a given PIN is used, and stands nowhere in clear") {
 
 TEST_CASE("without an escrow server the sealed PIN is the copy, and the command goes at once") {
   Fleet fleet;
-  fleet.world.pins = Pins(director_test::TestDataKey(), nullptr);
+  fleet.world.secrets = Secrets(director_test::TestDataKey(), nullptr);
   const Proposal proposal = fleet.MustPropose(ProposalKind::kDeviceLock);
   fleet.world.Run(minutes(1));
   CHECK(fleet.world.devices[0].is_locked());
-  const auto pin = fleet.world.pins.Open(fleet.SealedPin(proposal), fleet.world.id(0));
+  const auto pin = fleet.world.secrets.Open(fleet.SealedPin(proposal), fleet.world.id(0));
   REQUIRE(pin);
   CHECK(fleet.SentPins("DeviceLock") == std::vector<std::string>{pin->Reveal()});
-  CHECK_FALSE(fleet.world.pins.Open(fleet.SealedPin(proposal), EnrollmentId("ANOTHER")));
+  CHECK_FALSE(fleet.world.secrets.Open(fleet.SealedPin(proposal), EnrollmentId("ANOTHER")));
 }
 
 TEST_CASE("an erase can be cancelled until it is sent, and not after") {
@@ -274,9 +275,9 @@ TEST_CASE("one that repeats locks again after each unlocking, until it is cancel
 
 TEST_CASE("a restart and a shutdown take no PIN and need no key") {
   Fleet fleet;
-  fleet.world.pins = Pins();
+  fleet.world.secrets = Secrets();
   const Proposal restart = fleet.MustPropose(ProposalKind::kRestartDevice);
-  CHECK_FALSE(restart.has_pin);
+  CHECK_FALSE(restart.has_secret);
   fleet.world.Run(minutes(10));
   CHECK(fleet.Now(restart).state == ProposalState::kDone);
   fleet.MustPropose(ProposalKind::kShutDownDevice);

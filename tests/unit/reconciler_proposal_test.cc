@@ -227,7 +227,7 @@ TEST_CASE("the escrow server's answer is taken into the proposal") {
   TakeEscrowAnswer(Fail(ErrorKind::kUnavailable, "it answered 500"), settings, kNow, proposal);
   CHECK_FALSE(proposal.escrowed_at);
   CHECK(proposal.attempts == 2);
-  CHECK(proposal.last_error == "Its PIN could not be escrowed: it answered 500.");
+  CHECK(proposal.last_error == "Its secret could not be escrowed: it answered 500.");
   REQUIRE(proposal.next_attempt_at);
   CHECK(*proposal.next_attempt_at > kNow);
   PutOffEscrow(settings, kNow, proposal);
