@@ -54,6 +54,7 @@ void VirtualDevice::Reenroll(ReenrollmentKind kind, Timestamp now) {
     case ReenrollmentKind::kWiped:
       Note(now, "was erased, enrolls again");
       profiles_.clear();
+      recovery_lock_password_.clear();
       is_dark_ = false;
       is_erased_ = false;
       unlocks_at_.reset();
@@ -215,6 +216,7 @@ std::optional<DeviceMessage> VirtualDevice::EndSession() {
 void VirtualDevice::Unenroll(std::string_view why, Timestamp now) {
   Note(now, fmt::format("{}: management ended, profiles are gone", why));
   profiles_.clear();
+  recovery_lock_password_.clear();
   undelivered_result_.clear();
   state_ = EnrollmentState::kGone;
   sent_ = Sent::kNothing;
