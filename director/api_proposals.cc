@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "base/text.h"
@@ -14,6 +15,24 @@ namespace {
 
 using Json = nlohmann::json;
 
+/// An empty one is not the same as none.
+std::optional<Secret> OptionalSecret(JsonBody& body, const std::string& key) {
+  const Json* value = body.Find(key);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_string()) return Secret(value->get<std::string>());
+  body.Problem(key, "must be a string");
+  return std::nullopt;
+}
+
+/// 0 when it is missing.
+std::int64_t ReadProposalId(JsonBody& body, const std::string& key) {
+  const Json* value = body.Find(key);
+  if (value == nullptr) return 0;
+  if (value->is_number_integer() && *value > 0) return value->get<std::int64_t>();
+  body.Problem(key, "must be the number of a proposal");
+  return 0;
+}
+
 Result<ProposalRequest> ReadRequest(JsonBody& body) {
   ProposalRequest request;
   const std::string type = body.RequiredString("request_type");
@@ -25,6 +44,10 @@ Result<ProposalRequest> ReadRequest(JsonBody& body) {
   request.reason = body.RequiredString("reason");
   request.source = body.OptionalString("source", "api");
   request.pin = Secret(body.OptionalString("pin", ""));
+  request.new_password = OptionalSecret(body, "new_password");
+  request.current_password = OptionalSecret(body, "current_password");
+  request.password = Secret(body.OptionalString("password", ""));
+  request.verifies = ReadProposalId(body, "verifies");
   request.message = body.OptionalString("message", "");
   request.phone_number = body.OptionalString("phone_number", "");
   body.RefuseUnknownKeys();
@@ -155,9 +178,9 @@ HttpServerResponse Api::RevealSecret(const HttpServerRequest& request) {
     const Result<Proposal> proposal = writer.LoadProposal(*id);
     if (!proposal) return Fail(proposal.error());
     if (!proposal->has_secret) return Fail(ErrorKind::kNotFound, "the proposal has no secret");
-    const Result<std::string> sealed = writer.LoadSealedSecret(*id);
+    const Result<SealedSecrets> sealed = writer.LoadSealedSecrets(*id);
     if (!sealed) return Fail(sealed.error());
-    Result<Secret> opened = deps_.secrets.Open(*sealed, proposal->enrollment_id);
+    Result<Secret> opened = deps_.secrets.Open(sealed->secret, proposal->enrollment_id);
     if (!opened) return Fail(opened.error());
     secret = std::move(*opened);
     return writer.AddHappenings(

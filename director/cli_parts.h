@@ -89,6 +89,10 @@ struct ProposeOptions {
   std::string reason;
   std::string source = "cli";
   std::string pin_file;
+  std::string password_file;
+  std::string current_password_file;
+  bool clears_password = false;
+  std::int64_t verifies = 0;
   std::string message;
   std::string phone_number;
 };

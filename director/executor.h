@@ -72,7 +72,12 @@ class Executor {
   void SendBatch(const CommandBatch& batch, Outcomes& outcomes);
   void SendHalves(const CommandBatch& batch, Outcomes& outcomes);
   Result<std::string> Encode(const CommandBatch& batch);
-  Result<Secret> LoadSecret(const Proposal& proposal);
+  /// Those of a proposal, opened; empty without them.
+  struct ProposalSecrets {
+    Secret secret;
+    Secret current;
+  };
+  Result<ProposalSecrets> LoadSecrets(const Proposal& proposal);
   Status Deposit(const Proposal& proposal);
   Result<Command> ProposedCommand(const CommandBatch& batch);
   void Record(const CommandBatch& batch, const std::vector<EnqueueTargetResult>& results,

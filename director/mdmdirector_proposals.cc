@@ -34,9 +34,9 @@ Status Cancel(StoreWriter& writer, const Proposal& proposal, Timestamp now) {
 Status KeepFlag(StoreWriter& writer, const Secrets& secrets, Proposal open,
                 const ProposalRequest& wanted) {
   if (!wanted.pin.empty() && open.has_secret) {
-    const Result<std::string> sealed = writer.LoadSealedSecret(open.proposal_id);
+    const Result<SealedSecrets> sealed = writer.LoadSealedSecrets(open.proposal_id);
     if (!sealed) return Fail(sealed.error());
-    const Result<Secret> pin = secrets.Open(*sealed, open.enrollment_id);
+    const Result<Secret> pin = secrets.Open(sealed->secret, open.enrollment_id);
     if (!pin) return Fail(pin.error());
     if (!ConstantTimeEquals(pin->Reveal(), wanted.pin.Reveal())) {
       return Fail(ErrorKind::kConflict, "it is set already with another PIN; take it back first");

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "director/recovery_lock.h"
 #include "reconciler/item_work.h"
 #include "reconciler/proposal_rule.h"
 #include "signing/seal.h"
@@ -18,12 +19,6 @@ constexpr Duration kBudgetPeriod = std::chrono::hours(1);
 bool IsPin(const std::string& text) {
   return text.size() == kPinDigits &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-/// A device that has not said what it is may be a Mac.
-bool MayBeMac(const Enrollment& enrollment) {
-  const std::string noun = DeviceNoun(enrollment);
-  return noun == "The Mac" || noun == "The device";
 }
 
 Status CheckTakesCommands(const Enrollment& enrollment) {
@@ -69,6 +64,17 @@ Result<std::string> SealPin(const Secrets& secrets, const Enrollment& enrollment
   return secrets.Seal(*pin, enrollment.channel.enrollment_id);
 }
 
+Result<SealedSecrets> SealSecrets(StoreReader& reader, const Secrets& secrets,
+                                  const Enrollment& enrollment, const ProposalRequest& request,
+                                  Proposal& proposal) {
+  if (IsAboutRecoveryLock(request.kind)) {
+    return SealRecoveryLock(reader, secrets, enrollment, request, proposal);
+  }
+  Result<std::string> pin = SealPin(secrets, enrollment, request);
+  if (!pin) return Fail(pin.error());
+  return SealedSecrets{std::move(*pin), ""};
+}
+
 Proposal MakeProposal(const Enrollment& enrollment, const ProposalRequest& request,
                       const ProposalLimits& limits, Timestamp now) {
   Proposal proposal;
@@ -106,6 +112,11 @@ Status CheckText(const std::string& field, const std::string& text) {
 
 }  // namespace
 
+bool MayBeMac(const Enrollment& enrollment) {
+  const std::string noun = DeviceNoun(enrollment);
+  return noun == "The Mac" || noun == "The device";
+}
+
 bool NeedsPin(ProposalKind kind, const Enrollment& enrollment) {
   return TakesPin(kind) && MayBeMac(enrollment);
 }
@@ -119,6 +130,7 @@ Status CheckProposal(const ProposalRequest& request) {
   if (has_text && request.kind != ProposalKind::kDeviceLock) {
     return Fail(InvalidField("message", "is only shown by a device that is locked"));
   }
+  if (Status fits = CheckRecoveryLock(request); !fits) return fits;
   if (Status fits = CheckText("reason", request.reason); !fits) return fits;
   if (Status fits = CheckText("source", request.source); !fits) return fits;
   if (Status fits = CheckText("message", request.message); !fits) return fits;
@@ -131,12 +143,15 @@ Result<Proposal> Propose(StoreWriter& writer, const Secrets& secrets, const Prop
   if (!enrollment) return Fail(enrollment.error());
   if (Status takes = CheckTakesCommands(*enrollment); !takes) return Fail(takes.error());
   if (Status within = CheckBudget(writer, limits, now); !within) return Fail(within.error());
-  const Result<std::string> sealed_secret = SealPin(secrets, *enrollment, request);
-  if (!sealed_secret) return Fail(sealed_secret.error());
   Proposal proposal = MakeProposal(*enrollment, request, limits, now);
-  proposal.has_secret = !sealed_secret->empty();
-  if (!proposal.has_secret || !secrets.has_escrow()) proposal.escrowed_at = now;
-  const Result<std::int64_t> proposal_id = writer.AddProposal(proposal, *sealed_secret);
+  const auto sealed = SealSecrets(writer, secrets, *enrollment, request, proposal);
+  if (!sealed) return Fail(sealed.error());
+  proposal.has_secret = !sealed->secret.empty();
+  // What is only tried changes nothing.
+  const bool is_new_secret =
+      proposal.has_secret && request.kind != ProposalKind::kVerifyRecoveryLock;
+  if (!is_new_secret || !secrets.has_escrow()) proposal.escrowed_at = now;
+  const Result<std::int64_t> proposal_id = writer.AddProposal(proposal, *sealed);
   if (!proposal_id) return Fail(proposal_id.error());
   proposal.proposal_id = *proposal_id;
   const Status told =

@@ -32,7 +32,8 @@ Result<Secret> Secrets::Open(const std::string& sealed, const EnrollmentId& id) 
   return keys->Open(sealed, id.value());
 }
 
-Status Secrets::Deposit(const std::string& serial_number, const Secret& secret) const {
+Status Secrets::Deposit(const std::string& serial_number, SecretType type,
+                        const Secret& secret) const {
   if (escrow_ == nullptr) {
     return Fail(ErrorKind::kRejected,
                 "escrow_url is not set any more; cancel the proposal and propose it again");
@@ -40,7 +41,7 @@ Status Secrets::Deposit(const std::string& serial_number, const Secret& secret) 
   if (serial_number.empty()) {
     return Fail(ErrorKind::kRejected, "the device's serial number is not known yet");
   }
-  return escrow_->Deposit(serial_number, secret);
+  return escrow_->Deposit(serial_number, type, secret);
 }
 
 Result<Secrets> MakeSecrets(const Config& config) {

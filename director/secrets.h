@@ -33,7 +33,7 @@ class Secrets {
   Result<Secret> Open(const std::string& sealed, const EnrollmentId& id) const;
   /// OK when the escrow server has surely taken it, kUnavailable when not. kRejected, without
   /// asking it, while the serial number is not known, and when no escrow server is set.
-  Status Deposit(const std::string& serial_number, const Secret& secret) const;
+  Status Deposit(const std::string& serial_number, SecretType type, const Secret& secret) const;
 
  private:
   SecretSource keys_;

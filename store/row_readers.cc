@@ -218,6 +218,8 @@ Proposal ReadProposal(Row& row) {
   proposal.acknowledged_at = row.OptionalTime();
   proposal.cancelled_at = row.OptionalTime();
   proposal.repeats = row.Flag();
+  proposal.effect = row.TextBy(ParseProposalEffect);
+  proposal.verifies = row.Int();
   return proposal;
 }
 

@@ -79,7 +79,8 @@ constexpr const char* kPruneIntents =
 constexpr const char* kPruneProposals =
     "DELETE FROM proposals WHERE proposal_id IN "
     "(SELECT proposal_id FROM proposals INDEXED BY proposals_ended "
-    "WHERE state NOT IN ('waiting', 'sent') AND state_since < ?1 "
+    "WHERE state NOT IN ('waiting', 'sent') "
+    "AND kind NOT IN ('SetRecoveryLock', 'VerifyRecoveryLock') AND state_since < ?1 "
     "ORDER BY state_since, proposal_id LIMIT ?2)";
 /// Numbers have no gaps: rows go from the old end only.
 constexpr const char* kPruneHappenings =

@@ -127,18 +127,18 @@ class DirectorProcess::Wire final : public HttpClient {
   std::unique_ptr<HttpClient> server_;
 };
 
-/// Where PINs are kept: slow, and fails before or after it has taken one.
+/// Where secrets are kept: slow, and fails before or after it has taken one.
 class DirectorProcess::EscrowServer final : public Escrow {
  public:
   explicit EscrowServer(DirectorProcess& process) : process_(process) {}
 
-  Status Deposit(const std::string& serial_number, const Secret& pin) override {
+  Status Deposit(const std::string& serial_number, SecretType, const Secret& secret) override {
     if (!process_.is_alive_) return Dead();
     process_.Breathe(Duration(1 + process_.random_.Below(5000)));
     if (process_.Happens(process_.scenario_.faults.escrow_fails / 2)) {
       return Fail(ErrorKind::kUnavailable, "it answered 500");
     }
-    process_.watcher_.WatchEscrow(serial_number, pin.Reveal());
+    process_.watcher_.WatchEscrow(serial_number, secret.Reveal());
     if (process_.Happens(process_.scenario_.faults.escrow_fails / 2)) {
       return Fail(ErrorKind::kUnavailable, "timed out");
     }

@@ -396,6 +396,7 @@ class WorldReader {
     proposal.source = "ada";
     proposal.has_secret = true;
     proposal.explanation = "As it was.";
+    if (proposal.state == ProposalState::kSent) proposal.effect = ProposalEffect::kUnknown;
     proposal.epoch = snapshot_.enrollment.epoch;
     proposal.created_at = now_ - std::chrono::hours(1);
     proposal.not_before = proposal.created_at;

@@ -48,9 +48,10 @@ struct PendingWorld : director_test::ImportWorld {
     });
   }
   std::string PinOf(const Proposal& proposal) {
-    const std::string sealed = director_test::ReadFrom(
-        *store, [&](StoreReader& reader) { return reader.LoadSealedSecret(proposal.proposal_id); });
-    const Result<Secret> pin = secrets.Open(sealed, proposal.enrollment_id);
+    const SealedSecrets sealed = director_test::ReadFrom(*store, [&](StoreReader& reader) {
+      return reader.LoadSealedSecrets(proposal.proposal_id);
+    });
+    const Result<Secret> pin = secrets.Open(sealed.secret, proposal.enrollment_id);
     REQUIRE(pin);
     return pin->Reveal();
   }

@@ -364,6 +364,32 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
         Json::array({{{"request_type", "DeviceLock"}, {"state", "waiting"}, {"count", 1}}}));
   CHECK(service.CallJson("DELETE /api/v1/proposals/{proposal_id}", 200, proposed)["state"] ==
         "cancelled");
+  const auto propose = [&](const Json& body, int status) {
+    HttpServerRequest request = WithBody(body.dump());
+    request.path_values = device.path_values;
+    return service.CallJson("POST /api/v1/devices/{device}/proposals", status, request);
+  };
+  const Json set = {{"request_type", "SetRecoveryLock"},
+                    {"reason", "Policy"},
+                    {"new_password", "a new word"},
+                    {"current_password", "an old word"}};
+  const Json guarded = propose(set, 201);
+  CHECK(guarded["effect"] == "none");
+  CHECK(guarded["has_secret"] == true);
+  CHECK(guarded["verifies"].is_null());
+  CHECK(guarded.dump().find("word") == std::string::npos);
+  const auto guarding = WithPath({{"proposal_id", guarded["proposal_id"].dump()}});
+  CHECK(service.CallJson("POST /api/v1/proposals/{proposal_id}/secret", 200, guarding)["secret"] ==
+        "a new word");
+  service.Call("DELETE /api/v1/proposals/{proposal_id}", 200, guarding);
+  propose({{"request_type", "VerifyRecoveryLock"}, {"reason", "Policy"}}, 409);
+  const Json verify = propose({{"request_type", "VerifyRecoveryLock"},
+                               {"reason", "Policy"},
+                               {"verifies", guarded["proposal_id"]}},
+                              201);
+  CHECK(verify["verifies"] == guarded["proposal_id"]);
+  service.Call("DELETE /api/v1/proposals/{proposal_id}", 200,
+               WithPath({{"proposal_id", verify["proposal_id"].dump()}}));
 
   const std::string unknown_topic =
       R"({"topic": "other.Topic", "created_at": "2025-10-09T08:53:20Z"})";
@@ -371,7 +397,7 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   service.Call("POST /webhook/{upstream}", 200, Webhook({{"upstream", "nanomdm"}}, "rubbish"));
   CHECK(service.CallJson("GET /api/v1/dead-letters", 200)["dead_letters"].size() == 1);
   CHECK(service.CallJson("GET /api/v1/events", 200, WithQuery({{"device", "UDID-1"}}))["events"]
-            .size() == 5);
+            .size() == 10);
   const Json status = service.CallJson("GET /api/v1/status", 200);
   CHECK(status["items"].size() == 1);
   CHECK(status["oldest_waiting"].is_object());
@@ -437,6 +463,10 @@ TEST_CASE("openapi: errors are the documented problem documents") {
   wrong.path_values = lock.path_values;
   CHECK(service.CallJson("POST /api/v1/devices/{device}/proposals", 400, wrong)["errors"].size() ==
         2);
+  wrong = WithBody(R"({"request_type": "VerifyRecoveryLock", "reason": "a", "verifies": "b"})");
+  wrong.path_values = lock.path_values;
+  CHECK(service.CallJson("POST /api/v1/devices/{device}/proposals", 400,
+                         wrong)["errors"][0]["field"] == "verifies");
   service.Call("POST /webhook/{upstream}", 404, WithPath({{"upstream", "other"}}));
   service.upstream().push_outcome = PushOutcome::kFailed;
   service.upstream().push_detail = "no push certificate";
