@@ -20,7 +20,7 @@ namespace {
 using Bodies = std::vector<std::string>;
 
 constexpr std::size_t kIngestDevices = 5'000;
-constexpr std::size_t kAnswersMax = 60'000;  ///< of each kind, more than a run can take
+constexpr std::size_t kAnswersMax = 120'000;  ///< of each kind, more than a run can take
 constexpr std::size_t kPollsMax = 150'000;
 constexpr std::size_t kChangesPerTurn = 2'000;
 constexpr std::size_t kChangesMax = 3 * kChangesPerTurn;

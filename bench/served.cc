@@ -26,8 +26,9 @@ Config MakeConfig(const std::string& mdm_url) {
   return config;
 }
 
-Result<std::unique_ptr<MdmServer>> StartMdm(const Clock& clock) {
+Result<std::unique_ptr<MdmServer>> StartMdm(const Clock& clock, Duration api_delay) {
   MdmServerSettings settings;
+  settings.api_delay = api_delay;
   settings.api_key = Secret(kMdmApiKey);
   return MdmServer::Start(settings, clock);
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "director/config.h"
 #include "simulator/mdm_server.h"
 
@@ -16,8 +17,9 @@ inline constexpr char kMdmApiKey[] = "bench";
 /// `bench`.
 Config MakeConfig(const std::string& mdm_url);
 
-/// The built-in NanoMDM stand-in, without webhooks.
-Result<std::unique_ptr<MdmServer>> StartMdm(const Clock& clock);
+/// The built-in NanoMDM stand-in, without webhooks. Each answer of its API takes `api_delay` longer
+/// than it has to.
+Result<std::unique_ptr<MdmServer>> StartMdm(const Clock& clock, Duration api_delay = {});
 
 /// Posts to Director's API; an error unless it is answered 2xx.
 Status PostToApi(int port, const std::string& path, const std::string& body);

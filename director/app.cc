@@ -130,13 +130,12 @@ class Housekeeper {
 
 Status AddUpstreams(const Config& config, Upstreams& upstreams) {
   for (const UpstreamConfig& server : config.upstreams) {
-    const Result<Secret> key = server.api_key.Get();
-    if (!key) return Fail(key.error());
+    if (const Result<Secret> key = server.api_key.Get(); !key) return Fail(key.error());
     UpstreamSettings settings;
     settings.name = server.name;
     settings.kind = server.kind;
     settings.endpoint.url = server.url;
-    settings.endpoint.password = *key;
+    settings.endpoint.renewable_password = [key = server.api_key] { return key.Get(); };
     settings.endpoint.ca_file = server.ca_file;
     Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(settings);
     if (!upstream) {

@@ -76,7 +76,7 @@ struct Config {
   SecretSource signing_password;
   bool signs() const { return !signing_pkcs12_file.empty() || !signing_certificate_file.empty(); }
 
-  int workers = 2;
+  int workers = 4;
   int http_threads = 32;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kLogfmt;

@@ -73,14 +73,13 @@ class Recording {
     for (const EnrollmentId& id : changed_) enrollments.push_back(enrollments_.at(id));
     std::vector<std::pair<EnrollmentId, Intent>> intents;
     for (const IntentKey& key : answered_) intents.emplace_back(key.first, intents_.at(key));
-    if (Status done = writer_.SaveEnrollments(enrollments); !done) return done;
+    if (Status done = writer_.SaveEnrollments(enrollments, due_); !done) return done;
     if (Status done = writer_.SaveIntents(intents); !done) return done;
     if (Status done = writer_.SaveReports(reports_, now_); !done) return done;
     if (Status done = writer_.SaveAppLists(app_lists_, now_); !done) return done;
     if (Status done = writer_.SaveInventory(inventory_); !done) return done;
     if (Status done = writer_.AddHappenings(happenings_); !done) return done;
-    if (Status done = writer_.AddDeadLetters(dead_letters_); !done) return done;
-    return writer_.MarkDue(due_);
+    return writer_.AddDeadLetters(dead_letters_);
   }
 
  private:

@@ -18,7 +18,6 @@ namespace director {
 namespace {
 
 constexpr Duration kSetAside = std::chrono::hours(1);
-constexpr Duration kIdleWaitMax = std::chrono::seconds(1);
 constexpr Duration kTakenWait = std::chrono::milliseconds(50);
 constexpr Duration kErrorPause = std::chrono::seconds(1);
 
@@ -113,13 +112,13 @@ Result<std::size_t> Runner::StepGuarded() {
 
 void Runner::WaitForDue() {
   const Timestamp now = clock_.Now();
-  Duration wait = kIdleWaitMax;
+  Duration wait = poll_interval_;
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
     const Result<std::optional<Timestamp>> next = reader.NextDueAt();
     if (!next) return Fail(next.error());
     if (!*next) return {};
     // What is due and was not to be had is in somebody else's hands just now.
-    wait = **next > now ? std::min(**next - now, kIdleWaitMax) : kTakenWait;
+    wait = **next > now ? std::min(**next - now, poll_interval_) : kTakenWait;
     return {};
   });
   if (!read)
@@ -141,6 +140,8 @@ Result<std::size_t> Runner::Step() {
   if (is_refused()) decided = DecideUpTo(1, round);
   if (is_refused()) return SetOneAside(decided.error());
   if (!decided) return Fail(decided.error());
+  // There may be more, and each notice wakes one worker only.
+  if (round.claimed == kClaimMax) Notify();
   for (const PlanCommit& commit : round.commits) UseTurns(commit, upstreams_);
   if (Status performed = Perform(round); !performed) return Fail(performed.error());
   return round.claimed;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -18,16 +19,19 @@
 namespace director {
 
 /// Takes due enrollments, decides, journals, sends. `Step` is the whole loop once, on the caller's
-/// thread; `Start` runs it on worker threads.
+/// thread; `Start` runs it on worker threads. Each worker has one request to an MDM server under
+/// way at most, and no two workers the same enrollment.
 class Runner {
  public:
+  /// An idle worker looks every `poll_interval` for what another process has changed.
   Runner(Store& store, Upstreams& upstreams, Executor& executor, const Clock& clock,
-         const Settings& settings)
+         const Settings& settings, Duration poll_interval = std::chrono::seconds(1))
       : store_(store),
         upstreams_(upstreams),
         executor_(executor),
         clock_(clock),
-        settings_(settings) {}
+        settings_(settings),
+        poll_interval_(poll_interval) {}
   /// Stops the workers after what they have in hand.
   ~Runner();
   Runner(const Runner&) = delete;
@@ -40,7 +44,8 @@ class Runner {
 
   void Start(int workers);
   void Stop();
-  /// Something became due: wakes a worker. Does not block.
+  /// Something became due: wakes a worker, which wakes another one when there is more than one step
+  /// of work. Does not block.
   void Notify();
 
   static constexpr std::size_t kClaimMax = 200;
@@ -56,7 +61,7 @@ class Runner {
 
   void Work();
   Result<std::size_t> StepGuarded();
-  /// Waits until notified, something is due, or at most a second.
+  /// Waits until notified, something is due, or at most `poll_interval`.
   void WaitForDue();
   Status DecideUpTo(std::size_t limit, Round& round);
   Status Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Round& round);
@@ -77,6 +82,7 @@ class Runner {
   Executor& executor_;
   const Clock& clock_;
   const Settings settings_;
+  const Duration poll_interval_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -140,6 +140,7 @@ bool MdmServer::Impl::IsAllowed(const httplib::Request& request,
 void MdmServer::Impl::ServeApi(const httplib::Request& request, std::string body,
                                httplib::Response& response) {
   if (!IsAllowed(request, response)) return;
+  std::this_thread::sleep_for(settings_.api_delay);
   Write(HandleApi({request.method, request.target, std::move(body)}), response);
 }
 

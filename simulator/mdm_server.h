@@ -28,6 +28,8 @@ struct MdmServerSettings {
   std::size_t webhook_queue_max = 10'000;  ///< events beyond are dropped and counted
   Duration webhook_timeout = std::chrono::seconds(10);
   std::size_t http_threads = 32;  ///< 1 .. 256
+  /// Each answer of the API takes so much longer: a database and Apple are behind a real server.
+  Duration api_delay{};
   CoreFaults faults;
   std::uint64_t seed = 1;
 };

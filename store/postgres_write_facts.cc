@@ -49,6 +49,13 @@ constexpr const char* kUpsertFacts =
     "security_info_at = excluded.security_info_at, certificate_list_at = "
     "excluded.certificate_list_at, installed_application_list_at = "
     "excluded.installed_application_list_at, epoch_began_at = excluded.epoch_began_at";
+/// Contact and due time at once: each version of the row writes indexes.
+constexpr const char* kUpdateContacts =
+    "UPDATE schedule AS s SET last_seen_at = n.last_seen_at, push_count = n.push_count, "
+    "pushed_at = n.pushed_at, wants_wake = n.wants_wake, due_at = LEAST(s.due_at, n.due_at) "
+    "FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::bigint[], $5::boolean[], "
+    "$6::bigint[]) AS n (enrollment_id, last_seen_at, push_count, pushed_at, wants_wake, due_at) "
+    "WHERE s.enrollment_id = n.enrollment_id";
 /// A new enrollment is due when it was seen.
 constexpr const char* kUpsertContacts =
     "INSERT INTO schedule (enrollment_id, last_seen_at, push_count, pushed_at, wants_wake, due_at) "
@@ -154,9 +161,12 @@ Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
   return known;
 }
 
-Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {
+Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments,
+                                       const std::map<EnrollmentId, Timestamp>& due_at) {
   PostgresBatch facts(32);
+  PostgresBatch known(6);
   PostgresBatch contacts(5);
+  std::map<EnrollmentId, Timestamp> due_apart = due_at;
   std::vector<EnrollmentId> ids;
   for (const Enrollment& e : enrollments) {
     ids.push_back(e.channel.enrollment_id);
@@ -165,13 +175,22 @@ Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollment
       BindIdentity(facts, e);
       BindFacts(facts, e);
     }
-    contacts.Bind(e.channel.enrollment_id);
-    BindContact(contacts, e);
+    if (loaded == loaded_.end()) {
+      contacts.Bind(e.channel.enrollment_id);
+      BindContact(contacts, e);
+    } else {
+      const auto due = due_apart.extract(e.channel.enrollment_id);
+      known.Bind(e.channel.enrollment_id);
+      BindContact(known, e);
+      known.Bind(due ? std::optional(due.mapped()) : std::nullopt);
+    }
     loaded_.insert_or_assign(e.channel.enrollment_id, e);
   }
   if (Status done = Lock(ids); !done) return done;
   if (Status done = Write(kUpsertFacts, facts); !done) return done;
-  return Write(kUpsertContacts, contacts);
+  if (Status done = Write(kUpsertContacts, contacts); !done) return done;
+  if (Status done = Write(kUpdateContacts, known); !done) return done;
+  return MarkDue(due_apart);
 }
 
 Status PostgresWriter::SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) {

@@ -29,7 +29,8 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Result<std::vector<Assignment>> ListAssignments(const AssignmentFilter& filter) override;
 
   // postgres_write_facts.cc
-  Status SaveEnrollments(const std::vector<Enrollment>& enrollments) override;
+  Status SaveEnrollments(const std::vector<Enrollment>& enrollments,
+                         const std::map<EnrollmentId, Timestamp>& due_at) override;
   Status SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) override;
   Status LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) override;
   Status MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) override;

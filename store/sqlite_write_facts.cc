@@ -60,11 +60,12 @@ constexpr const char* kInsertDeadLetter =
 
 }  // namespace
 
-Status SqliteWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments) {
+Status SqliteWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments,
+                                     const std::map<EnrollmentId, Timestamp>& due_at) {
   for (const Enrollment& enrollment : enrollments) {
     if (Status done = SaveEnrollment(enrollment); !done) return done;
   }
-  return {};
+  return MarkDue(due_at);
 }
 
 Status SqliteWriter::SaveEnrollment(const Enrollment& enrollment) {

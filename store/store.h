@@ -314,8 +314,13 @@ class StoreWriter : public StoreReader {
  public:
   // What devices say.
   /// Creates or replaces the facts. A new enrollment is due at its `last_seen_at`; otherwise due
-  /// time and lease stay: call `MarkDue` when a decision is concerned.
-  virtual Status SaveEnrollments(const std::vector<Enrollment>& enrollments) = 0;
+  /// time and lease stay, but for those of `due_at`, which become due as by `MarkDue`, whether they
+  /// are among `enrollments` or not.
+  virtual Status SaveEnrollments(const std::vector<Enrollment>& enrollments,
+                                 const std::map<EnrollmentId, Timestamp>& due_at) = 0;
+  Status SaveEnrollments(const std::vector<Enrollment>& enrollments) {
+    return SaveEnrollments(enrollments, {});
+  }
   /// Creates or replaces journaled intents by (enrollment, command_uuid). One that a plan has
   /// digested stays digested.
   virtual Status SaveIntents(const std::vector<std::pair<EnrollmentId, Intent>>& intents) = 0;

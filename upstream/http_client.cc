@@ -257,6 +257,7 @@ class PooledHttpClient final : public HttpClient {
   Result<HttpResponse> Send(const HttpRequest& request) override {
     if (const Status checked = CheckRequest(request); !checked) return Fail(checked.error());
     std::unique_ptr<httplib::ClientImpl> connection = Take();
+    if (Status set = SetPassword(*connection); !set) return Fail(set.error());
     Result<HttpResponse> response = Exchange(request, origin_.base_path).Run(*connection);
     // After a failure the connection may still carry the rest of the old answer: drop it.
     if (response) Return(std::move(connection));
@@ -301,13 +302,19 @@ class PooledHttpClient final : public HttpClient {
     connection->set_tcp_nodelay(true);  // header and body are two writes: no waiting for an ACK
     connection->set_connection_timeout(endpoint_.connect_timeout);
     if (!endpoint_.ca_file.empty()) connection->set_ca_cert_path(endpoint_.ca_file);
-    if (!endpoint_.user.empty()) {
-      connection->set_basic_auth(endpoint_.user, endpoint_.password.Reveal());
-    }
     if (!endpoint_.bearer_token.empty()) {
       connection->set_bearer_token_auth(endpoint_.bearer_token.Reveal());
     }
     return connection;
+  }
+
+  Status SetPassword(httplib::ClientImpl& connection) const {
+    if (endpoint_.user.empty()) return {};
+    const Result<Secret> password =
+        endpoint_.renewable_password ? endpoint_.renewable_password() : endpoint_.password;
+    if (!password) return Fail(password.error());
+    connection.set_basic_auth(endpoint_.user, password->Reveal());
+    return {};
   }
 
   const HttpEndpoint endpoint_;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +20,9 @@ struct HttpEndpoint {
   std::string url;
   std::string user;  ///< HTTP Basic when not empty
   Secret password;
+  /// When set, asked before each request in place of `password`: one that was renewed counts at
+  /// once, on connections that are open too.
+  std::function<Result<Secret>()> renewable_password;
   Secret bearer_token;  ///< sent as `Authorization: Bearer` when not empty
   std::string ca_file;  ///< PEM; empty: the system's
   Duration connect_timeout = std::chrono::seconds(5);
@@ -48,8 +52,8 @@ inline constexpr std::size_t kHttpResponseSizeMaxBytes = 32 * 1024 * 1024;
 /// Errors: kUnavailable when the request surely did not reach the server (name, connect, TLS);
 /// kUnknownOutcome when it was sent at least in part and no whole answer came (time-out, closed,
 /// too large); kInvalid when the request cannot be written (method, path or a header is malformed):
-/// nothing was sent. A body is sent at most once. Redirects are not followed. Every status is an
-/// answer, not an error.
+/// nothing was sent, as with the errors of `renewable_password`. A body is sent at most once.
+/// Redirects are not followed. Every status is an answer, not an error.
 ///
 /// Precondition for `https`: the process ignores SIGPIPE (OpenSSL writes to sockets that the server
 /// closed).

@@ -133,7 +133,7 @@ CREATE TABLE intents (
   closed_at bigint,              -- NULL until a plan has digested it
   closed_reason text NOT NULL DEFAULT '',
   PRIMARY KEY (enrollment_id, command_uuid)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 
 CREATE INDEX intents_open ON intents (enrollment_id) WHERE closed_at IS NULL;
 -- By the words, not the state: the many commands that go well never touch it.

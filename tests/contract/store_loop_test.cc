@@ -115,6 +115,28 @@ TEST_CASE("marking due only ever brings the time forward") {
   CHECK(store.Row("A").due_at == At(-50));
 }
 
+TEST_CASE("what an event changes and that a decision is due are saved together") {
+  TestStore store(FOR_EVERY_STORE());
+  for (const char* id : {"A", "B"}) store.Save(MakeDevice(id));
+  Enrollment heard = MakeDevice("A");
+  heard.last_seen_at = At(9);
+  const Enrollment fresh = MakeDevice("C");
+  const auto save = [&](Timestamp due_at) {
+    store.Write([&](StoreWriter& writer) -> Status {
+      const auto loaded = writer.LoadEnrollments({EnrollmentId("A")});
+      if (!loaded) return Fail(loaded.error());
+      return writer.SaveEnrollments(
+          {heard, fresh},
+          {{EnrollmentId("A"), due_at}, {EnrollmentId("B"), due_at}, {EnrollmentId("C"), due_at}});
+    });
+  };
+  save(At(50));
+  CHECK(store.Row("A").enrollment.last_seen_at == At(9));
+  for (const char* id : {"A", "B", "C"}) CHECK(store.Row(id).due_at == At(0));
+  save(At(-50));
+  for (const char* id : {"A", "B", "C"}) CHECK(store.Row(id).due_at == At(-50));
+}
+
 TEST_CASE("a plan is stored as a whole") {
   TestStore store(FOR_EVERY_STORE());
   Enrollment device = MakeDevice("A");

@@ -13,6 +13,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
+#include "tests/unit/upstream_fake_server.h"
 #include "upstream/http_client.h"
 
 namespace director::director_api_test {
@@ -297,6 +298,25 @@ TEST_CASE(
   CHECK(world.service.Post("/devices/" + world.serial() + "/release").status == 409);
   // Nobody listens at the MDM server's address.
   CHECK(world.service.Post("/devices/" + world.serial() + "/push").status == 502);
+}
+
+TEST_CASE("a new API key of the MDM server needs no restart") {
+  director_test::TempFolder folder;
+  FakeServer mdm([](const SeenRequest&) { return Answer(200, "{}"); });
+  Config config = director_test::MakeTestConfig(mdm.Url());
+  config.upstreams.front().api_key = SecretSource::FromFile(folder.Write("key", "one\n"));
+  Service service(config);
+  const VirtualDevice mac = MakeMac(1);
+  Enroll(service.store(), mac, service.clock().Now());
+  const auto key_at_push = [&] {
+    service.Post("/devices/" + mac.facts().serial_number + "/push");
+    return mdm.Requests().back().headers.at("authorization");
+  };
+  CHECK(key_at_push() == "Basic " + EncodeBase64("nanomdm:one"));
+  folder.Write("key", "two\n");
+  // What the loop has on its way may still have the old one.
+  CHECK(director_test::WaitFor(
+      [&] { return key_at_push() == "Basic " + EncodeBase64("nanomdm:two"); }));
 }
 
 TEST_CASE("a quarantined device is released into a new epoch") {

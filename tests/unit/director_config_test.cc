@@ -197,7 +197,7 @@ TEST_CASE("the file may list several MDM servers") {
   TempFolder folder;
   const std::string path = folder.Write("director.yaml",
                                         "api_token: token\n"
-                                        "workers: 4\n"
+                                        "workers: 5\n"
                                         "upstreams:\n"
                                         "  - mdm_name: one\n"
                                         "    mdm_url: http://one\n"
@@ -220,7 +220,7 @@ TEST_CASE("the file may list several MDM servers") {
   CHECK(config->upstreams[1].rates.commands_per_second == 0);
   CHECK(config->certificates_per_minute == 300);
   CHECK(config->upstreams[1].kind == UpstreamKind::kMicroMdm);
-  CHECK(config->workers == 4);
+  CHECK(config->workers == 5);
 
   const Result<Config> three = MakeConfig(
       *file, {{"mdm_url", "http://zero"}, {"mdm_api_key", "k"}, {"webhook_hmac_key", "h"}}, {});

@@ -47,10 +47,12 @@ class FakeUpstream final : public Upstream {
     }
     ++requests_;
     ++requests_under_way_;
+    requests_under_way_max_ = std::max(requests_under_way_max_, requests_under_way_);
     company_.notify_all();
     // Stays until another request is here too, as long as that can be expected.
     const auto has_company = [&] { return requests_under_way_ > 1; };
-    if (company_.wait_for(lock, company_wait_max_, has_company)) ++meetings_;
+    company_.wait_for(lock, company_wait_max_, [&] { return has_company() || is_let_go_; });
+    if (has_company()) ++meetings_;
     --requests_under_way_;
     const bool refuse = std::any_of(request.targets.begin(), request.targets.end(),
                                     [&](const auto& id) { return refused_.contains(id); });
@@ -90,11 +92,22 @@ class FakeUpstream final : public Upstream {
     company_.wait_for(lock, std::chrono::seconds(1), [&] { return requests_ > before; });
   }
 
+  /// From now on no request waits for another one.
+  void LetGo() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_let_go_ = true;
+    }
+    company_.notify_all();
+  }
+
   std::mutex mutex_;
   std::condition_variable company_;
+  bool is_let_go_ = false;
   std::chrono::milliseconds company_wait_max_{0};
   int requests_ = 0;
   int requests_under_way_ = 0;
+  int requests_under_way_max_ = 0;
   int meetings_ = 0;
   int pushes_ = 0;
   bool pushes_on_enqueue_ = false;
@@ -221,6 +234,44 @@ TEST_CASE("four workers never have two requests under way that name one enrollme
   restless.join();
   world.runner.Stop();
   CHECK(world.server->overlaps_ == 0);
+}
+
+/// A store that counts how often it was read; an idle worker reads when it has to look again.
+class CountedStore final : public Store {
+ public:
+  explicit CountedStore(Store& inner) : inner_(inner) {}
+  Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    return inner_.Write(body);
+  }
+  Status Read(const std::function<Status(StoreReader&)>& body) override {
+    ++reads;
+    return inner_.Read(body);
+  }
+  std::atomic<int> reads{0};
+
+ private:
+  Store& inner_;
+};
+
+TEST_CASE("one notice brings two workers to the MDM server when there is work for two") {
+  Fixture world;
+  CountedStore store(*world.store);
+  Runner runner(store, world.upstreams, world.executor, world.clock, Settings(),
+                std::chrono::hours(1));
+  runner.Start(2);
+  REQUIRE(director_test::WaitFor([&] { return store.reads == 2; }));  // both are idle
+  world.server->company_wait_max_ = std::chrono::minutes(1);
+  world.AddDevices(2 * Runner::kClaimMax);
+  runner.Notify();
+  const auto have_met = [&] {
+    const std::lock_guard lock(world.server->mutex_);
+    return world.server->meetings_ > 0;
+  };
+  CHECK(director_test::WaitFor(have_met));
+  world.server->LetGo();
+  runner.Stop();
+  CHECK(world.server->overlaps_ == 0);
+  CHECK(world.server->requests_under_way_max_ == 2);  // one for each worker
 }
 
 TEST_CASE("a request refused as a whole is halved until only the bad one is left") {

@@ -78,6 +78,28 @@ TEST_CASE("HttpClient sends a bearer token, and no credentials when there are no
   CHECK(seen[1].headers.at("authorization") == "Bearer token");
 }
 
+TEST_CASE("HttpClient asks for a renewable password before each request") {
+  FakeServer server(InTurn({Answer(200, ""), Answer(200, "")}));
+  HttpEndpoint endpoint = EndpointAt(server.Url());
+  endpoint.user = "nanomdm";
+  Result<Secret> password = Secret("one");
+  endpoint.renewable_password = [&] { return password; };
+  const auto client = ClientFor(endpoint);
+  REQUIRE(client->Send(Get("/")).has_value());
+  password = Secret("two");
+  REQUIRE(client->Send(Get("/")).has_value());
+  password = Fail(ErrorKind::kInvalid, "the file is empty");
+  const auto unsent = client->Send(Get("/"));
+  REQUIRE_FALSE(unsent.has_value());
+  CHECK(unsent.error().message == "the file is empty");
+
+  const auto seen = server.Requests();
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0].headers.at("authorization") == "Basic " + EncodeBase64("nanomdm:one"));
+  CHECK(seen[1].headers.at("authorization") == "Basic " + EncodeBase64("nanomdm:two"));
+  CHECK(server.ConnectionCount() == 1);
+}
+
 TEST_CASE("HttpClient gives every status as an answer and follows no redirect") {
   FakeServer server(InTurn({{"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n",
                              FakeReply::Then::kKeep},
