@@ -102,6 +102,7 @@ Json EnrollmentJson(const Enrollment& enrollment) {
       {"status", EnrollmentStatusName(enrollment.status)},
       {"quarantine_reason", enrollment.quarantine_reason},
       {"epoch", enrollment.epoch},
+      {"epoch_began_at", TimeJson(enrollment.epoch_began_at)},
       {"missing_step", enrollment.missing_step == EnrollmentStep::kNone
                            ? Json()
                            : Json(EnrollmentStepName(enrollment.missing_step))},

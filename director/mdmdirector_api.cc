@@ -164,8 +164,9 @@ std::vector<HttpRoute> Api::Routes() {
       Route("GET", "/device/push/{udid}", &Api::PushDevice),
       Route("GET", "/device/{udid}/commands", &Api::ListQueue),
       Route("POST", "/device/command/{command}", &Api::PostDeviceCommand, kApiBodySizeMaxBytes),
-      Route("POST", "/installapplication", &Api::NotBuilt, kApiBodySizeMaxBytes),
-      Route("GET", "/installapplication", &Api::NotBuilt),
+      Route("POST", "/installapplication", &Api::PostApps, kApiBodySizeMaxBytes),
+      Route("GET", "/installapplication", &Api::ListSharedApps),
+      Route("DELETE", "/installapplication", &Api::DeleteApps, kApiBodySizeMaxBytes),
       Route("GET", "/command", &Api::ListCommands),
       Route("GET", "/command/pending", &Api::ListPendingCommands),
       Route("GET", "/command/pending/delete", &Api::RefuseDeletion),
@@ -211,14 +212,6 @@ HttpServerResponse Api::GetHealth(const HttpServerRequest&) {
     return {};
   });
   return {read ? 200 : 503, kText, read ? R"({"status":"UP"})" : R"({"status":"DOWN"})", {}};
-}
-
-HttpServerResponse Api::NotBuilt(const HttpServerRequest& request) {
-  return {501,
-          kText,
-          request.method + " " + Printable(request.path, 256) +
-              " is not built yet: docs/mdmdirector.md lists what is\n",
-          {}};
 }
 
 }  // namespace director::mdmdirector

@@ -55,6 +55,11 @@ class Api {
   HttpServerResponse ListSharedProfiles(const HttpServerRequest& request);
   HttpServerResponse ListDeviceProfiles(const HttpServerRequest& request);
 
+  // mdmdirector_apps.cc
+  HttpServerResponse PostApps(const HttpServerRequest& request);
+  HttpServerResponse ListSharedApps(const HttpServerRequest& request);
+  HttpServerResponse DeleteApps(const HttpServerRequest& request);
+
   // mdmdirector_devices.cc
   HttpServerResponse ListDevices(const HttpServerRequest& request);
   HttpServerResponse GetDevice(const HttpServerRequest& request);
@@ -82,7 +87,6 @@ class Api {
   HttpServerResponse RefuseDeclarations(const HttpServerRequest& request);
 
   HttpServerResponse GetHealth(const HttpServerRequest& request);
-  HttpServerResponse NotBuilt(const HttpServerRequest& request);
 
   Dependencies deps_;
 };

@@ -67,7 +67,7 @@ constexpr Flag kFlags[] = {
      Use::kMeaningless},
     {"push-spread", "PUSH_SPREAD", Kind::kText, Use::kMeaningless},
     {"push-rate-limit", "PUSH_RATE_LIMIT", Kind::kText, Use::kMeaningless},
-    {"push-new-build", "PUSH_NEW_BUILD", Kind::kFlag, Use::kNotBuilt},
+    {"push-new-build", "PUSH_NEW_BUILD", Kind::kFlag},
     {"escrowurl", "ESCROW_URL"},
     {"clear-device-on-enroll", "CLEAR_DEVICE_ON_ENROLL", Kind::kFlag, Use::kNotBuilt},
     {"scep-cert-issuer", "SCEP_CERT_ISSUER", Kind::kText, Use::kNotBuilt},
@@ -164,6 +164,7 @@ class Translation {
     SetDatabase();
     SetSigning();
     SetLog();
+    SetReinstall();
     SetWebhooks();
     Set("DIRECTOR_ESCROW_URL", ValueOr("escrowurl", ""));
     if (const std::string minutes = ValueOr("info-request-interval", ""); !minutes.empty()) {
@@ -285,6 +286,11 @@ class Translation {
     const std::string level = ValueOr("loglevel", "warn");
     Set("DIRECTOR_LOG_LEVEL", IsOn("debug") ? "debug" : level == "warn" ? "warning" : level);
     Set("DIRECTOR_LOG_FORMAT", ValueOr("log-format", "") == "json" ? "json" : "logfmt");
+  }
+
+  /// MDMDirector installs profiles again when the OS build has grown, or means to.
+  void SetReinstall() {
+    if (IsOn("push-new-build")) Set("DIRECTOR_REINSTALL_AFTER_UPDATE", "all");
   }
 
   void SetWebhooks() {

@@ -220,8 +220,6 @@ class ImportPass {
 
 /// Tables of what Director has no place for yet.
 constexpr std::pair<std::string_view, std::string_view> kNotImported[] = {
-    {"device_install_applications", "apps"},
-    {"shared_install_applications", "apps"},
     {"unlock_pins", "PINs"},
     {"security_infos", "inventory, which devices are asked for anew"},
     {"certificates", "inventory, which devices are asked for anew"},
@@ -348,6 +346,9 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   text.SayTally(plan.tally, "to do");
   text.SayItems(plan.tally);
   ImportOutcome outcome{.changes = plan.tally.Changes(), .problems = plan.problems};
+  if (Status done = TakeApps(places, ImportMode::kPlan, plan.said, outcome); !done) {
+    return Fail(done.error());
+  }
   if (settings.secrets != nullptr) {
     Status done = TakePending(places, ImportMode::kPlan, plan.said, outcome);
     if (!done) return Fail(done.error());
@@ -359,6 +360,9 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   text.SayTally(import.tally, "done");
   outcome.changes = import.tally.Changes();
   outcome.problems += import.problems;
+  if (Status done = TakeApps(places, ImportMode::kImport, import.said, outcome); !done) {
+    return Fail(done.error());
+  }
   if (settings.secrets != nullptr) {
     Status done = TakePending(places, ImportMode::kImport, import.said, outcome);
     if (!done) return Fail(done.error());

@@ -45,6 +45,9 @@ struct ImportOutcome {
 /// enrollments that are asked before anything is installed. `say` gets line after line: the plan
 /// first, with every row that is left out and why, and after an import what was done and a check.
 ///
+/// Apps are taken over for the enrollments to come alone, as MDMDirector has sent them to whoever
+/// is enrolled.
+///
 /// Only adds: what Director has already stays, so that it can be repeated, and goes on where it was
 /// interrupted. Stores in bounded transactions; a service may run on `store` meanwhile, and finds
 /// what is new by itself.

@@ -86,6 +86,11 @@ Result<WantedRow> TranslateRow(const MdmDirectorProfile& row, Documents& documen
 /// True when an error of `TranslateRow` is about the row.
 bool IsAboutRow(const Error& error);
 
+/// Takes apps over as those with `bootstrap_only`: for enrollments to come, so that no device is
+/// sent anything now. `said` has the lines that are not said again. Adds to `outcome`.
+Status TakeApps(const ImportPlaces& places, ImportMode mode, std::set<std::string>& said,
+                ImportOutcome& outcome);
+
 /// Makes proposals of pending locks and erases, or says which it would make; see `Import`. Requires
 /// `settings.secrets`. `said` has the lines that are not said again. Adds to `outcome`.
 Status TakePending(const ImportPlaces& places, ImportMode mode, std::set<std::string>& said,

@@ -55,12 +55,12 @@ std::string DescribeAssignment(const DesiredAssignment& assignment) {
 }
 
 std::vector<DesiredItem> ResolveDesired(const std::vector<DesiredAssignment>& assignments,
-                                        Timestamp epoch_began_at) {
+                                        std::optional<Timestamp> epoch_began_at) {
   std::vector<const DesiredAssignment*> sorted;
   sorted.reserve(assignments.size());
   for (const DesiredAssignment& assignment : assignments) {
-    const bool comes_late =
-        assignment.at_enrollment_only && assignment.assigned_at > epoch_began_at;
+    const bool comes_late = assignment.at_enrollment_only &&
+                            (!epoch_began_at || assignment.assigned_at > *epoch_began_at);
     if (!comes_late) sorted.push_back(&assignment);
   }
   std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {

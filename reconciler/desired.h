@@ -21,9 +21,9 @@ std::string DescribeAssignment(const DesiredAssignment& assignment);
 
 /// Resolves assignments to at most one item per PayloadIdentifier, sorted by it. Device beats all.
 /// Assignments that are equally narrow and agree count once; those that disagree are a conflict.
-/// What is wanted at enrollment only, and was assigned after `epoch_began_at`, does not count. The
+/// What is wanted at enrollment only counts when it was assigned before `epoch_began_at`. The
 /// items point to the assignments. Pure.
 std::vector<DesiredItem> ResolveDesired(const std::vector<DesiredAssignment>& assignments,
-                                        Timestamp epoch_began_at);
+                                        std::optional<Timestamp> epoch_began_at);
 
 }  // namespace director

@@ -158,6 +158,7 @@ void Apply(Step& step, const AuthenticateEvent& event) {
   const bool known_before = !step.is_new && !overtaken;
   if (!token_came_first) StartSetupAnew(step);
   if (known_before) BeginEpoch(step);
+  enrollment.epoch_began_at = step.received_at;
   enrollment.ask_first = known_before && enrollment.status != EnrollmentStatus::kCheckedOut;
   enrollment.status =
       token_came_first ? EnrollmentStatus::kEnrolled : EnrollmentStatus::kAuthenticated;
@@ -192,6 +193,7 @@ void Apply(Step& step, const TokenUpdateEvent& event) {
       // A device that comes into Setup Assistant was wiped, whether its Authenticate was heard or
       // not, and there is nothing on it to ask about.
       if (was_enrolled && is_newer) BeginEpoch(step);
+      if (step.is_new) enrollment.epoch_began_at = step.received_at;
       enrollment.ask_first = false;
     }
   }
@@ -390,7 +392,6 @@ Enrollment NewEnrollment(const MdmEvent& event, Timestamp received_at) {
   enrollment.channel = event.channel;
   enrollment.upstream = event.upstream;
   enrollment.first_seen_at = received_at;
-  enrollment.epoch_began_at = received_at;
   enrollment.ask_first = true;
   return enrollment;
 }

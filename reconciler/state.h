@@ -78,7 +78,8 @@ struct Enrollment {
   /// counts.
   std::optional<Timestamp> authenticated_at;
   std::optional<Timestamp> enrolled_at;  ///< last TokenUpdate, by the upstream's clock
-  Timestamp epoch_began_at;              ///< by our clock
+  /// By our clock; empty when the enrollment is older than what Director knows of it.
+  std::optional<Timestamp> epoch_began_at;
   /// When the device last answered each question, in this epoch, by the upstream's clock.
   PerInventoryKind<std::optional<Timestamp>> inventory_at;
 

@@ -122,6 +122,17 @@ constexpr const char* kListPending =
     "AND s.request_type = CASE WHEN p.is_erase THEN 'EraseDevice' ELSE 'DeviceLock' END "
     "LEFT JOIN temporary AS t ON t.device_ud_id = p.ud_id "
     "ORDER BY p.ud_id COLLATE \"C\" LIMIT $1::bigint";
+constexpr const char* kListSharedApps =
+    "SELECT DISTINCT '', left(COALESCE(manifest_url, ''), 1000) AS url "
+    "FROM shared_install_applications ORDER BY 2 LIMIT $1::bigint";
+constexpr const char* kListDeviceApps =
+    "SELECT DISTINCT left(COALESCE(device_ud_id, ''), 1000) AS id, "
+    "left(COALESCE(manifest_url, ''), 1000) AS url FROM device_install_applications "
+    "WHERE COALESCE(device_ud_id, '') <> '' ORDER BY 1, 2 LIMIT $1::bigint";
+constexpr std::pair<std::string_view, const char*> kAppTables[] = {
+    {"shared_install_applications", kListSharedApps},
+    {"device_install_applications", kListDeviceApps},
+};
 constexpr const char* kSelectSharedDocument =
     "SELECT encode(mobileconfig_data, 'hex') FROM shared_profiles "
     "WHERE id::text = $1 AND mobileconfig_data IS NOT NULL";
@@ -386,6 +397,25 @@ class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
       if (!*device) return reading.Close();
       if (Status visited = visit(**device); !visited) return visited;
     }
+  }
+
+  Result<std::vector<MdmDirectorApp>> ListApps() override {
+    std::vector<MdmDirectorApp> apps;
+    const auto limit = static_cast<std::int64_t>(kAppsMax + 1);
+    for (const auto& [table, sql] : kAppTables) {
+      Result<PostgresResult> exists = db_.Run(kTableExists, {ToPostgres(table)});
+      if (!exists) return Fail(exists.error());
+      if (!exists->Next() || !exists->Flag()) continue;
+      Result<PostgresResult> rows = db_.Run(sql, {ToPostgres(limit)});
+      if (!rows) return Fail(rows.error());
+      while (rows->Next()) {
+        MdmDirectorApp& app = apps.emplace_back();
+        app.udid = rows->Text();
+        app.manifest_url = rows->Text();
+      }
+    }
+    if (apps.size() <= kAppsMax) return apps;
+    return Fail(ErrorKind::kInvalid, fmt::format("there are more than {} apps", kAppsMax));
   }
 
   Result<std::string> LoadDocument(const MdmDirectorProfile& row) override {

@@ -71,6 +71,12 @@ struct MdmDirectorPending {
   Secret pin;
 };
 
+/// A row of device_install_applications or shared_install_applications.
+struct MdmDirectorApp {
+  std::string udid;  ///< empty for all devices
+  std::string manifest_url;
+};
+
 struct MdmDirectorCount {
   std::string table;
   std::int64_t rows = 0;
@@ -96,6 +102,9 @@ class MdmDirectorDatabase {
   /// By UDID. Reads PINs, which nothing else does. kInvalid for more than `kPendingMax`, and when
   /// the tables of commands or PINs are missing.
   virtual Result<std::vector<MdmDirectorPending>> ListPending() = 0;
+  /// Shared ones first, each URL once for each device. Tables that are missing have none. kInvalid
+  /// for more than `kAppsMax`.
+  virtual Result<std::vector<MdmDirectorApp>> ListApps() = 0;
   /// The document of a row, which may be called while devices are visited. kNotFound when there is
   /// none.
   virtual Result<std::string> LoadDocument(const MdmDirectorProfile& row) = 0;
@@ -103,6 +112,7 @@ class MdmDirectorDatabase {
 
 inline constexpr std::size_t kSharedProfilesMax = 10'000;
 inline constexpr std::size_t kPendingMax = 10'000;
+inline constexpr std::size_t kAppsMax = 100'000;
 
 /// Connects and begins one transaction that only reads and sees no later change; it lasts as long
 /// as the object. `settings.url` may hold a password; `connections_max` and `transaction_max` have

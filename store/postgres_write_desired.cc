@@ -36,7 +36,8 @@ constexpr const char* kMarkChannelsDue =
     "FROM concerned WHERE s.enrollment_id = concerned.enrollment_id";
 
 constexpr const char* kUnparkItem =
-    "UPDATE items SET parked = false, parked_build = '', attempts = 0, next_attempt_at = NULL "
+    "UPDATE items SET parked = false, parked_build = '', attempts = 0, next_attempt_at = NULL, "
+    "acknowledged_at = NULL "
     "WHERE enrollment_id = $1 AND payload_identifier = $2";
 
 }  // namespace

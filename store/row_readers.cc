@@ -42,7 +42,7 @@ Enrollment ReadEnrollment(Row& row) {
   e.authenticated_at = row.OptionalTime();
   e.enrolled_at = row.OptionalTime();
   for (const InventoryKind kind : kInventoryKinds) e.inventory_at[kind] = row.OptionalTime();
-  e.epoch_began_at = row.Time();
+  e.epoch_began_at = row.OptionalTime();
   e.push_count = row.SmallInt();
   e.pushed_at = row.OptionalTime();
   e.push_unregistered = row.Flag();

@@ -28,7 +28,8 @@ constexpr const char* kMarkChannelsDue =
     "WHERE (channel_type IN ('User', 'Shared iPad', 'User Enrollment')) = ?2";
 
 constexpr const char* kUnparkItem =
-    "UPDATE items SET parked = 0, parked_build = '', attempts = 0, next_attempt_at = NULL "
+    "UPDATE items SET parked = 0, parked_build = '', attempts = 0, next_attempt_at = NULL, "
+    "acknowledged_at = NULL "
     "WHERE enrollment_id = ? AND payload_identifier = ?";
 
 }  // namespace

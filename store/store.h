@@ -386,8 +386,8 @@ class StoreWriter : public StoreReader {
   virtual Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) = 0;
   /// kNotFound when it does not exist. Makes every enrollment that it concerned due.
   virtual Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) = 0;
-  /// Unparks an item (attempts and back-off forgotten) and makes the enrollment due. kNotFound when
-  /// there is no such item.
+  /// Forgets what became of an item's commands so far (unparks it) and makes the enrollment due.
+  /// kNotFound when there is no such item.
   virtual Status RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,
                            Timestamp now) = 0;
 

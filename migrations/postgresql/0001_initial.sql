@@ -31,7 +31,7 @@ CREATE TABLE enrollments (
   security_info_at bigint,
   certificate_list_at bigint,
   installed_application_list_at bigint,
-  epoch_began_at bigint NOT NULL,
+  epoch_began_at bigint,  -- NULL: the enrollment is older than what Director knows of it
   push_unregistered boolean NOT NULL,
   report_wanted_at bigint,  -- a ProfileList newer than this is wanted
   -- What an enrollment that has begun has still to do; empty when it is whole.

@@ -43,7 +43,7 @@ CREATE TABLE enrollments (
   security_info_at INTEGER,
   certificate_list_at INTEGER,
   installed_application_list_at INTEGER,
-  epoch_began_at INTEGER NOT NULL,
+  epoch_began_at INTEGER,  -- NULL: the enrollment is older than what Director knows of it
   push_count INTEGER NOT NULL CHECK (push_count >= 0),
   pushed_at INTEGER,
   push_unregistered INTEGER NOT NULL CHECK (push_unregistered IN (0, 1)),

@@ -170,6 +170,25 @@ TEST_CASE("tables that are only counted may be missing") {
   CHECK(apps == 1);
 }
 
+TEST_CASE("apps are read once each, shared ones first") {
+  MdmDirectorTables tables;
+  tables.database.Execute(
+      "INSERT INTO shared_install_applications VALUES "
+      "('00000000-0000-0000-0000-000000000001', 'https://example.com/b.plist'), "
+      "('00000000-0000-0000-0000-000000000002', 'https://example.com/a.plist'), "
+      "('00000000-0000-0000-0000-000000000003', 'https://example.com/a.plist'); "
+      "INSERT INTO device_install_applications VALUES "
+      "('00000000-0000-0000-0000-000000000001', 'https://example.com/a.plist', 'UDID-1'), "
+      "('00000000-0000-0000-0000-000000000002', 'https://example.com/a.plist', NULL)");
+  const auto apps = tables.Open()->ListApps();
+  REQUIRE(apps);
+  REQUIRE(apps->size() == 3);
+  CHECK((*apps)[0].manifest_url == "https://example.com/a.plist");
+  CHECK((*apps)[0].udid.empty());
+  CHECK((*apps)[1].manifest_url == "https://example.com/b.plist");
+  CHECK((*apps)[2].udid == "UDID-1");
+}
+
 TEST_CASE("a database that cannot be reached, and a URL that is none") {
   PostgresSettings away;
   away.url = "postgresql://somebody@127.0.0.1:1/mdmdirector";

@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import pathlib
+import plistlib
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ FLEET_SEED = 7
 USER_CHANNEL_SHARE = 0.2
 
 CONVERGE_SECONDS = 240
+APP_SECONDS = 300  # Director looks two minutes after the answer
 CRASHES = 3
 # Once before the crash that lost track of it, and again after a report did not show it.
 SENDS_MAX = 3
@@ -62,6 +64,7 @@ class Scenario:
             ("users delete profiles", self.drift),
             ("devices enroll again", self.enroll_again),
             ("lock and erase", self.lock_and_erase),
+            ("an app", self.install_app),
         ]
         passed = True
         try:
@@ -198,6 +201,35 @@ class Scenario:
             if len(sent) != 1:
                 raise Failed(f"{command} was sent {len(sent)} times")
         return f"one command each; {note}"
+
+    def install_app(self):
+        """A Mac is told once to install a package, and its own list shows it some minutes later."""
+        macs = [d for d in self.director.cli_json("devices")
+                if not d["user_id"] and d["product_name"].startswith("Mac")]
+        if not macs:
+            return "skipped: there is no Mac"
+        before = self.director.last_event_id()
+        path = self.folder / "agent.plist"
+        path.write_bytes(plistlib.dumps({"items": [{
+            "assets": [{"kind": "software-package", "url": "https://repo.example/agent.pkg"}],
+            "metadata": {"bundle-identifier": "com.example.agent", "bundle-version": "1.4",
+                         "kind": "software", "title": "Agent"}}]}))
+        app = self.director.cli_json("apps", "put", "--manifest", path)[0]["payload_identifier"]
+        self.director.cli_json("apps", "assign", app, "--device", macs[0]["serial_number"])
+        wait_until("the app", lambda: self._has_app(macs[0], app), APP_SECONDS, self.processes,
+                   pause=1)
+        sent = [event["text"] for event in self.director.events_after(before)
+                if event["text"].startswith("InstallEnterpriseApplication ")]
+        if len(sent) != 1:
+            raise Failed(f"{app} was sent {len(sent)} times")
+        return f"{app} by one command"
+
+    def _has_app(self, device, app):
+        items = {item["payload_identifier"]: item
+                 for item in self.director.device(device["enrollment_id"])["items"]}
+        if app not in items or items[app]["state"] != "verified":
+            raise Failed(f"{app}: {items.get(app, {}).get('reason', 'no item')}")
+        return True
 
     def _check_proposal(self, device, proposal_id):
         proposal = self.director.get(f"/proposals/{proposal_id}")

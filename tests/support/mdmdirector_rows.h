@@ -104,6 +104,7 @@ class FakeMdmDirectorDatabase final : public MdmDirectorDatabase {
 
   Result<std::vector<MdmDirectorCount>> CountRows() override { return counts; }
   Result<std::vector<MdmDirectorProfile>> ListSharedProfiles() override { return shared; }
+  Result<std::vector<MdmDirectorApp>> ListApps() override { return apps; }
   Result<std::vector<MdmDirectorPending>> ListPending() override {
     ++pending_reads;
     return pending;
@@ -125,6 +126,7 @@ class FakeMdmDirectorDatabase final : public MdmDirectorDatabase {
   std::map<std::string, MdmDirectorDevice> devices;
   std::vector<MdmDirectorProfile> shared;
   std::map<std::string, std::string> documents;
+  std::vector<MdmDirectorApp> apps;
   std::vector<MdmDirectorCount> counts;
   std::vector<MdmDirectorPending> pending;
   int pending_reads = 0;

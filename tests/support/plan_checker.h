@@ -64,7 +64,8 @@ class PlanChecker {
 
   /// False for what is wanted at enrollment only and was assigned after that.
   bool Counts(const DesiredAssignment& a) const {
-    return !a.at_enrollment_only || a.assigned_at <= snapshot_.enrollment.epoch_began_at;
+    const auto& began_at = snapshot_.enrollment.epoch_began_at;
+    return !a.at_enrollment_only || (began_at && a.assigned_at <= *began_at);
   }
 
   static std::string_view InstallRequestType(const PayloadIdentifier& item) {

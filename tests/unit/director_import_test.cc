@@ -212,13 +212,33 @@ TEST_CASE("what Director has no place for is named, and never a PIN") {
   Fixture world;
   world.source.AddDevice(kUdid).wants_erase = true;
   world.source.AddDevice(kOther).wants_lock = true;
-  world.source.counts = {{"shared_install_applications", 2}, {"unlock_pins", 1}, {"devices", 2}};
+  world.source.counts = {{"unlock_pins", 1}, {"devices", 2}};
   const ImportRun run = world.Run();
-  CHECK(run.Lines("not imported: ").size() == 4);
+  CHECK(run.Lines("not imported: ").size() == 3);
   CHECK(run.Says("not imported: device " + kUdid + ": erase is pending in MDMDirector"));
   CHECK(run.Says("not imported: device " + kOther + ": lock is pending in MDMDirector"));
-  CHECK(run.Says("2 rows of shared_install_applications: apps"));
   CHECK(run.Says("1 row of unlock_pins: PINs"));
+}
+
+TEST_CASE("apps are taken over for the enrollments to come, once") {
+  Fixture world;
+  world.source.AddDevice(kUdid);
+  const std::string url = "https://repo.example/agent.plist";
+  world.source.apps = {{"", url}, {kUdid, url}, {"", "ftp://repo.example/b.plist"}};
+  const ImportRun run = world.Run();
+  CHECK(run.outcome.problems == 1);
+  CHECK(run.Says("the app ftp://repo.example/b.plist for all devices is left out"));
+  CHECK(run.Says("app:" + url + ": at enrollment, 2 assignments (done)"));
+  const auto assignments = director_test::ListAll(*world.store);
+  CHECK(world.Run().outcome.changes == 0);
+  CHECK(director_test::ListAll(*world.store) == assignments);
+  CHECK(world.Assignments().size() == 2);
+  for (const Assignment& row : world.Assignments()) CHECK(row.at_enrollment_only);
+  REQUIRE(world.store->Read([&](StoreReader& reader) -> Status {
+    const Snapshot known = reader.LoadSnapshot(EnrollmentId(kUdid)).value();
+    CHECK(Reconcile(known, {}, world.clock.Now()).items.empty());
+    return {};
+  }));
 }
 
 TEST_CASE("the check asks the decision about every last ProfileList") {

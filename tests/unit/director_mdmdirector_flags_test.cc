@@ -140,17 +140,22 @@ TEST_CASE("the escrow server is the same") {
   CHECK_FALSE(ConfigOf(With({})).escrow_url.is_set());
 }
 
+TEST_CASE("-push-new-build installs profiles again when the OS build has grown") {
+  CHECK(ConfigOf(With({"-push-new-build"})).settings.reinstall_all);
+  CHECK_FALSE(ConfigOf(With({})).settings.reinstall_all);
+}
+
 TEST_CASE("what has no meaning or is not built is accepted and said once, without values") {
   const Result<Invocation> translated =
       Translate({With({"-redis-host=redis", "-redis-password", "hidden", "-once-in=5",
-                       "-push-new-build", "-prometheus"}),
+                       "-clear-device-on-enroll", "-prometheus"}),
                  {},
                  {}});
   REQUIRE(translated);
   REQUIRE(translated->notes.size() == 3);
   CHECK(translated->notes[1] ==
         "these have no meaning here: -redis-host, -redis-password, -once-in, -prometheus");
-  CHECK(translated->notes[2] == "what these ask for is not built yet: -push-new-build");
+  CHECK(translated->notes[2] == "what these ask for is not built yet: -clear-device-on-enroll");
 }
 
 /// What an image of the NanoMDM branch says.

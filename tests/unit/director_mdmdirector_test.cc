@@ -365,12 +365,5 @@ TEST_CASE("keys may have any letter case and bodies any type") {
   CHECK(StatusOf(answer) == "saved");
 }
 
-TEST_CASE("what is not built says so") {
-  Fixture world;
-  const ApiAnswer answer = world.Send("GET", "/installapplication");
-  CHECK(answer.status == 501);
-  CheckHas(answer.body, "not built");
-}
-
 }  // namespace
 }  // namespace director::director_mdmdirector_test
