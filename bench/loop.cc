@@ -14,7 +14,7 @@ constexpr std::size_t kWorkers = 2;
 
 Loop::Loop(Store& store, const Clock& clock)
     : payloads_(store, nullptr),
-      executor_(store, upstreams_, payloads_, pins_, clock, random_),
+      executor_(store, upstreams_, payloads_, secrets_, clock, random_),
       runner_(store, upstreams_, executor_, clock, Settings()) {
   upstreams_.Add(std::make_unique<test::WillingUpstream>());
 }

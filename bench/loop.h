@@ -22,7 +22,7 @@ class Loop {
   SystemRandom random_;
   Upstreams upstreams_;
   Payloads payloads_;
-  Pins pins_;
+  Secrets secrets_;
   Executor executor_;
   Runner runner_;
 };

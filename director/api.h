@@ -7,7 +7,7 @@
 #include "director/config.h"
 #include "director/executor.h"
 #include "director/http_server.h"
-#include "director/pins.h"
+#include "director/secrets.h"
 #include "director/upstreams.h"
 #include "store/store.h"
 
@@ -21,7 +21,7 @@ class Api {
     Store& store;
     Upstreams& upstreams;
     Executor& executor;
-    const Pins& pins;
+    const Secrets& secrets;
     const Clock& clock;
     const Config& config;
     std::function<void()> notify;  ///< something became due
@@ -74,7 +74,7 @@ class Api {
   HttpServerResponse ListProposals(const HttpServerRequest& request);
   HttpServerResponse GetProposal(const HttpServerRequest& request);
   HttpServerResponse CancelProposal(const HttpServerRequest& request);
-  HttpServerResponse RevealPin(const HttpServerRequest& request);
+  HttpServerResponse RevealSecret(const HttpServerRequest& request);
 
   // api_status.cc
   HttpServerResponse GetStatus(const HttpServerRequest& request);

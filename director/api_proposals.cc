@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "base/text.h"
@@ -14,6 +15,24 @@ namespace {
 
 using Json = nlohmann::json;
 
+/// An empty one is not the same as none.
+std::optional<Secret> OptionalSecret(JsonBody& body, const std::string& key) {
+  const Json* value = body.Find(key);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_string()) return Secret(value->get<std::string>());
+  body.Problem(key, "must be a string");
+  return std::nullopt;
+}
+
+/// 0 when it is missing.
+std::int64_t ReadProposalId(JsonBody& body, const std::string& key) {
+  const Json* value = body.Find(key);
+  if (value == nullptr) return 0;
+  if (value->is_number_integer() && *value > 0) return value->get<std::int64_t>();
+  body.Problem(key, "must be the number of a proposal");
+  return 0;
+}
+
 Result<ProposalRequest> ReadRequest(JsonBody& body) {
   ProposalRequest request;
   const std::string type = body.RequiredString("request_type");
@@ -25,6 +44,10 @@ Result<ProposalRequest> ReadRequest(JsonBody& body) {
   request.reason = body.RequiredString("reason");
   request.source = body.OptionalString("source", "api");
   request.pin = Secret(body.OptionalString("pin", ""));
+  request.new_password = OptionalSecret(body, "new_password");
+  request.current_password = OptionalSecret(body, "current_password");
+  request.password = Secret(body.OptionalString("password", ""));
+  request.verifies = ReadProposalId(body, "verifies");
   request.message = body.OptionalString("message", "");
   request.phone_number = body.OptionalString("phone_number", "");
   body.RefuseUnknownKeys();
@@ -70,7 +93,7 @@ HttpServerResponse Api::PostProposal(const HttpServerRequest& request) {
   done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     if (Status locked = writer.LockDesired(); !locked) return locked;
     Result<Proposal> added =
-        Propose(writer, deps_.pins, deps_.config.proposals, id, *wanted, deps_.clock.Now());
+        Propose(writer, deps_.secrets, deps_.config.proposals, id, *wanted, deps_.clock.Now());
     if (!added) return Fail(added.error());
     proposal = std::move(*added);
     return {};
@@ -144,28 +167,28 @@ HttpServerResponse Api::CancelProposal(const HttpServerRequest& request) {
   return JsonResponse(200, ProposalJson(proposal));
 }
 
-/// Each look at a PIN is an event.
-HttpServerResponse Api::RevealPin(const HttpServerRequest& request) {
+/// Each look at a secret is an event.
+HttpServerResponse Api::RevealSecret(const HttpServerRequest& request) {
   if (Status ok = CheckQuery(request, {"source"}); !ok) return ProblemResponse(ok.error());
   const Result<std::int64_t> id = ProposalIdOf(request);
   if (!id) return ProblemResponse(id.error());
   const Timestamp now = deps_.clock.Now();
-  Secret pin;
+  Secret secret;
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     const Result<Proposal> proposal = writer.LoadProposal(*id);
     if (!proposal) return Fail(proposal.error());
-    if (!proposal->has_pin) return Fail(ErrorKind::kNotFound, "the proposal has no PIN");
-    const Result<std::string> sealed = writer.LoadSealedPin(*id);
+    if (!proposal->has_secret) return Fail(ErrorKind::kNotFound, "the proposal has no secret");
+    const Result<SealedSecrets> sealed = writer.LoadSealedSecrets(*id);
     if (!sealed) return Fail(sealed.error());
-    Result<Secret> opened = deps_.pins.Open(*sealed, proposal->enrollment_id);
+    Result<Secret> opened = deps_.secrets.Open(sealed->secret, proposal->enrollment_id);
     if (!opened) return Fail(opened.error());
-    pin = std::move(*opened);
+    secret = std::move(*opened);
     return writer.AddHappenings(
         {{0, now, proposal->enrollment_id, "operator",
-          fmt::format("The PIN of proposal {} was shown to {}", *id, SourceOf(request))}});
+          fmt::format("The secret of proposal {} was shown to {}", *id, SourceOf(request))}});
   });
   if (!done) return ProblemResponse(done.error());
-  HttpServerResponse response = JsonResponse(200, {{"pin", pin.Reveal()}});
+  HttpServerResponse response = JsonResponse(200, {{"secret", secret.Reveal()}});
   response.headers["Cache-Control"] = "no-store";
   return response;
 }

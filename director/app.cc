@@ -161,7 +161,7 @@ struct App::Parts {
   std::unique_ptr<SigningIdentity> signing;
   Upstreams upstreams;
   std::unique_ptr<Payloads> payloads;
-  Pins pins;
+  Secrets secrets;
   std::unique_ptr<Executor> executor;
   std::unique_ptr<Runner> runner;
   std::unique_ptr<Ingest> ingest;
@@ -186,21 +186,21 @@ Status App::Parts::Open(std::unique_ptr<Store> opened) {
     signing = std::move(*identity);
   }
   if (Status added = AddUpstreams(config, upstreams); !added) return added;
-  Result<Pins> made = MakePins(config);
+  Result<Secrets> made = MakeSecrets(config);
   if (!made) return Fail(made.error());
-  pins = std::move(*made);
+  secrets = std::move(*made);
   store = std::make_unique<LoggedStore>(std::move(opened), clock);
   return {};
 }
 
 Status App::Parts::Serve() {
   payloads = std::make_unique<Payloads>(*store, signing.get());
-  executor = std::make_unique<Executor>(*store, upstreams, *payloads, pins, clock, random);
+  executor = std::make_unique<Executor>(*store, upstreams, *payloads, secrets, clock, random);
   runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, config.settings);
   ingest = std::make_unique<Ingest>(*store, [this] { runner->Notify(); });
   housekeeper = std::make_unique<Housekeeper>(*store, clock);
-  api = std::make_unique<Api>(Api::Dependencies{*store, upstreams, *executor, pins, clock, config,
-                                                [this] { runner->Notify(); }});
+  api = std::make_unique<Api>(Api::Dependencies{*store, upstreams, *executor, secrets, clock,
+                                                config, [this] { runner->Notify(); }});
   metrics = std::make_unique<Metrics>(MetricsSources{*store, upstreams, *executor, *payloads,
                                                      *ingest, webhook_counts, signing.get(),
                                                      config.database_password});
@@ -219,7 +219,7 @@ Status App::Parts::Serve() {
                                                 Departures::Limits{.waiting_max = waiting_max});
     }
     mdmdirector_api = std::make_unique<mdmdirector::Api>(mdmdirector::Api::Dependencies{
-        *store, upstreams, pins, clock, config.mdmdirector_password, config.proposals,
+        *store, upstreams, secrets, clock, config.mdmdirector_password, config.proposals,
         [this] { runner->Notify(); }, departures.get(),
         config.profile_download ? payloads.get() : nullptr});
     add(mdmdirector_api->Routes());

@@ -262,12 +262,23 @@ class CommandLine {
         ->required();
     propose
         ->add_option("command", propose_.request_type,
-                     "DeviceLock, EraseDevice, RestartDevice or ShutDownDevice")
+                     "DeviceLock, EraseDevice, RestartDevice, ShutDownDevice, SetRecoveryLock or "
+                     "VerifyRecoveryLock")
         ->required();
     propose->add_option("--reason", propose_.reason, "Why")->required();
     propose->add_option("--source", propose_.source, "Who proposes it [cli]");
     propose->add_option("--pin-file", propose_.pin_file,
                         "File with the six digits; default: they are made");
+    propose->add_option("--password-file", propose_.password_file,
+                        "SetRecoveryLock: file with the new password; default: it is made. "
+                        "VerifyRecoveryLock: with the one to try; default: the newest known");
+    propose->add_flag("--clear", propose_.clears_password,
+                      "SetRecoveryLock: no password from now on");
+    propose->add_option("--current-password-file", propose_.current_password_file,
+                        "SetRecoveryLock: file with the password that is in force, or empty when "
+                        "there is none; default: what Director knows");
+    propose->add_option("--verifies", propose_.verifies,
+                        "VerifyRecoveryLock: try the password of this proposal");
     propose->add_option("--message", propose_.message, "DeviceLock: shown on the screen");
     propose->add_option("--phone-number", propose_.phone_number, "DeviceLock: shown on the screen");
     AddJson(propose);
@@ -280,8 +291,8 @@ class CommandLine {
     AddJson(list);
     AddProposalVerb("cancel", "Cancel a proposal that has not been sent",
                     [this] { return CancelProposal(client_, proposal_id_, propose_.source); });
-    AddProposalVerb("pin", "Show the PIN of a proposal, which is written down",
-                    [this] { return ShowPin(client_, proposal_id_, propose_.source); });
+    AddProposalVerb("secret", "Show the secret of a proposal, which is written down",
+                    [this] { return ShowSecret(client_, proposal_id_, propose_.source); });
   }
 
   void AddProposalVerb(const std::string& name, const std::string& help,

@@ -66,9 +66,9 @@ Result<int> RunImport(const ImportOptions& options, const std::vector<std::strin
   const Result<UpstreamName> upstream = ChooseUpstream(*config, options.upstream);
   if (!upstream) return Fail(upstream.error());
   settings.upstream = *upstream;
-  const Result<Pins> pins = MakePins(*config);
-  if (!pins) return Fail(pins.error());
-  if (options.with_pending) settings.pins = &*pins;
+  const Result<Secrets> secrets = MakeSecrets(*config);
+  if (!secrets) return Fail(secrets.error());
+  if (options.with_pending) settings.secrets = &*secrets;
   settings.proposals = config->proposals;
   const auto source = OpenSource(options);
   if (!source) return Fail(source.error());

@@ -89,6 +89,10 @@ struct ProposeOptions {
   std::string reason;
   std::string source = "cli";
   std::string pin_file;
+  std::string password_file;
+  std::string current_password_file;
+  bool clears_password = false;
+  std::int64_t verifies = 0;
   std::string message;
   std::string phone_number;
 };
@@ -137,8 +141,8 @@ Status ListProposals(const ClientOptions& client, const std::string& device, Pro
                      OutputFormat format);
 Status CancelProposal(const ClientOptions& client, const std::string& proposal_id,
                       const std::string& source);
-Status ShowPin(const ClientOptions& client, const std::string& proposal_id,
-               const std::string& source);
+Status ShowSecret(const ClientOptions& client, const std::string& proposal_id,
+                  const std::string& source);
 
 Status LintFiles(const std::vector<std::string>& files, OutputFormat format);
 

@@ -16,18 +16,47 @@ const std::vector<Column> kProposalColumns = {
     {"COMMAND", "request_type"},   {"STATE", "state"},
     {"SINCE", "state_since"},      {"BY", "source"},
     {"EXPLANATION", "explanation"}};
-constexpr std::size_t kPinFileMaxBytes = 64;
+/// More than any secret may have.
+constexpr std::size_t kSecretFileMaxBytes = 1024;
 
 std::string ProposalPath(const std::string& proposal_id) {
   return "/proposals/" + EncodePathSegment(proposal_id);
 }
 
-/// The only line of the file; a PIN on the command line would be seen by everybody on the machine.
-Result<std::string> ReadPin(const std::string& file) {
-  Result<std::string> text = ReadSmallFile(file, kPinFileMaxBytes);
+/// The only line of the file; a secret on the command line would be seen by everybody on the
+/// machine.
+Result<std::string> ReadSecretLine(const std::string& file) {
+  Result<std::string> text = ReadSmallFile(file, kSecretFileMaxBytes);
   if (!text) return text;
   while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
   return text;
+}
+
+/// Sets `key` to what the file holds, if there is one.
+Status AddSecret(const std::string& file, const char* key, Json& body) {
+  if (file.empty()) return {};
+  Result<std::string> secret = ReadSecretLine(file);
+  if (!secret) return Fail(secret.error());
+  body[key] = std::move(*secret);
+  return {};
+}
+
+Status AddSecrets(const ProposeOptions& options, Json& body) {
+  if (Status added = AddSecret(options.pin_file, "pin", body); !added) return added;
+  const bool verifies = options.request_type == "VerifyRecoveryLock";
+  const char* password = verifies ? "password" : "new_password";
+  if (Status added = AddSecret(options.password_file, password, body); !added) return added;
+  // An empty file would clear the password by an accident.
+  if (body.value(password, "-").empty()) {
+    return Fail(ErrorKind::kInvalid, "the password file is empty; --clear takes the password away");
+  }
+  if (options.clears_password) {
+    if (body.contains("new_password")) {
+      return Fail(ErrorKind::kInvalid, "--clear and --password-file exclude each other");
+    }
+    body["new_password"] = "";
+  }
+  return AddSecret(options.current_password_file, "current_password", body);
 }
 
 }  // namespace
@@ -39,11 +68,8 @@ Status ProposeCommand(const ClientOptions& client, const ProposeOptions& options
             {"source", options.source}};
   if (!options.message.empty()) body["message"] = options.message;
   if (!options.phone_number.empty()) body["phone_number"] = options.phone_number;
-  if (!options.pin_file.empty()) {
-    const Result<std::string> pin = ReadPin(options.pin_file);
-    if (!pin) return Fail(pin.error());
-    body["pin"] = *pin;
-  }
+  if (options.verifies != 0) body["verifies"] = options.verifies;
+  if (Status added = AddSecrets(options, body); !added) return added;
   Result<ApiClient> api = ApiClient::Connect(client);
   if (!api) return Fail(api.error());
   const Result<Json> proposal =
@@ -72,14 +98,14 @@ Status CancelProposal(const ClientOptions& client, const std::string& proposal_i
   return {};
 }
 
-Status ShowPin(const ClientOptions& client, const std::string& proposal_id,
-               const std::string& source) {
+Status ShowSecret(const ClientOptions& client, const std::string& proposal_id,
+                  const std::string& source) {
   Result<ApiClient> api = ApiClient::Connect(client);
   if (!api) return Fail(api.error());
   const Result<Json> shown = api->Post(
-      ProposalPath(proposal_id) + "/pin?source=" + EncodePathSegment(source), Json::object());
+      ProposalPath(proposal_id) + "/secret?source=" + EncodePathSegment(source), Json::object());
   if (!shown) return Fail(shown.error());
-  fmt::print("{}\n", shown->value("pin", ""));
+  fmt::print("{}\n", shown->value("secret", ""));
   return {};
 }
 

@@ -13,7 +13,7 @@
 
 #include "base/text.h"
 #include "director/config_sources.h"
-#include "director/pins.h"
+#include "director/secrets.h"
 #include "mdm/profile.h"
 #include "reconciler/observe.h"
 #include "signing/seal.h"
@@ -175,8 +175,8 @@ void ReadProposals(Reader& reader, Config& config) {
   }
   config.escrow_url = reader.SecretOf("escrow_url");
   config.escrow_ca_file = reader.Text("escrow_ca_file");
-  if (const Result<Pins> pins = MakePins(config); !pins) {
-    reader.Problem("escrow_url", pins.error().message);
+  if (const Result<Secrets> secrets = MakeSecrets(config); !secrets) {
+    reader.Problem("escrow_url", secrets.error().message);
   }
   config.proposals.erase_delay = reader.Time("erase_delay");
   config.proposals.time_max = reader.Time("proposal_time_max");

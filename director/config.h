@@ -65,8 +65,8 @@ struct Config {
   std::vector<UpstreamConfig> upstreams;
   int certificates_per_minute = 0;  ///< of each certificate authority; zero: without a bound
 
-  SecretSource data_key;    ///< seals PINs in the database; see `SealingKeys::Parse`
-  SecretSource escrow_url;  ///< where PINs are taken before they are sent; not set: nowhere else
+  SecretSource data_key;    ///< seals secrets in the database; see `SealingKeys::Parse`
+  SecretSource escrow_url;  ///< where secrets are taken before they are sent; not set: nowhere else
   std::string escrow_ca_file;
   ProposalLimits proposals;
 

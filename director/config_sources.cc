@@ -84,9 +84,9 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"signing_certificate_file", "", "PEM certificate (leaf first) that signs profiles"},
       {"signing_key_file", "", "PEM key for signing_certificate_file"},
       {"signing_password", "", "Password of the PKCS#12 or key file", Scope::kServer, true},
-      {"data_key", "", "Keys that seal PINs in the database: base64 of 32 bytes, one a line",
+      {"data_key", "", "Keys that seal secrets in the database: base64 of 32 bytes, one a line",
        Scope::kServer, true},
-      {"escrow_url", "", "Crypt-compatible server that gets each PIN before it is sent",
+      {"escrow_url", "", "Crypt-compatible server that gets each secret before it is sent",
        Scope::kServer, true},
       {"escrow_ca_file", "", "PEM certificate authority for an https escrow_url"},
       {"erase_delay", "5m", "How long an EraseDevice can be cancelled before it is sent"},
@@ -128,9 +128,7 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"app_retry_delay", "24h", "Time between two attempts at an app"},
       {"app_attempts_max", "3", "Failed attempts at an app before it is parked"},
       {"reinstall_after_update", "none",
-       "Profiles installed again when the OS build has grown: none, all, or PayloadIdentifiers "
-       "with "
-       "commas between"},
+       "Profiles installed again when the OS build has grown: none, all, or their identifiers"},
       {"reinstall_spread", "6h", "Over how long that is spread"},
       {"push_delay_min", "10m", "First delay before a silent device is pushed again"},
       {"push_delay_max", "24h", "Longest delay between pushes"},

@@ -56,15 +56,23 @@ Result<Command> ToCommand(const PlannedCommand& planned, std::string payload) {
   return ProfileListCommand{};
 }
 
-/// The command of a proposal; `pin` is empty when it takes none.
-Command ToCommand(const Proposal& proposal, Secret pin) {
+SecretType TypeOfSecret(ProposalKind kind) {
+  return TakesPin(kind) ? SecretType::kUnlockPin : SecretType::kPassword;
+}
+
+/// The command of a proposal; `secret` and `current` are empty when it takes none.
+Command ToCommand(const Proposal& proposal, Secret secret, Secret current) {
   switch (proposal.kind) {
     case ProposalKind::kDeviceLock:
-      return DeviceLockCommand{std::move(pin), proposal.message, proposal.phone_number};
+      return DeviceLockCommand{std::move(secret), proposal.message, proposal.phone_number};
     case ProposalKind::kEraseDevice:
-      return EraseDeviceCommand{std::move(pin)};
+      return EraseDeviceCommand{std::move(secret)};
     case ProposalKind::kRestartDevice:
       return RestartDeviceCommand{};
+    case ProposalKind::kSetRecoveryLock:
+      return SetRecoveryLockCommand{std::move(current), std::move(secret)};
+    case ProposalKind::kVerifyRecoveryLock:
+      return VerifyRecoveryLockCommand{std::move(secret)};
     case ProposalKind::kShutDownDevice:
       break;
   }
@@ -166,17 +174,24 @@ std::vector<DispatchOutcome> Executor::Send(const std::vector<CommandBatch>& bat
   return outcomes;
 }
 
-Result<Secret> Executor::LoadPin(const Proposal& proposal) {
-  if (!proposal.has_pin) return Secret();
-  std::string sealed;
+Result<Executor::ProposalSecrets> Executor::LoadSecrets(const Proposal& proposal) {
+  SealedSecrets sealed;
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
-    Result<std::string> found = reader.LoadSealedPin(proposal.proposal_id);
+    Result<SealedSecrets> found = reader.LoadSealedSecrets(proposal.proposal_id);
     if (!found) return Fail(found.error());
     sealed = std::move(*found);
     return {};
   });
   if (!read) return Fail(read.error());
-  return pins_.Open(sealed, proposal.enrollment_id);
+  ProposalSecrets opened;
+  for (const auto& [text, secret] :
+       {std::pair(&sealed.secret, &opened.secret), std::pair(&sealed.current, &opened.current)}) {
+    if (text->empty()) continue;
+    Result<Secret> plain = secrets_.Open(*text, proposal.enrollment_id);
+    if (!plain) return Fail(plain.error());
+    *secret = std::move(*plain);
+  }
+  return opened;
 }
 
 Result<Command> Executor::ProposedCommand(const CommandBatch& batch) {
@@ -190,14 +205,14 @@ Result<Command> Executor::ProposedCommand(const CommandBatch& batch) {
     return {};
   });
   if (!read) return Fail(read.error());
-  Result<Secret> pin = LoadPin(proposal);
-  if (!pin) return Fail(pin.error());
-  return ToCommand(proposal, std::move(*pin));
+  Result<ProposalSecrets> secrets = LoadSecrets(proposal);
+  if (!secrets) return Fail(secrets.error());
+  return ToCommand(proposal, std::move(secrets->secret), std::move(secrets->current));
 }
 
 Status Executor::Deposit(const Proposal& proposal) {
-  const Result<Secret> pin = LoadPin(proposal);
-  if (!pin) return Fail(pin.error());
+  const Result<ProposalSecrets> secrets = LoadSecrets(proposal);
+  if (!secrets) return Fail(secrets.error());
   std::string serial_number;
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
     const auto found = reader.LoadEnrollments({proposal.enrollment_id});
@@ -206,17 +221,17 @@ Status Executor::Deposit(const Proposal& proposal) {
     return {};
   });
   if (!read) return read;
-  return pins_.Deposit(serial_number, *pin);
+  return secrets_.Deposit(serial_number, TypeOfSecret(proposal.kind), secrets->secret);
 }
 
 Status Executor::Escrow(const Proposal& proposal) {
   Status deposited = Deposit(proposal);
   if (deposited) {
-    ++counters_.pins_escrowed;
+    ++counters_.secrets_escrowed;
     return deposited;
   }
   ++counters_.escrows_failed;
-  Log(LogLevel::kError, "PIN could not be escrowed; its command is not sent",
+  Log(LogLevel::kError, "secret could not be escrowed; its command is not sent",
       {{log_key::kEnrollmentId, proposal.enrollment_id.value()},
        {log_key::kError, ErrorForLog(deposited.error())}});
   return deposited;

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "director/payloads.h"
-#include "director/pins.h"
+#include "director/secrets.h"
 #include "director/upstreams.h"
 #include "mdm/command.h"
 #include "store/store.h"
@@ -29,21 +29,21 @@ struct ExecutorCounters {
   std::atomic<std::uint64_t> enqueue_requests{0};
   std::atomic<std::uint64_t> pushes_sent{0};
   std::atomic<std::uint64_t> pushes_failed{0};
-  std::atomic<std::uint64_t> pins_escrowed{0};
+  std::atomic<std::uint64_t> secrets_escrowed{0};
   std::atomic<std::uint64_t> escrows_failed{0};
 };
 
-/// Performs what was planned and journaled: sends commands in batches, takes PINs to the escrow
+/// Performs what was planned and journaled: sends commands in batches, takes secrets to the escrow
 /// server, then sends one push per enrollment, and records the outcomes. Thread-safe as long as no
 /// two calls name the same enrollment (the claims and leases see to that).
 class Executor {
  public:
-  Executor(Store& store, Upstreams& upstreams, Payloads& payloads, const Pins& pins,
+  Executor(Store& store, Upstreams& upstreams, Payloads& payloads, const Secrets& secrets,
            const Clock& clock, RandomSource& random)
       : store_(store),
         upstreams_(upstreams),
         payloads_(payloads),
-        pins_(pins),
+        secrets_(secrets),
         clock_(clock),
         random_(random) {}
 
@@ -59,7 +59,7 @@ class Executor {
   /// Sends the journaled batches. Returns what became of each, to be recorded.
   std::vector<DispatchOutcome> Send(const std::vector<CommandBatch>& batches);
 
-  /// Takes the PIN of a proposal to the escrow server. OK when it is surely there.
+  /// Takes the secret of a proposal to the escrow server. OK when it is surely there.
   Status Escrow(const Proposal& proposal);
 
   /// Pushes each enrollment once. Failures are counted; a dead token is recorded.
@@ -72,7 +72,12 @@ class Executor {
   void SendBatch(const CommandBatch& batch, Outcomes& outcomes);
   void SendHalves(const CommandBatch& batch, Outcomes& outcomes);
   Result<std::string> Encode(const CommandBatch& batch);
-  Result<Secret> LoadPin(const Proposal& proposal);
+  /// Those of a proposal, opened; empty without them.
+  struct ProposalSecrets {
+    Secret secret;
+    Secret current;
+  };
+  Result<ProposalSecrets> LoadSecrets(const Proposal& proposal);
   Status Deposit(const Proposal& proposal);
   Result<Command> ProposedCommand(const CommandBatch& batch);
   void Record(const CommandBatch& batch, const std::vector<EnqueueTargetResult>& results,
@@ -81,7 +86,7 @@ class Executor {
   Store& store_;
   Upstreams& upstreams_;
   Payloads& payloads_;
-  const Pins& pins_;
+  const Secrets& secrets_;
   const Clock& clock_;
   RandomSource& random_;
   ExecutorCounters counters_;

@@ -10,9 +10,9 @@
 #include "director/departures.h"
 #include "director/http_server.h"
 #include "director/payloads.h"
-#include "director/pins.h"
 #include "director/propose.h"
 #include "director/secret_source.h"
+#include "director/secrets.h"
 #include "director/upstreams.h"
 #include "mdm/profile.h"
 #include "store/store.h"
@@ -27,7 +27,7 @@ class Api {
   struct Dependencies {
     Store& store;
     Upstreams& upstreams;
-    const Pins& pins;
+    const Secrets& secrets;
     const Clock& clock;
     const SecretSource& password;  ///< for the user `mdmdirector`
     const ProposalLimits& proposals;

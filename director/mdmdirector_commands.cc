@@ -21,6 +21,7 @@ constexpr std::string_view kFormatErrorMark = "(CommandFormatError)";
 std::string_view StatusOf(const Intent& intent) {
   switch (intent.state) {
     case IntentState::kAcknowledged:
+    case IntentState::kDenied:
       return "Acknowledged";
     case IntentState::kNotNow:
       return "NotNow";

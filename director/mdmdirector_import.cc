@@ -96,7 +96,7 @@ class ImportPass {
       remarks.same_serial.Add(device.udid);
     }
     const char* pending = device.wants_erase ? "erase" : device.wants_lock ? "lock" : nullptr;
-    if (pending == nullptr || places_.settings.pins != nullptr) return;
+    if (pending == nullptr || places_.settings.secrets != nullptr) return;
     Say(fmt::format("not imported: device {}: {} is pending in MDMDirector",
                     Printable(device.udid, kNameSizeMaxBytes), pending));
   }
@@ -349,7 +349,7 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   if (Status done = TakeApps(places, ImportMode::kPlan, plan.said, outcome); !done) {
     return Fail(done.error());
   }
-  if (settings.pins != nullptr) {
+  if (settings.secrets != nullptr) {
     Status done = TakePending(places, ImportMode::kPlan, plan.said, outcome);
     if (!done) return Fail(done.error());
   }
@@ -363,7 +363,7 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   if (Status done = TakeApps(places, ImportMode::kImport, import.said, outcome); !done) {
     return Fail(done.error());
   }
-  if (settings.pins != nullptr) {
+  if (settings.secrets != nullptr) {
     Status done = TakePending(places, ImportMode::kImport, import.said, outcome);
     if (!done) return Fail(done.error());
   }

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "director/config.h"
-#include "director/pins.h"
+#include "director/secrets.h"
 #include "store/mdmdirector_database.h"
 #include "store/store.h"
 
@@ -27,7 +27,7 @@ struct ImportSettings {
   Settings decision;      ///< the service's, for the check
   /// Set: pending locks and erases become proposals, their PINs sealed with this. Else they are
   /// only named.
-  const Pins* pins = nullptr;
+  const Secrets* secrets = nullptr;
   ProposalLimits proposals;
 };
 
@@ -52,7 +52,7 @@ struct ImportOutcome {
 /// interrupted. Stores in bounded transactions; a service may run on `store` meanwhile, and finds
 /// what is new by itself.
 ///
-/// With `pins` set, a lock or an erase that MDMDirector has not sent yet becomes a proposal, as
+/// With `secrets` set, a lock or an erase that MDMDirector has not sent yet becomes a proposal, as
 /// its API would have made it, with MDMDirector's PIN; once for each device and kind, whatever
 /// became of it, however often the import is repeated. Every other one is a problem.
 ///

@@ -92,7 +92,7 @@ Status TakeApps(const ImportPlaces& places, ImportMode mode, std::set<std::strin
                 ImportOutcome& outcome);
 
 /// Makes proposals of pending locks and erases, or says which it would make; see `Import`. Requires
-/// `settings.pins`. `said` has the lines that are not said again. Adds to `outcome`.
+/// `settings.secrets`. `said` has the lines that are not said again. Adds to `outcome`.
 Status TakePending(const ImportPlaces& places, ImportMode mode, std::set<std::string>& said,
                    ImportOutcome& outcome);
 

@@ -130,7 +130,7 @@ class PendingPass {
     }
     outcome.line = fmt::format("proposed: {}{}", NamePending(pending),
                                wanted.pin.empty() ? "" : ", with MDMDirector's PIN");
-    return RaiseFlag(writer, *places_.settings.pins, places_.settings.proposals,
+    return RaiseFlag(writer, *places_.settings.secrets, places_.settings.proposals,
                      device->channel.enrollment_id, wanted, places_.clock.Now());
   }
 

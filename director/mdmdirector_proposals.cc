@@ -31,12 +31,12 @@ Status Cancel(StoreWriter& writer, const Proposal& proposal, Timestamp now) {
 }
 
 /// The flag is set: only its PIN has to fit.
-Status KeepFlag(StoreWriter& writer, const Pins& pins, Proposal open,
+Status KeepFlag(StoreWriter& writer, const Secrets& secrets, Proposal open,
                 const ProposalRequest& wanted) {
-  if (!wanted.pin.empty() && open.has_pin) {
-    const Result<std::string> sealed = writer.LoadSealedPin(open.proposal_id);
+  if (!wanted.pin.empty() && open.has_secret) {
+    const Result<SealedSecrets> sealed = writer.LoadSealedSecrets(open.proposal_id);
     if (!sealed) return Fail(sealed.error());
-    const Result<Secret> pin = pins.Open(*sealed, open.enrollment_id);
+    const Result<Secret> pin = secrets.Open(sealed->secret, open.enrollment_id);
     if (!pin) return Fail(pin.error());
     if (!ConstantTimeEquals(pin->Reveal(), wanted.pin.Reveal())) {
       return Fail(ErrorKind::kConflict, "it is set already with another PIN; take it back first");
@@ -65,18 +65,18 @@ Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const Enrollme
   return std::optional<Proposal>(std::move(found->front()));
 }
 
-Status RaiseFlag(StoreWriter& writer, const Pins& pins, const ProposalLimits& limits,
+Status RaiseFlag(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,
                  const EnrollmentId& id, const ProposalRequest& wanted, Timestamp now) {
   const auto open = OpenProposal(writer, id);
   if (!open) return Fail(open.error());
-  if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, pins, **open, wanted);
+  if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, secrets, **open, wanted);
   const bool makes_way = *open && (*open)->kind == ProposalKind::kDeviceLock &&
                          wanted.kind == ProposalKind::kEraseDevice &&
                          (*open)->state == ProposalState::kWaiting;
   if (makes_way) {
     if (Status cancelled = Cancel(writer, **open, now); !cancelled) return cancelled;
   }
-  const auto proposed = Propose(writer, pins, limits, id, wanted, now);
+  const auto proposed = Propose(writer, secrets, limits, id, wanted, now);
   if (!proposed) return Fail(proposed.error());
   return {};
 }
@@ -102,7 +102,7 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
     devices = std::move(*found);
     for (const Enrollment& device : devices) {
       const EnrollmentId& id = device.channel.enrollment_id;
-      Status changed = is_set ? RaiseFlag(writer, deps_.pins, deps_.proposals, id, *wanted, now)
+      Status changed = is_set ? RaiseFlag(writer, deps_.secrets, deps_.proposals, id, *wanted, now)
                               : LowerFlag(writer, id, kind);
       if (!changed) {
         changed.error().message = UdidOf(device) + ": " + changed.error().message;

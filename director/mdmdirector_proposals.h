@@ -4,8 +4,8 @@
 #include <string>
 
 #include "base/result.h"
-#include "director/pins.h"
 #include "director/propose.h"
+#include "director/secrets.h"
 #include "store/store.h"
 
 namespace director::mdmdirector {
@@ -20,7 +20,7 @@ Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const Enrollme
 /// Sets a flag. One that is set already stays as it is, with its PIN; one that was just taken back
 /// is set again; an erase takes the place of a lock that waits. Requirements and errors are those
 /// of `Propose`; kConflict also when it is set with another PIN.
-Status RaiseFlag(StoreWriter& writer, const Pins& pins, const ProposalLimits& limits,
+Status RaiseFlag(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,
                  const EnrollmentId& id, const ProposalRequest& wanted, Timestamp now);
 
 }  // namespace director::mdmdirector

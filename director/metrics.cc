@@ -91,9 +91,9 @@ void AddCounters(const MetricsSources& sources, Page& page) {
                {{"outcome", "sent"}});
   page.Counter("director_pushes_total", "Pushes by outcome", sent.pushes_failed.load(),
                {{"outcome", "failed"}});
-  page.Counter("director_escrows_total", "PINs taken to the escrow server by outcome",
-               sent.pins_escrowed.load(), {{"outcome", "escrowed"}});
-  page.Counter("director_escrows_total", "PINs taken to the escrow server by outcome",
+  page.Counter("director_escrows_total", "Secrets taken to the escrow server by outcome",
+               sent.secrets_escrowed.load(), {{"outcome", "escrowed"}});
+  page.Counter("director_escrows_total", "Secrets taken to the escrow server by outcome",
                sent.escrows_failed.load(), {{"outcome", "failed"}});
   page.Counter("director_signatures_total", "Profiles signed", sources.payloads.signatures());
   page.Counter("director_webhooks_total", "Webhooks by outcome", sources.webhooks.accepted.load(),

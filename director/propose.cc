@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "director/recovery_lock.h"
 #include "reconciler/item_work.h"
 #include "reconciler/proposal_rule.h"
 #include "signing/seal.h"
@@ -18,12 +19,6 @@ constexpr Duration kBudgetPeriod = std::chrono::hours(1);
 bool IsPin(const std::string& text) {
   return text.size() == kPinDigits &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-/// A device that has not said what it is may be a Mac.
-bool MayBeMac(const Enrollment& enrollment) {
-  const std::string noun = DeviceNoun(enrollment);
-  return noun == "The Mac" || noun == "The device";
 }
 
 Status CheckTakesCommands(const Enrollment& enrollment) {
@@ -54,19 +49,30 @@ Status CheckBudget(StoreReader& reader, const ProposalLimits& limits, Timestamp 
 }
 
 /// The PIN sealed; empty when the device takes none.
-Result<std::string> SealPin(const Pins& pins, const Enrollment& enrollment,
+Result<std::string> SealPin(const Secrets& secrets, const Enrollment& enrollment,
                             const ProposalRequest& request) {
   if (!NeedsPin(request.kind, enrollment)) {
     if (request.pin.empty()) return std::string();
     return Fail(InvalidField("pin", "only a Mac's lock and erase take a PIN"));
   }
-  if (!pins.can_seal()) {
+  if (!secrets.can_seal()) {
     return Fail(ErrorKind::kRejected,
                 "a Mac needs a PIN, and PINs are only kept sealed: set data_key_file");
   }
   Result<Secret> pin = request.pin.empty() ? MakePin() : Result<Secret>(request.pin);
   if (!pin) return Fail(pin.error());
-  return pins.Seal(*pin, enrollment.channel.enrollment_id);
+  return secrets.Seal(*pin, enrollment.channel.enrollment_id);
+}
+
+Result<SealedSecrets> SealSecrets(StoreReader& reader, const Secrets& secrets,
+                                  const Enrollment& enrollment, const ProposalRequest& request,
+                                  Proposal& proposal) {
+  if (IsAboutRecoveryLock(request.kind)) {
+    return SealRecoveryLock(reader, secrets, enrollment, request, proposal);
+  }
+  Result<std::string> pin = SealPin(secrets, enrollment, request);
+  if (!pin) return Fail(pin.error());
+  return SealedSecrets{std::move(*pin), ""};
 }
 
 Proposal MakeProposal(const Enrollment& enrollment, const ProposalRequest& request,
@@ -106,6 +112,11 @@ Status CheckText(const std::string& field, const std::string& text) {
 
 }  // namespace
 
+bool MayBeMac(const Enrollment& enrollment) {
+  const std::string noun = DeviceNoun(enrollment);
+  return noun == "The Mac" || noun == "The device";
+}
+
 bool NeedsPin(ProposalKind kind, const Enrollment& enrollment) {
   return TakesPin(kind) && MayBeMac(enrollment);
 }
@@ -119,24 +130,28 @@ Status CheckProposal(const ProposalRequest& request) {
   if (has_text && request.kind != ProposalKind::kDeviceLock) {
     return Fail(InvalidField("message", "is only shown by a device that is locked"));
   }
+  if (Status fits = CheckRecoveryLock(request); !fits) return fits;
   if (Status fits = CheckText("reason", request.reason); !fits) return fits;
   if (Status fits = CheckText("source", request.source); !fits) return fits;
   if (Status fits = CheckText("message", request.message); !fits) return fits;
   return CheckText("phone_number", request.phone_number);
 }
 
-Result<Proposal> Propose(StoreWriter& writer, const Pins& pins, const ProposalLimits& limits,
+Result<Proposal> Propose(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,
                          const EnrollmentId& id, const ProposalRequest& request, Timestamp now) {
   const Result<Enrollment> enrollment = LoadOne(writer, id);
   if (!enrollment) return Fail(enrollment.error());
   if (Status takes = CheckTakesCommands(*enrollment); !takes) return Fail(takes.error());
   if (Status within = CheckBudget(writer, limits, now); !within) return Fail(within.error());
-  const Result<std::string> sealed_pin = SealPin(pins, *enrollment, request);
-  if (!sealed_pin) return Fail(sealed_pin.error());
   Proposal proposal = MakeProposal(*enrollment, request, limits, now);
-  proposal.has_pin = !sealed_pin->empty();
-  if (!proposal.has_pin || !pins.has_escrow()) proposal.escrowed_at = now;
-  const Result<std::int64_t> proposal_id = writer.AddProposal(proposal, *sealed_pin);
+  const auto sealed = SealSecrets(writer, secrets, *enrollment, request, proposal);
+  if (!sealed) return Fail(sealed.error());
+  proposal.has_secret = !sealed->secret.empty();
+  // What is only tried changes nothing.
+  const bool is_new_secret =
+      proposal.has_secret && request.kind != ProposalKind::kVerifyRecoveryLock;
+  if (!is_new_secret || !secrets.has_escrow()) proposal.escrowed_at = now;
+  const Result<std::int64_t> proposal_id = writer.AddProposal(proposal, *sealed);
   if (!proposal_id) return Fail(proposal_id.error());
   proposal.proposal_id = *proposal_id;
   const Status told =

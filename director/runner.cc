@@ -262,7 +262,7 @@ Status Runner::Perform(const Round& round) {
   std::vector<DispatchOutcome> outcomes;
   if (Status sent = Send(round, outcomes); !sent) return sent;
   if (Status pushed = Push(round.commits, outcomes); !pushed) return pushed;
-  return EscrowPins(round);
+  return EscrowSecrets(round);
 }
 
 Status Runner::Send(const Round& round, std::vector<DispatchOutcome>& outcomes) {
@@ -280,7 +280,7 @@ Status Runner::Send(const Round& round, std::vector<DispatchOutcome>& outcomes) 
 }
 
 /// Last in the round, for an escrow server may be slow: when it fails once, the others wait, too.
-Status Runner::EscrowPins(const Round& round) {
+Status Runner::EscrowSecrets(const Round& round) {
   bool server_fails = false;
   for (const PlanCommit& commit : round.commits) {
     if (!commit.plan.escrow) continue;

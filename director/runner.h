@@ -72,7 +72,7 @@ class Runner {
                                       Timestamp now) const;
   Status Perform(const Round& round);
   Status Send(const Round& round, std::vector<DispatchOutcome>& outcomes);
-  Status EscrowPins(const Round& round);
+  Status EscrowSecrets(const Round& round);
   Status RecordEscrow(const Proposal& proposal, const std::optional<Status>& deposited,
                       Timestamp lease_until);
   Status Push(const std::vector<PlanCommit>& commits, const std::vector<DispatchOutcome>& outcomes);

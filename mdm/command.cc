@@ -33,6 +33,13 @@ struct BodyEncoder {
   void operator()(const EraseDeviceCommand& command) const { SetText("PIN", command.pin.Reveal()); }
   void operator()(const RestartDeviceCommand&) const {}
   void operator()(const ShutDownDeviceCommand&) const {}
+  void operator()(const SetRecoveryLockCommand& command) const {
+    SetText("CurrentPassword", command.current_password.Reveal());
+    body.Set("NewPassword", PlistValue(command.new_password.Reveal()));
+  }
+  void operator()(const VerifyRecoveryLockCommand& command) const {
+    body.Set("Password", PlistValue(command.password.Reveal()));
+  }
   void operator()(const InstallApplicationCommand& command) const { SetAll(command.arguments); }
   void operator()(const InstallEnterpriseApplicationCommand& command) const {
     SetAll(command.arguments);
@@ -85,6 +92,12 @@ struct TypeNamer {
   }
   std::string_view operator()(const ShutDownDeviceCommand&) const {
     return request_type::kShutDownDevice;
+  }
+  std::string_view operator()(const SetRecoveryLockCommand&) const {
+    return request_type::kSetRecoveryLock;
+  }
+  std::string_view operator()(const VerifyRecoveryLockCommand&) const {
+    return request_type::kVerifyRecoveryLock;
   }
   std::string_view operator()(const InstallApplicationCommand&) const {
     return request_type::kInstallApplication;

@@ -62,6 +62,18 @@ struct RestartDeviceCommand {};
 
 struct ShutDownDeviceCommand {};
 
+/// Sets the recovery lock password of a Mac with Apple silicon (macOS 11.5), or clears it with an
+/// empty `new_password`. `current_password` is needed where one is set; an empty one is left out.
+struct SetRecoveryLockCommand {
+  Secret current_password;
+  Secret new_password;
+};
+
+/// Asks such a Mac whether this is its recovery lock password.
+struct VerifyRecoveryLockCommand {
+  Secret password;
+};
+
 /// Installs an app from the App Store or from a manifest's URL. `arguments`: the keys of the
 /// command but RequestType.
 struct InstallApplicationCommand {
@@ -89,8 +101,9 @@ using Command =
                  DeviceInformationCommand, SecurityInfoCommand, CertificateListCommand,
                  InstalledApplicationListCommand, DeviceConfiguredCommand, DeviceLockCommand,
                  EraseDeviceCommand, RestartDeviceCommand, ShutDownDeviceCommand,
-                 InstallApplicationCommand, InstallEnterpriseApplicationCommand,
-                 RemoveApplicationCommand, AccountConfigurationCommand>;
+                 SetRecoveryLockCommand, VerifyRecoveryLockCommand, InstallApplicationCommand,
+                 InstallEnterpriseApplicationCommand, RemoveApplicationCommand,
+                 AccountConfigurationCommand>;
 
 /// The wire names, in one table.
 namespace request_type {
@@ -106,6 +119,8 @@ inline constexpr std::string_view kDeviceLock = "DeviceLock";
 inline constexpr std::string_view kEraseDevice = "EraseDevice";
 inline constexpr std::string_view kRestartDevice = "RestartDevice";
 inline constexpr std::string_view kShutDownDevice = "ShutDownDevice";
+inline constexpr std::string_view kSetRecoveryLock = "SetRecoveryLock";
+inline constexpr std::string_view kVerifyRecoveryLock = "VerifyRecoveryLock";
 inline constexpr std::string_view kInstallApplication = "InstallApplication";
 inline constexpr std::string_view kInstallEnterpriseApplication = "InstallEnterpriseApplication";
 inline constexpr std::string_view kRemoveApplication = "RemoveApplication";

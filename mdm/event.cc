@@ -285,6 +285,7 @@ Status DecodeAnswers(KeyReader& reader, ResultEvent& event) {
     if (!profiles) return Fail(profiles.error());
     event.profile_list = std::move(*profiles);
   }
+  event.password_verified = reader.Bool("PasswordVerified");
   if (const PlistDict* responses = reader.Dict("QueryResponses")) {
     auto report = DecodeDeviceInformation(*responses);
     if (!report) return Fail(report.error());

@@ -129,6 +129,8 @@ struct ResultEvent {
   CommandStatus status = CommandStatus::kAcknowledged;
   std::vector<ErrorChainEntry> error_chain;
   std::string rejection_reason;  ///< why an app is not installed, in Apple's word; may be empty
+  /// The answer to VerifyRecoveryLock; absent is not false.
+  std::optional<bool> password_verified;
   /// Present when the answer carried the key, even with an empty array.
   std::optional<std::vector<ReportedProfile>> profile_list;
   /// What Director itself reads of the answer to DeviceInformation.

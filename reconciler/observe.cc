@@ -249,6 +249,26 @@ void TakeLetGo(Step& step, CommandStatus status) {
   }
 }
 
+/// True when the device said that VerifyRecoveryLock brought another password than its own. Some
+/// Macs say it by an error.
+bool DeniesPassword(const Intent& intent, const ResultEvent& result) {
+  if (intent.request_type != request_type::kVerifyRecoveryLock) return false;
+  if (result.status == CommandStatus::kAcknowledged) return result.password_verified == false;
+  return std::any_of(
+      result.error_chain.begin(), result.error_chain.end(), [](const ErrorChainEntry& entry) {
+        return entry.domain == "ROSLockoutServiceDaemonErrorDomain" && entry.code == 8;
+      });
+}
+
+/// An answer to VerifyRecoveryLock that does not say what was asked proves nothing.
+void TakeAcknowledged(const ResultEvent& result, Intent& intent) {
+  intent.state = IntentState::kAcknowledged;
+  if (intent.request_type != request_type::kVerifyRecoveryLock || result.password_verified) return;
+  intent.state = IntentState::kFailed;
+  intent.error_class = ErrorClass::kPermanent;
+  intent.error = "The answer does not say whether this is the password (PasswordVerified).";
+}
+
 /// Takes the answer into the journaled intent. A second answer to the same command changes nothing.
 void Answer(Step& step, const ResultEvent& result) {
   if (!step.intent || !IsOpen(step.intent->state)) return;
@@ -261,7 +281,7 @@ void Answer(Step& step, const ResultEvent& result) {
       intent.not_now_at = step.event.created_at;
       break;
     case CommandStatus::kAcknowledged:
-      intent.state = IntentState::kAcknowledged;
+      TakeAcknowledged(result, intent);
       break;
     case CommandStatus::kError: {
       const ClassifiedError error = ClassifyErrorChain(result.error_chain, intent.request_type);
@@ -280,6 +300,7 @@ void Answer(Step& step, const ResultEvent& result) {
       intent.error = "The device says that the command is malformed (CommandFormatError).";
       break;
   }
+  if (DeniesPassword(intent, result)) intent.state = IntentState::kDenied;
   if (result.status != CommandStatus::kNotNow) intent.answered_at = step.event.created_at;
   if (intent.request_type == request_type::kDeviceConfigured) {
     TakeLetGo(step, result.status);

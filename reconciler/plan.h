@@ -40,7 +40,7 @@ struct Plan {
       items;  ///< one for each desired item, by identifier; others cease to exist
   std::vector<ClosedIntent> closed;  ///< intents that are done with
   std::optional<Proposal> proposal;  ///< the snapshot's, as it stands now
-  bool escrow = false;               ///< the PIN of `proposal` is to be escrowed
+  bool escrow = false;               ///< the secret of `proposal` is to be escrowed
   std::vector<std::string> notes;    ///< sentences about the enrollment as a whole
   Timestamp due_at;                  ///< when to decide again, if nothing happens before
   bool wants_wake = false;           ///< a poll of the device must make it due
@@ -54,9 +54,9 @@ struct Plan {
 /// Promises, whatever the input: no removal without a fresh report that shows the profile, none of
 /// the enrollment profile or of a profile that is not ours or adopted; at most one state-changing
 /// command open per item; none to a device that has not been heard from within `awake_window`;
-/// nothing to an enrollment that is not enrolled; no proposal's command without its PIN in escrow,
-/// before its time, after its expiry or epoch, or a second time while the first may still act;
-/// every desired item has a state, a reason and a due time.
+/// nothing to an enrollment that is not enrolled; no proposal's command without its secret in
+/// escrow, before its time, after its expiry or epoch, or a second time while the first may still
+/// act; every desired item has a state, a reason and a due time.
 Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now);
 
 }  // namespace director

@@ -12,7 +12,9 @@ constexpr NameTable<ProposalKind, kProposalKinds.size()> kProposalKindNames{{
     {ProposalKind::kDeviceLock, request_type::kDeviceLock},
     {ProposalKind::kEraseDevice, request_type::kEraseDevice},
     {ProposalKind::kRestartDevice, request_type::kRestartDevice},
+    {ProposalKind::kSetRecoveryLock, request_type::kSetRecoveryLock},
     {ProposalKind::kShutDownDevice, request_type::kShutDownDevice},
+    {ProposalKind::kVerifyRecoveryLock, request_type::kVerifyRecoveryLock},
 }};
 
 constexpr NameTable<ProposalState, kProposalStates.size()> kProposalStateNames{{
@@ -23,6 +25,13 @@ constexpr NameTable<ProposalState, kProposalStates.size()> kProposalStateNames{{
     {ProposalState::kCancelled, "cancelled"},
     {ProposalState::kExpired, "expired"},
     {ProposalState::kDropped, "dropped"},
+}};
+
+constexpr NameTable<ProposalEffect, kProposalEffects.size()> kProposalEffectNames{{
+    {ProposalEffect::kNone, "none"},
+    {ProposalEffect::kUnknown, "unknown"},
+    {ProposalEffect::kCarriedOut, "carried_out"},
+    {ProposalEffect::kDenied, "denied"},
 }};
 
 }  // namespace
@@ -39,6 +48,17 @@ bool IsProposed(std::string_view request_type) {
 
 bool TakesPin(ProposalKind kind) {
   return kind == ProposalKind::kDeviceLock || kind == ProposalKind::kEraseDevice;
+}
+
+bool IsAboutRecoveryLock(ProposalKind kind) {
+  return kind == ProposalKind::kSetRecoveryLock || kind == ProposalKind::kVerifyRecoveryLock;
+}
+
+std::string_view ProposalEffectName(ProposalEffect effect) {
+  return NameOf(kProposalEffectNames, effect);
+}
+Result<ProposalEffect> ParseProposalEffect(std::string_view name) {
+  return ValueOf(kProposalEffectNames, name);
 }
 
 std::string_view ProposalStateName(ProposalState state) {

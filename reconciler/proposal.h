@@ -14,10 +14,18 @@ namespace director {
 
 /// What a person can propose for a device: commands that no desired state asks for and that cannot
 /// be taken back.
-enum class ProposalKind { kDeviceLock, kEraseDevice, kRestartDevice, kShutDownDevice };
-inline constexpr std::array kProposalKinds = {ProposalKind::kDeviceLock, ProposalKind::kEraseDevice,
-                                              ProposalKind::kRestartDevice,
-                                              ProposalKind::kShutDownDevice};
+enum class ProposalKind {
+  kDeviceLock,
+  kEraseDevice,
+  kRestartDevice,
+  kSetRecoveryLock,
+  kShutDownDevice,
+  kVerifyRecoveryLock,  ///< changes nothing: it tells which password is in force
+};
+inline constexpr std::array kProposalKinds = {
+    ProposalKind::kDeviceLock,     ProposalKind::kEraseDevice,
+    ProposalKind::kRestartDevice,  ProposalKind::kSetRecoveryLock,
+    ProposalKind::kShutDownDevice, ProposalKind::kVerifyRecoveryLock};
 
 /// The RequestType of its command; everywhere its name.
 std::string_view ProposalKindName(ProposalKind kind);
@@ -27,13 +35,15 @@ Result<ProposalKind> ParseProposalKind(std::string_view name);
 bool IsProposed(std::string_view request_type);
 /// Apple, device.lock and device.erase: a Mac needs a PIN of six characters for these two.
 bool TakesPin(ProposalKind kind);
+/// The two about the recovery lock of a Mac with Apple silicon.
+bool IsAboutRecoveryLock(ProposalKind kind);
 
 /// Where a proposal stands.
 enum class ProposalState {
-  kWaiting,    ///< not sent: its PIN is not escrowed, its time has not come, or the device sleeps
-  kSent,       ///< its command is on its way and cannot be taken back
-  kDone,       ///< final: the device acknowledged it
-  kFailed,     ///< final: refused, or sent and never answered
+  kWaiting,  ///< not sent: its secret is not escrowed, its time has not come, or the device sleeps
+  kSent,     ///< its command is on its way and cannot be taken back
+  kDone,     ///< final: the device acknowledged it
+  kFailed,   ///< final: refused, or sent and never answered
   kCancelled,  ///< final: by a person, before it was sent
   kExpired,    ///< final: its time was over before the device was awake
   kDropped,    ///< final: the enrollment that it was proposed for has ended
@@ -47,6 +57,19 @@ Result<ProposalState> ParseProposalState(std::string_view name);
 /// True while something may still be sent or answered. A device has one open proposal at most.
 bool IsOpen(ProposalState state);
 
+/// What is known about what the command has done.
+enum class ProposalEffect {
+  kNone,        ///< nothing: it never reached the device, or the device refused it
+  kUnknown,     ///< it was sent, and no answer has come: it may have been carried out
+  kCarriedOut,  ///< the device acknowledged it; VerifyRecoveryLock: the password is in force
+  kDenied,      ///< VerifyRecoveryLock: the device says that the password is not in force
+};
+inline constexpr std::array kProposalEffects = {ProposalEffect::kNone, ProposalEffect::kUnknown,
+                                                ProposalEffect::kCarriedOut,
+                                                ProposalEffect::kDenied};
+std::string_view ProposalEffectName(ProposalEffect effect);
+Result<ProposalEffect> ParseProposalEffect(std::string_view name);
+
 /// A command that a person wants for one device, and what became of it.
 struct Proposal {
   std::int64_t proposal_id = 0;
@@ -58,8 +81,10 @@ struct Proposal {
   bool repeats = false;
   std::string message;       ///< DeviceLock: shown by the locked device; may be empty
   std::string phone_number;  ///< DeviceLock: the same
-  bool has_pin = false;
-  std::int64_t epoch = 0;  ///< of the enrollment when it was proposed; it does not outlive it
+  /// VerifyRecoveryLock: the proposal whose password is tried; 0: a password from elsewhere.
+  std::int64_t verifies = 0;
+  bool has_secret = false;  ///< that the device is to have, and that is kept sealed
+  std::int64_t epoch = 0;   ///< of the enrollment when it was proposed; it does not outlive it
   Timestamp created_at;
   Timestamp not_before;  ///< nothing is sent until then
   Timestamp expires_at;
@@ -67,7 +92,8 @@ struct Proposal {
   ProposalState state = ProposalState::kWaiting;
   std::string explanation;  ///< a sentence for an administrator
   Timestamp state_since;
-  /// When its PIN was safe: nothing is sent before. Set from the start when there is no PIN, or no
+  ProposalEffect effect = ProposalEffect::kNone;
+  /// When its secret was safe: nothing is sent before. Set from the start when there is none, or no
   /// escrow server beside our own sealed store.
   std::optional<Timestamp> escrowed_at;
   int attempts = 0;        ///< failures in a row, at the escrow server or at the device

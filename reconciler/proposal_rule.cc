@@ -41,6 +41,11 @@ std::string DescribeLast(const Proposal& proposal) {
   return fmt::format(" It was acknowledged last at {}.", FormatTime(*proposal.acknowledged_at));
 }
 
+/// The command that was sent last has done nothing. One that repeats may have acted before.
+void NothingDone(Proposal& proposal) {
+  proposal.effect = proposal.acknowledged_at ? ProposalEffect::kCarriedOut : ProposalEffect::kNone;
+}
+
 bool IsForGood(ErrorClass error_class, int attempts, const Settings& settings) {
   switch (error_class) {
     case ErrorClass::kPermanent:
@@ -58,6 +63,7 @@ bool IsForGood(ErrorClass error_class, int attempts, const Settings& settings) {
 
 void TakeFailure(const Intent& intent, const Settings& settings, Timestamp now,
                  Proposal& proposal) {
+  NothingDone(proposal);
   ++proposal.attempts;
   proposal.last_error = fmt::format("{} failed at {}: {}", intent.request_type,
                                     FormatTime(intent.answered_at.value_or(now)), intent.error);
@@ -70,14 +76,27 @@ void TakeFailure(const Intent& intent, const Settings& settings, Timestamp now,
   WaitUnlessCancelled(proposal, now);
 }
 
+void TakeDenial(const Intent& intent, Timestamp now, Proposal& proposal) {
+  proposal.effect = ProposalEffect::kDenied;
+  proposal.last_error.clear();
+  SetState(proposal, ProposalState::kDone,
+           fmt::format("The device said at {} that this is not its recovery lock password.",
+                       FormatTime(intent.answered_at.value_or(now))),
+           now);
+}
+
 void TakeAcknowledgement(const Intent& intent, Timestamp now, Proposal& proposal) {
+  proposal.effect = ProposalEffect::kCarriedOut;
   proposal.acknowledged_at = std::max(intent.answered_at.value_or(now), intent.journaled_at);
   proposal.attempts = 0;
   proposal.last_error.clear();
   proposal.next_attempt_at = now + kRepeatPause;
   SetState(proposal, GoesOn(proposal) ? ProposalState::kWaiting : ProposalState::kDone,
-           fmt::format("The device acknowledged {} at {}.", intent.request_type,
-                       FormatTime(*proposal.acknowledged_at)),
+           proposal.kind == ProposalKind::kVerifyRecoveryLock
+               ? fmt::format("The device said at {} that this is its recovery lock password.",
+                             FormatTime(*proposal.acknowledged_at))
+               : fmt::format("The device acknowledged {} at {}.", intent.request_type,
+                             FormatTime(*proposal.acknowledged_at)),
            now);
 }
 
@@ -148,11 +167,13 @@ bool IsOf(const Intent& intent, const Proposal& proposal) {
 void TakeProposalAnswer(const Intent& intent, const Settings& settings, Timestamp now,
                         Proposal& proposal) {
   if (intent.state == IntentState::kNotSent) {
+    NothingDone(proposal);
     proposal.last_error = fmt::format("{} could not be sent at {}: {}", intent.request_type,
                                       FormatTime(intent.answered_at.value_or(now)), intent.error);
     proposal.next_attempt_at = now + settings.retry_delay_min;
     return WaitUnlessCancelled(proposal, now);
   }
+  if (intent.state == IntentState::kDenied) return TakeDenial(intent, now, proposal);
   if (intent.state == IntentState::kLost) return GiveUpProposalAnswer(intent, now, proposal);
   const bool is_done =
       intent.state == IntentState::kAcknowledged || intent.error_class == ErrorClass::kDone;
@@ -166,8 +187,13 @@ void GiveUpProposalAnswer(const Intent& intent, Timestamp now, Proposal& proposa
                   intent.request_type, FormatTime(intent.journaled_at));
   proposal.next_attempt_at = now + kRepeatPause;
   const bool goes_on = GoesOn(proposal);
+  std::string explanation = proposal.last_error;
+  if (!goes_on) explanation += " It is not sent again by itself.";
+  if (proposal.kind == ProposalKind::kSetRecoveryLock) {
+    explanation += " VerifyRecoveryLock tells which password is in force.";
+  }
   SetState(proposal, goes_on ? ProposalState::kWaiting : ProposalState::kFailed,
-           proposal.last_error + (goes_on ? "" : " It is not sent again by itself."), now);
+           std::move(explanation), now);
 }
 
 void TakeBack(const std::string& source, Timestamp now, Proposal& proposal) {
@@ -179,7 +205,7 @@ void TakeBack(const std::string& source, Timestamp now, Proposal& proposal) {
 }
 
 void PutOffEscrow(const Settings& settings, Timestamp now, Proposal& proposal) {
-  proposal.last_error = "The escrow server has just failed to take another PIN.";
+  proposal.last_error = "The escrow server has just failed to take another secret.";
   proposal.next_attempt_at = now + settings.retry_delay_min;
 }
 
@@ -194,7 +220,7 @@ void TakeEscrowAnswer(const Status& deposited, const Settings& settings, Timesta
   }
   ++proposal.attempts;
   proposal.last_error =
-      fmt::format("Its PIN could not be escrowed: {}.", deposited.error().message);
+      fmt::format("Its secret could not be escrowed: {}.", deposited.error().message);
   proposal.next_attempt_at =
       now + Jittered(RetryDelay(ErrorClass::kTransient, proposal.attempts, settings),
                      proposal.enrollment_id.value());
@@ -232,7 +258,7 @@ bool DecideProposal(const Snapshot& snapshot, const std::vector<Intent>& staying
   }
   if (!proposal.escrowed_at) {
     plan.escrow = true;
-    proposal.explanation = "Its PIN is taken to the escrow server before anything is sent.";
+    proposal.explanation = "Its secret is taken to the escrow server before anything is sent.";
     return false;
   }
   if (proposal.not_before > now) {
@@ -254,6 +280,7 @@ PlannedCommand SendProposal(Proposal& proposal, Timestamp now) {
   command.request_type = std::string(ProposalKindName(proposal.kind));
   command.reason = fmt::format("Proposed by {}: {}", proposal.source, proposal.reason);
   command.proposal_id = proposal.proposal_id;
+  proposal.effect = ProposalEffect::kUnknown;
   SetState(proposal, ProposalState::kSent,
            fmt::format("{} was sent at {}; the answer is awaited.", command.request_type,
                        FormatTime(now)),

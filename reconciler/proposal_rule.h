@@ -29,16 +29,16 @@ void GiveUpProposalAnswer(const Intent& intent, Timestamp now, Proposal& proposa
 /// once more. Pure. Requires: it is open.
 void TakeBack(const std::string& source, Timestamp now, Proposal& proposal);
 
-/// The escrow server failed at another PIN just before: this one is tried later. Pure.
+/// The escrow server failed at another secret just before: this one is tried later. Pure.
 void PutOffEscrow(const Settings& settings, Timestamp now, Proposal& proposal);
 
-/// The escrow server has taken the PIN, or has failed to: then it is asked again later. Pure.
+/// The escrow server has taken the secret, or has failed to: then it is asked again later. Pure.
 void TakeEscrowAnswer(const Status& deposited, const Settings& settings, Timestamp now,
                       Proposal& proposal);
 
-/// Decides what the proposal in `plan` needs: to expire, to have its PIN escrowed (`plan.escrow`),
-/// or to be sent (true) as soon as the device is awake. `staying` are the intents that are still
-/// open. Brings `plan.due_at` forward to what passes by itself. Pure.
+/// Decides what the proposal in `plan` needs: to expire, to have its secret escrowed
+/// (`plan.escrow`), or to be sent (true) as soon as the device is awake. `staying` are the intents
+/// that are still open. Brings `plan.due_at` forward to what passes by itself. Pure.
 bool DecideProposal(const Snapshot& snapshot, const std::vector<Intent>& staying, Timestamp now,
                     Plan& plan);
 

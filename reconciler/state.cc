@@ -43,12 +43,13 @@ constexpr NameTable<ItemState, 8> kItemStateNames{{
     {ItemState::kBlocked, "blocked"},
 }};
 
-constexpr NameTable<IntentState, 9> kIntentStateNames{{
+constexpr NameTable<IntentState, 10> kIntentStateNames{{
     {IntentState::kJournaled, "journaled"},
     {IntentState::kSent, "sent"},
     {IntentState::kUnknown, "unknown"},
     {IntentState::kNotNow, "not_now"},
     {IntentState::kAcknowledged, "acknowledged"},
+    {IntentState::kDenied, "denied"},
     {IntentState::kFailed, "failed"},
     {IntentState::kNotSent, "not_sent"},
     {IntentState::kRefused, "refused"},
@@ -108,6 +109,7 @@ bool IsOpen(IntentState state) {
     case IntentState::kNotNow:
       return true;
     case IntentState::kAcknowledged:
+    case IntentState::kDenied:
     case IntentState::kFailed:
     case IntentState::kNotSent:
     case IntentState::kRefused:

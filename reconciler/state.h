@@ -194,6 +194,7 @@ enum class IntentState {
   kUnknown,       ///< the MDM's answer was lost; perhaps in its queue
   kNotNow,        ///< the device said NotNow
   kAcknowledged,  ///< final
+  kDenied,        ///< final: VerifyRecoveryLock was answered, and it is another password
   kFailed,        ///< final: Error or CommandFormatError
   kNotSent,       ///< final: surely not in the queue
   kRefused,       ///< final: the MDM refused it

@@ -157,6 +157,18 @@ Result<Secret> SealingKeys::Open(std::string_view sealed, std::string_view conte
               "the secret was changed or belongs to something else");
 }
 
+Result<Secret> MakeRecoveryPassword() {
+  static constexpr std::string_view kCharacters = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+  static_assert(kCharacters.size() == 32, "every byte picks one, all equally likely");
+  const OpensslErrorScope scope;
+  std::string password(kRecoveryPasswordCharacters, '\0');
+  if (RAND_bytes(Bytes(password), static_cast<int>(password.size())) != 1) {
+    return FailOpenssl(ErrorKind::kUnavailable, "there are no random numbers for a password");
+  }
+  for (char& c : password) c = kCharacters[static_cast<unsigned char>(c) % kCharacters.size()];
+  return Secret(std::move(password));
+}
+
 Result<Secret> MakePin() {
   const OpensslErrorScope scope;
   std::string pin;

@@ -48,4 +48,11 @@ inline constexpr std::size_t kPinDigits = 6;
 /// EraseDevice: the PIN of a Mac has exactly six characters.
 Result<Secret> MakePin();
 
+inline constexpr std::size_t kRecoveryPasswordCharacters = 16;
+
+/// Makes a password of `kRecoveryPasswordCharacters` capital letters and digits without I, O, 0 and
+/// 1 (80 bits), all equally likely, for a person to type before any system runs. kUnavailable when
+/// there are no random numbers.
+Result<Secret> MakeRecoveryPassword();
+
 }  // namespace director

@@ -56,6 +56,7 @@ void VirtualDevice::Reenroll(ReenrollmentKind kind, Timestamp now) {
       profiles_.clear();
       apps_.Clear();
       accounts_.clear();
+      recovery_lock_password_.clear();
       is_dark_ = false;
       is_erased_ = false;
       unlocks_at_.reset();
@@ -217,6 +218,7 @@ std::optional<DeviceMessage> VirtualDevice::EndSession() {
 void VirtualDevice::Unenroll(std::string_view why, Timestamp now) {
   Note(now, fmt::format("{}: management ended, profiles are gone", why));
   profiles_.clear();
+  recovery_lock_password_.clear();
   undelivered_result_.clear();
   state_ = EnrollmentState::kGone;
   sent_ = Sent::kNothing;

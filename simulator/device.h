@@ -121,6 +121,8 @@ class VirtualDevice {
   bool is_dark() const { return is_dark_; }
   /// Silent until somebody types the PIN (Macs only).
   bool is_locked() const { return unlocks_at_.has_value(); }
+  /// The password that recoveryOS asks for; empty: none (Macs with Apple silicon only).
+  const std::string& recovery_lock_password() const { return recovery_lock_password_; }
   /// Held in Setup Assistant until DeviceConfigured.
   bool awaits_configuration() const { return awaiting_configuration_; }
   /// Counts Authenticate (user channels: TokenUpdate) starts; 1 during the first enrollment.
@@ -172,6 +174,8 @@ class VirtualDevice {
   bool HasGoodPin(const PlistDict& body) const;
   Outcome RunDeviceLock(const PlistDict& body, Timestamp now);
   Outcome RunEraseDevice(const PlistDict& body);
+  Outcome RunSetRecoveryLock(const PlistDict& body);
+  Outcome RunVerifyRecoveryLock(const PlistDict& body) const;
   /// Replaces or adds; false when the device is full.
   bool Put(InstalledProfile profile, Timestamp now);
   std::optional<std::vector<ErrorChainEntry>> RefuseMdmPayload(
@@ -196,6 +200,7 @@ class VirtualDevice {
   bool is_dark_ = false;
   bool leaves_ = false;  ///< the enrollment profile was removed: CheckOut follows the answer
   std::optional<Timestamp> unlocks_at_;
+  std::string recovery_lock_password_;
   bool is_erased_ = false;  ///< EraseDevice was taken: it begins anew after the answer
 
   Sent sent_ = Sent::kNothing;

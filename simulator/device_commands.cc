@@ -113,6 +113,10 @@ VirtualDevice::Outcome VirtualDevice::Run(const ReceivedCommand& command, Timest
   if (is_mac && type == request_type::kAccountConfiguration) {
     return RunAccountConfiguration(command.body, now);
   }
+  if (is_mac && type == request_type::kSetRecoveryLock) return RunSetRecoveryLock(command.body);
+  if (is_mac && type == request_type::kVerifyRecoveryLock) {
+    return RunVerifyRecoveryLock(command.body);
+  }
   const bool just_restarts =
       type == request_type::kRestartDevice || type == request_type::kShutDownDevice;
   if (just_restarts) return {};
@@ -257,6 +261,7 @@ VirtualDevice::Outcome VirtualDevice::RunSecurityInfo() const {
       management.Set("UserApprovedEnrollment", true);
       info.Set("FDE_Enabled", true);
       info.Set("SystemIntegrityProtectionEnabled", true);
+      info.Set("IsRecoveryLockEnabled", !recovery_lock_password_.empty());
       break;
     case DeviceKind::kIphone:
       info.Set("HardwareEncryptionCaps", PlistInteger::FromSigned(3));
@@ -311,6 +316,31 @@ VirtualDevice::Outcome VirtualDevice::RunEraseDevice(const PlistDict& body) {
   if (!HasGoodPin(body)) return FormatError();
   is_erased_ = true;
   return {};
+}
+
+/// Apple, passcode.recovery.set: the current password is needed where one is set; an empty new one
+/// clears it.
+VirtualDevice::Outcome VirtualDevice::RunSetRecoveryLock(const PlistDict& body) {
+  const PlistValue* value = body.Find("NewPassword");
+  const std::string* password = value == nullptr ? nullptr : value->AsString();
+  if (password == nullptr) return FormatError();
+  const bool is_open =
+      recovery_lock_password_.empty() || TextAt(body, "CurrentPassword") == recovery_lock_password_;
+  if (!is_open) {
+    return Failed(OneErrorChain("MDMClientError", 70,
+                                "The current recovery lock password is missing or wrong."));
+  }
+  recovery_lock_password_ = *password;
+  return {};
+}
+
+VirtualDevice::Outcome VirtualDevice::RunVerifyRecoveryLock(const PlistDict& body) const {
+  const PlistValue* value = body.Find("Password");
+  const std::string* password = value == nullptr ? nullptr : value->AsString();
+  if (password == nullptr) return FormatError();
+  Outcome outcome;
+  outcome.extra.Set("PasswordVerified", *password == recovery_lock_password_);
+  return outcome;
 }
 
 }  // namespace director

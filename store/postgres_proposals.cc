@@ -10,35 +10,45 @@ namespace {
 
 constexpr const char* kSelectProposal =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals WHERE proposal_id = $1::bigint";
 /// By the index of open ones, so that the history of an enrollment costs nothing.
 constexpr const char* kSelectOpenProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals WHERE enrollment_id = ANY ($1::text[]) AND state IN ('waiting', 'sent')";
-constexpr const char* kSelectSealedPin =
-    "SELECT sealed_pin FROM proposals WHERE proposal_id = $1::bigint";
+constexpr const char* kSelectSealedSecrets =
+    "SELECT sealed_secret, sealed_current_secret FROM proposals WHERE proposal_id = $1::bigint";
 
 constexpr const char* kListProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals "
     "WHERE proposal_id < $1::bigint ORDER BY proposal_id DESC LIMIT $2::bigint";
 constexpr const char* kListProposalsOfOne =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals "
     "WHERE enrollment_id = $3 AND proposal_id < $1::bigint "
     "ORDER BY proposal_id DESC LIMIT $2::bigint";
 constexpr const char* kListOpenProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals "
     "WHERE state IN ('waiting', 'sent') AND ($3 = '' OR enrollment_id = $3) "
     "AND proposal_id < $1::bigint ORDER BY proposal_id DESC LIMIT $2::bigint";
@@ -52,21 +62,24 @@ constexpr const char* kCountOpenProposals =
 
 constexpr const char* kInsertProposal =
     "INSERT INTO proposals (enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats) "
+    "sealed_secret, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, effect, "
+    "repeats, verifies, sealed_current_secret) "
     "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], "
     "$6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], "
     "$12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::integer[], $17::text[], "
-    "$18::bigint[], $19::bigint[], $20::bigint[], $21::boolean[]) RETURNING proposal_id";
+    "$18::bigint[], $19::bigint[], $20::bigint[], $21::text[], $22::boolean[], $23::bigint[], "
+    "$24::text[]) RETURNING proposal_id";
 constexpr const char* kUpdateProposals =
     "UPDATE proposals AS p SET state = n.state, explanation = n.explanation, "
     "state_since = n.state_since, escrowed_at = n.escrowed_at, attempts = n.attempts, "
     "last_error = n.last_error, next_attempt_at = n.next_attempt_at, "
-    "acknowledged_at = n.acknowledged_at, cancelled_at = n.cancelled_at "
+    "acknowledged_at = n.acknowledged_at, cancelled_at = n.cancelled_at, effect = n.effect "
     "FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[], "
-    "$7::text[], $8::bigint[], $9::bigint[], $10::bigint[]) AS n (proposal_id, state, "
+    "$7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[]) AS n (proposal_id, state, "
     "explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at) "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, "
+    "effect) "
     "WHERE p.proposal_id = n.proposal_id";
 
 Result<std::vector<Proposal>> ReadProposals(Result<PostgresResult> found) {
@@ -94,11 +107,16 @@ Result<Proposal> postgres::LoadProposal(PostgresTransaction& db, std::int64_t pr
   return std::move(found->front());
 }
 
-Result<std::string> postgres::LoadSealedPin(PostgresTransaction& db, std::int64_t proposal_id) {
-  Result<PostgresResult> found = db.Run(kSelectSealedPin, {ToPostgres(proposal_id)}, "proposals");
+Result<SealedSecrets> postgres::LoadSealedSecrets(PostgresTransaction& db,
+                                                  std::int64_t proposal_id) {
+  Result<PostgresResult> found =
+      db.Run(kSelectSealedSecrets, {ToPostgres(proposal_id)}, "proposals");
   if (!found) return Fail(found.error());
   if (!found->Next()) return Fail(ErrorKind::kNotFound, "no such proposal");
-  return found->Text();
+  SealedSecrets sealed;
+  sealed.secret = found->Text();
+  sealed.current = found->Text();
+  return sealed;
 }
 
 Result<std::vector<Proposal>> postgres::LoadOpenProposals(PostgresTransaction& db,
@@ -140,7 +158,7 @@ Result<std::vector<ProposalCount>> postgres::CountOpenProposals(PostgresTransact
 
 /// The lock of the enrollment makes two that propose at the same time come one after the other.
 Result<std::int64_t> PostgresWriter::AddProposal(const Proposal& proposal,
-                                                 const std::string& sealed_pin) {
+                                                 const SealedSecrets& sealed) {
   const EnrollmentId& id = proposal.enrollment_id;
   if (Status done = Lock({id}); !done) return Fail(done.error());
   const Result<std::vector<Proposal>> open = postgres::LoadOpenProposals(db(), {id});
@@ -148,8 +166,8 @@ Result<std::int64_t> PostgresWriter::AddProposal(const Proposal& proposal,
   if (!open->empty()) {
     return Fail(ErrorKind::kConflict, "the device has an open proposal already");
   }
-  PostgresBatch row(21);
-  BindProposal(row, proposal, sealed_pin);
+  PostgresBatch row(24);
+  BindProposal(row, proposal, sealed);
   Result<PostgresResult> added = db().Run(kInsertProposal, row.Arrays(), "proposals");
   if (!added) return Fail(added.error());
   const std::int64_t proposal_id = added->Next() ? added->Int() : 0;
@@ -159,13 +177,13 @@ Result<std::int64_t> PostgresWriter::AddProposal(const Proposal& proposal,
 
 Status PostgresWriter::SaveProposal(const Proposal& proposal) {
   if (Status done = Lock({proposal.enrollment_id}); !done) return done;
-  PostgresBatch row(10);
+  PostgresBatch row(11);
   BindUpdate(row, proposal);
   return Write(kUpdateProposals, row);
 }
 
 Status PostgresWriter::StoreProposals(const std::vector<PlanCommit>& commits) {
-  PostgresBatch batch(10);
+  PostgresBatch batch(11);
   for (const PlanCommit& commit : commits) {
     const std::optional<Proposal>& proposal = commit.plan.proposal;
     if (proposal && proposal != commit.proposal_before) BindUpdate(batch, *proposal);

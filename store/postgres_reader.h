@@ -47,7 +47,7 @@ Result<std::vector<Happening>> ListHappenings(PostgresTransaction& db,
 Result<std::vector<DeadLetter>> ListDeadLetters(PostgresTransaction& db, const PageRequest& page);
 
 Result<Proposal> LoadProposal(PostgresTransaction& db, std::int64_t proposal_id);
-Result<std::string> LoadSealedPin(PostgresTransaction& db, std::int64_t proposal_id);
+Result<SealedSecrets> LoadSealedSecrets(PostgresTransaction& db, std::int64_t proposal_id);
 /// The open ones of these enrollments, in any order.
 Result<std::vector<Proposal>> LoadOpenProposals(PostgresTransaction& db,
                                                 const std::vector<EnrollmentId>& ids);
@@ -109,8 +109,8 @@ class PostgresReaderOf : public Port {
   Result<Proposal> LoadProposal(std::int64_t proposal_id) final {
     return postgres::LoadProposal(db_, proposal_id);
   }
-  Result<std::string> LoadSealedPin(std::int64_t proposal_id) final {
-    return postgres::LoadSealedPin(db_, proposal_id);
+  Result<SealedSecrets> LoadSealedSecrets(std::int64_t proposal_id) final {
+    return postgres::LoadSealedSecrets(db_, proposal_id);
   }
   Result<std::vector<Proposal>> ListProposals(const ProposalFilter& filter,
                                               const PageRequest& page) final {

@@ -83,7 +83,7 @@ constexpr const char* kStoreSchedule =
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = true WHERE enrollment_id = ANY ($1::text[])";
 
-/// What a dead worker had in hand, commands or a PIN on its way to the escrow server.
+/// What a dead worker had in hand, commands or a secret on its way to the escrow server.
 constexpr const char* kMarkLeasedDue =
     "UPDATE schedule SET due_at = LEAST(due_at, $1::bigint) WHERE lease_until IS NOT NULL";
 constexpr const char* kEndAllLeases =
@@ -104,7 +104,8 @@ constexpr const char* kPruneIntents =
 /// The conditions are those of the index proposals_ended, word for word.
 constexpr const char* kPruneProposals =
     "DELETE FROM proposals WHERE proposal_id IN (SELECT proposal_id FROM proposals "
-    "WHERE state NOT IN ('waiting', 'sent') AND state_since < $1::bigint "
+    "WHERE state NOT IN ('waiting', 'sent') "
+    "AND kind NOT IN ('SetRecoveryLock', 'VerifyRecoveryLock') AND state_since < $1::bigint "
     "ORDER BY state_since, proposal_id LIMIT $2::bigint)";
 /// Numbers may have gaps: at most so many are kept.
 constexpr const char* kPruneHappenings =

@@ -67,8 +67,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
                    Timestamp now) override;
 
   // postgres_proposals.cc
-  Result<std::int64_t> AddProposal(const Proposal& proposal,
-                                   const std::string& sealed_pin) override;
+  Result<std::int64_t> AddProposal(const Proposal& proposal, const SealedSecrets& sealed) override;
   Status SaveProposal(const Proposal& proposal) override;
 
  private:

@@ -203,7 +203,7 @@ Proposal ReadProposal(Row& row) {
   proposal.source = row.Text();
   proposal.message = row.Text();
   proposal.phone_number = row.Text();
-  proposal.has_pin = row.Flag();
+  proposal.has_secret = row.Flag();
   proposal.epoch = row.Int();
   proposal.created_at = row.Time();
   proposal.not_before = row.Time();
@@ -218,6 +218,8 @@ Proposal ReadProposal(Row& row) {
   proposal.acknowledged_at = row.OptionalTime();
   proposal.cancelled_at = row.OptionalTime();
   proposal.repeats = row.Flag();
+  proposal.effect = row.TextBy(ParseProposalEffect);
+  proposal.verifies = row.Int();
   return proposal;
 }
 

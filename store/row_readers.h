@@ -55,9 +55,9 @@ Assignment ReadAssignment(Row& row);
 /// certificate_authority, original_payload_uuid, source, created_at, size_bytes
 Revision ReadRevision(Row& row);
 
-/// proposal_id, enrollment_id, kind, reason, source, repeats, message, phone_number, whether it has
-/// a PIN, epoch, created_at, not_before, expires_at, state, explanation, state_since, escrowed_at,
-/// attempts, last_error, next_attempt_at, acknowledged_at
+/// proposal_id, enrollment_id, kind, reason, source, message, phone_number, whether it has a
+/// secret, epoch, created_at, not_before, expires_at, state, explanation, state_since, escrowed_at,
+/// attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, effect, verifies
 Proposal ReadProposal(Row& row);
 
 /// kind, state, the count

@@ -147,7 +147,7 @@ void BindOutcome(Binder& row, const DispatchOutcome& outcome, Timestamp now) {
 }
 
 /// How a proposal stands: state, explanation, state_since, escrowed_at, attempts, last_error,
-/// next_attempt_at, acknowledged_at, cancelled_at
+/// next_attempt_at, acknowledged_at, cancelled_at, effect
 template <typename Binder>
 void BindStanding(Binder& row, const Proposal& proposal) {
   row.Bind(ProposalStateName(proposal.state))
@@ -158,26 +158,28 @@ void BindStanding(Binder& row, const Proposal& proposal) {
       .Bind(proposal.last_error)
       .Bind(proposal.next_attempt_at)
       .Bind(proposal.acknowledged_at)
-      .Bind(proposal.cancelled_at);
+      .Bind(proposal.cancelled_at)
+      .Bind(ProposalEffectName(proposal.effect));
 }
 
-/// enrollment_id, kind, reason, source, message, phone_number, sealed_pin, epoch,
-/// created_at, not_before, expires_at, then how it stands, then repeats
+/// enrollment_id, kind, reason, source, message, phone_number, sealed_secret, epoch,
+/// created_at, not_before, expires_at, then how it stands, then repeats, verifies,
+/// sealed_current_secret
 template <typename Binder>
-void BindProposal(Binder& row, const Proposal& proposal, const std::string& sealed_pin) {
+void BindProposal(Binder& row, const Proposal& proposal, const SealedSecrets& sealed) {
   row.Bind(proposal.enrollment_id)
       .Bind(ProposalKindName(proposal.kind))
       .Bind(proposal.reason)
       .Bind(proposal.source)
       .Bind(proposal.message)
       .Bind(proposal.phone_number)
-      .Bind(sealed_pin)
+      .Bind(sealed.secret)
       .Bind(proposal.epoch)
       .Bind(proposal.created_at)
       .Bind(proposal.not_before)
       .Bind(proposal.expires_at);
   BindStanding(row, proposal);
-  row.BindFlag(proposal.repeats);
+  row.BindFlag(proposal.repeats).Bind(proposal.verifies).Bind(sealed.current);
 }
 
 }  // namespace director

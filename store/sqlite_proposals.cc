@@ -11,34 +11,45 @@ namespace {
 
 constexpr const char* kSelectProposal =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals WHERE proposal_id = ?";
 /// By the index of open ones, here and below, so that the history of an enrollment costs nothing.
 constexpr const char* kSelectOpenProposal =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals INDEXED BY proposals_open "
     "WHERE enrollment_id = ? AND state IN ('waiting', 'sent')";
-constexpr const char* kSelectSealedPin = "SELECT sealed_pin FROM proposals WHERE proposal_id = ?";
+constexpr const char* kSelectSealedSecrets =
+    "SELECT sealed_secret, sealed_current_secret FROM proposals WHERE proposal_id = ?";
 
 constexpr const char* kListProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals "
     "WHERE proposal_id < ?1 ORDER BY proposal_id DESC LIMIT ?2";
 constexpr const char* kListProposalsOfOne =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals "
     "WHERE enrollment_id = ?3 AND proposal_id < ?1 ORDER BY proposal_id DESC LIMIT ?2";
 constexpr const char* kListOpenProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin <> '', epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies "
     "FROM proposals INDEXED BY proposals_open WHERE state IN ('waiting', 'sent') "
     "AND (?3 = '' OR enrollment_id = ?3) AND proposal_id < ?1 "
     "ORDER BY proposal_id DESC LIMIT ?2";
@@ -51,13 +62,15 @@ constexpr const char* kCountOpenProposals =
 
 constexpr const char* kInsertProposal =
     "INSERT INTO proposals (enrollment_id, kind, reason, source, message, phone_number, "
-    "sealed_pin, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
-    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING proposal_id";
+    "sealed_secret, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, effect, "
+    "repeats, verifies, sealed_current_secret) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING "
+    "proposal_id";
 constexpr const char* kUpdateProposal =
     "UPDATE proposals SET state = ?2, explanation = ?3, state_since = ?4, escrowed_at = ?5, "
     "attempts = ?6, last_error = ?7, next_attempt_at = ?8, acknowledged_at = ?9, cancelled_at = "
-    "?10 "
+    "?10, effect = ?11 "
     "WHERE proposal_id = ?1";
 
 /// All rows of a statement that is bound.
@@ -84,10 +97,12 @@ Result<Proposal> sqlite::LoadProposal(SqliteDb& db, std::int64_t proposal_id) {
   return std::move(found->front());
 }
 
-Result<std::string> sqlite::LoadSealedPin(SqliteDb& db, std::int64_t proposal_id) {
-  SqliteStatement statement = db.Use(kSelectSealedPin);
+Result<SealedSecrets> sqlite::LoadSealedSecrets(SqliteDb& db, std::int64_t proposal_id) {
+  SqliteStatement statement = db.Use(kSelectSealedSecrets);
   statement.Bind(proposal_id);
-  if (statement.Next()) return std::string(statement.Text(0));
+  if (statement.Next()) {
+    return SealedSecrets{std::string(statement.Text(0)), std::string(statement.Text(1))};
+  }
   if (Status done = statement.Finish(); !done) return Fail(done.error());
   return Fail(ErrorKind::kNotFound, "no such proposal");
 }
@@ -134,7 +149,7 @@ Result<std::vector<ProposalCount>> sqlite::CountOpenProposals(SqliteDb& db) {
 }
 
 Result<std::int64_t> SqliteWriter::AddProposal(const Proposal& proposal,
-                                               const std::string& sealed_pin) {
+                                               const SealedSecrets& sealed) {
   const EnrollmentId& id = proposal.enrollment_id;
   const Result<std::optional<Proposal>> open = sqlite::LoadOpenProposal(db(), id);
   if (!open) return Fail(open.error());
@@ -142,7 +157,7 @@ Result<std::int64_t> SqliteWriter::AddProposal(const Proposal& proposal,
   std::int64_t proposal_id = 0;
   {
     SqliteStatement insert = db().Use(kInsertProposal);
-    BindProposal(insert, proposal, sealed_pin);
+    BindProposal(insert, proposal, sealed);
     while (insert.Next()) proposal_id = insert.Int(0);
     if (Status done = insert.Finish(); !done) return Fail(done.error());
   }

@@ -48,7 +48,7 @@ Result<std::vector<Happening>> ListHappenings(SqliteDb& db, const EnrollmentId& 
 Result<std::vector<DeadLetter>> ListDeadLetters(SqliteDb& db, const PageRequest& page);
 
 Result<Proposal> LoadProposal(SqliteDb& db, std::int64_t proposal_id);
-Result<std::string> LoadSealedPin(SqliteDb& db, std::int64_t proposal_id);
+Result<SealedSecrets> LoadSealedSecrets(SqliteDb& db, std::int64_t proposal_id);
 /// Nothing when the enrollment has no open one.
 Result<std::optional<Proposal>> LoadOpenProposal(SqliteDb& db, const EnrollmentId& id);
 Result<std::vector<Proposal>> ListProposals(SqliteDb& db, const ProposalFilter& filter,
@@ -109,8 +109,8 @@ class SqliteReaderOf : public Port {
   Result<Proposal> LoadProposal(std::int64_t proposal_id) final {
     return sqlite::LoadProposal(db_, proposal_id);
   }
-  Result<std::string> LoadSealedPin(std::int64_t proposal_id) final {
-    return sqlite::LoadSealedPin(db_, proposal_id);
+  Result<SealedSecrets> LoadSealedSecrets(std::int64_t proposal_id) final {
+    return sqlite::LoadSealedSecrets(db_, proposal_id);
   }
   Result<std::vector<Proposal>> ListProposals(const ProposalFilter& filter,
                                               const PageRequest& page) final {

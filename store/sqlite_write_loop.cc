@@ -60,7 +60,7 @@ constexpr const char* kRecordOutcome =
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = 1 WHERE enrollment_id = ?";
 
-/// What a dead worker had in hand, commands or a PIN on its way to the escrow server.
+/// What a dead worker had in hand, commands or a secret on its way to the escrow server.
 constexpr const char* kMarkLeasedDue =
     "UPDATE enrollments SET due_at = MIN(due_at, ?1) WHERE lease_until IS NOT NULL";
 constexpr const char* kEndAllLeases =
@@ -79,7 +79,8 @@ constexpr const char* kPruneIntents =
 constexpr const char* kPruneProposals =
     "DELETE FROM proposals WHERE proposal_id IN "
     "(SELECT proposal_id FROM proposals INDEXED BY proposals_ended "
-    "WHERE state NOT IN ('waiting', 'sent') AND state_since < ?1 "
+    "WHERE state NOT IN ('waiting', 'sent') "
+    "AND kind NOT IN ('SetRecoveryLock', 'VerifyRecoveryLock') AND state_since < ?1 "
     "ORDER BY state_since, proposal_id LIMIT ?2)";
 /// Numbers have no gaps: rows go from the old end only.
 constexpr const char* kPruneHappenings =

@@ -55,8 +55,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
                    Timestamp now) override;
 
   // sqlite_proposals.cc
-  Result<std::int64_t> AddProposal(const Proposal& proposal,
-                                   const std::string& sealed_pin) override;
+  Result<std::int64_t> AddProposal(const Proposal& proposal, const SealedSecrets& sealed) override;
   Status SaveProposal(const Proposal& proposal) override;
 
  private:

@@ -96,6 +96,13 @@ struct DeadLetter {
 };
 inline constexpr std::size_t kDeadLetterBodyMaxBytes = 64 * 1024;
 
+/// The secrets of a proposal as they are stored; empty without them.
+struct SealedSecrets {
+  std::string secret;   ///< `Proposal::has_secret`
+  std::string current;  ///< SetRecoveryLock: the password that the device wants to see first
+  friend bool operator==(const SealedSecrets&, const SealedSecrets&) = default;
+};
+
 /// Which proposals a list shows; empty fields do not filter.
 struct ProposalFilter {
   EnrollmentId enrollment_id = {};
@@ -285,8 +292,8 @@ class StoreReader {
 
   /// kNotFound when there is none.
   virtual Result<Proposal> LoadProposal(std::int64_t proposal_id) = 0;
-  /// The sealed PIN as it was added; empty when the proposal has none. kNotFound as above.
-  virtual Result<std::string> LoadSealedPin(std::int64_t proposal_id) = 0;
+  /// As they were added. kNotFound as above.
+  virtual Result<SealedSecrets> LoadSealedSecrets(std::int64_t proposal_id) = 0;
   /// Newest first. `after` is a proposal_id.
   virtual Result<std::vector<Proposal>> ListProposals(const ProposalFilter& filter,
                                                       const PageRequest& page) = 0;
@@ -344,7 +351,7 @@ class StoreWriter : public StoreReader {
   virtual Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) = 0;
   /// Stores plans of different enrollments that this transaction has claimed: journals their
   /// commands as kJournaled, stores items and proposals, counts the pushes, sets the next due
-  /// times. An enrollment that is sent commands, or whose PIN is escrowed, is leased until
+  /// times. An enrollment that is sent commands, or whose secret is escrowed, is leased until
   /// `lease_until` or `EndLeases`, so that nobody else sends to it meanwhile.
   virtual Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                              Timestamp now) = 0;
@@ -384,11 +391,11 @@ class StoreWriter : public StoreReader {
   virtual Status RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,
                            Timestamp now) = 0;
 
-  /// Adds a proposal with its sealed PIN (empty without one), makes the enrollment due at its
+  /// Adds a proposal with its sealed secrets, makes the enrollment due at its
   /// `created_at` and returns the proposal_id, which is never used twice. kConflict when the
   /// enrollment has an open one.
   virtual Result<std::int64_t> AddProposal(const Proposal& proposal,
-                                           const std::string& sealed_pin) = 0;
+                                           const SealedSecrets& sealed) = 0;
   /// Stores how a proposal stands; who and what it was proposed for stays. Load its
   /// enrollment first, so that nobody decides about it meanwhile.
   virtual Status SaveProposal(const Proposal& proposal) = 0;
@@ -404,7 +411,7 @@ class StoreWriter : public StoreReader {
 
 inline constexpr std::int64_t kHappeningsMax = 100'000;
 inline constexpr std::int64_t kDeadLettersMax = 1'000;
-/// The PIN of a locked Mac may be asked for long after.
+/// The secret of a device, such as the PIN of a locked Mac, may be asked for long after.
 inline constexpr Duration kKeepProposals = std::chrono::hours(24 * 730);
 
 /// Where Director's state lives. Thread-safe.

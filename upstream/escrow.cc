@@ -106,10 +106,10 @@ std::string TextOf(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// Why the answer of a server does not prove that it took the PIN.
+/// Why the answer of a server does not prove that it took the secret.
 struct Doubt {
   std::string reason;
-  std::string quote;  ///< What the server said, as it came; may hold the PIN.
+  std::string quote;  ///< What the server said, as it came; may hold the secret.
 };
 
 /// The first doubt about a body that begins with a brace; an empty reason when there is none.
@@ -139,7 +139,7 @@ Doubt DoubtAnswer(const HttpResponse& response, const std::string& serial_number
   if (body.empty()) return {};
   if (body.starts_with('{')) return DoubtJson(body, serial_number);
   if (IsHtml(response, body)) return {"a web page, perhaps to log in", ""};
-  return {"a text that does not say that it has the PIN", std::string(body)};
+  return {"a text that does not say that it has the secret", std::string(body)};
 }
 
 bool IsAlphanumericAscii(std::string_view text) {
@@ -148,15 +148,27 @@ bool IsAlphanumericAscii(std::string_view text) {
   });
 }
 
-/// Returns what the server said, fit for a message, unless it may repeat the PIN. Looks before it
-/// cuts, so that no part of the PIN stays. Other characters than letters and digits have so many
-/// spellings (JSON, HTML, percent-encoding) that nothing is shown.
-std::string QuoteWithoutPin(std::string_view text, const Secret& pin) {
+/// Returns what the server said, fit for a message, unless it may repeat the secret. Looks before
+/// it cuts, so that no part of the secret stays. Other characters than letters and digits have so
+/// many spellings (JSON, HTML, percent-encoding) that nothing is shown.
+std::string QuoteWithoutSecret(std::string_view text, const Secret& secret) {
   const std::string printable = Printable(text, text.size());
-  if (!IsAlphanumericAscii(pin.Reveal()) || printable.find(pin.Reveal()) != std::string::npos) {
-    return "(not shown, for it may repeat the PIN)";
+  if (!IsAlphanumericAscii(secret.Reveal()) ||
+      printable.find(secret.Reveal()) != std::string::npos) {
+    return "(not shown, for it may repeat the secret)";
   }
   return Truncate(printable, kQuoteMaxBytes);
+}
+
+/// Crypt's words.
+std::string_view SecretTypeName(SecretType type) {
+  switch (type) {
+    case SecretType::kUnlockPin:
+      return "unlock_pin";
+    case SecretType::kPassword:
+      return "password";
+  }
+  return "";
 }
 
 class CryptEscrow final : public Escrow {
@@ -164,11 +176,11 @@ class CryptEscrow final : public Escrow {
   CryptEscrow(std::unique_ptr<HttpClient> http, Duration timeout)
       : http_(std::move(http)), timeout_(timeout) {}
 
-  Status Deposit(const std::string& serial_number, const Secret& pin) override {
-    if (serial_number.empty() || pin.empty()) {
-      return Fail(ErrorKind::kInvalid, "a deposit in escrow needs a serial number and a PIN");
+  Status Deposit(const std::string& serial_number, SecretType type, const Secret& secret) override {
+    if (serial_number.empty() || secret.empty()) {
+      return Fail(ErrorKind::kInvalid, "a deposit in escrow needs a serial number and a secret");
     }
-    const Result<HttpResponse> response = http_->Send(Request(serial_number, pin));
+    const Result<HttpResponse> response = http_->Send(Request(serial_number, type, secret));
     if (!response) {
       Error error = response.error();
       error.kind = ErrorKind::kUnavailable;
@@ -178,19 +190,20 @@ class CryptEscrow final : public Escrow {
     const Doubt doubt = DoubtAnswer(*response, serial_number);
     if (doubt.reason.empty()) return {};
     std::string message = "the escrow server answered with " + doubt.reason;
-    if (!doubt.quote.empty()) message += ": " + QuoteWithoutPin(doubt.quote, pin);
+    if (!doubt.quote.empty()) message += ": " + QuoteWithoutSecret(doubt.quote, secret);
     return Fail(ErrorKind::kUnavailable, std::move(message));
   }
 
  private:
-  HttpRequest Request(const std::string& serial_number, const Secret& pin) const {
+  HttpRequest Request(const std::string& serial_number, SecretType type,
+                      const Secret& secret) const {
     HttpRequest request;
     request.method = "POST";
     request.path = "/";
     request.content_type = "application/x-www-form-urlencoded";
-    request.body =
-        fmt::format("recovery_password={}&secret_type=unlock_pin&serial={}&username=mdmdirector",
-                    EncodePathSegment(pin.Reveal()), EncodePathSegment(serial_number));
+    request.body = fmt::format("recovery_password={}&secret_type={}&serial={}&username=mdmdirector",
+                               EncodePathSegment(secret.Reveal()), SecretTypeName(type),
+                               EncodePathSegment(serial_number));
     request.timeout = timeout_;
     return request;
   }

@@ -11,16 +11,24 @@
 
 namespace director {
 
-/// Where the PINs of locked and erased Macs are kept. Implementations are thread-safe.
+/// What a secret opens; escrow servers keep them apart.
+enum class SecretType {
+  kUnlockPin,  ///< PIN of a Mac that was locked or erased
+  kPassword,   ///< recovery lock password
+};
+
+/// Where the secrets of Macs are kept besides us. Implementations are thread-safe.
 class Escrow {
  public:
   virtual ~Escrow() = default;
 
-  /// Deposits a PIN; OK only when the server has surely taken it. kUnavailable otherwise, even when
-  /// the server may have taken it (time-out, lost answer): deposit the same again later, which does
-  /// no harm. The message tells what the server said, printable and bounded, and never holds the
-  /// PIN. kInvalid, with nothing sent, when serial number or PIN are empty. No retry inside.
-  virtual Status Deposit(const std::string& serial_number, const Secret& pin) = 0;
+  /// Deposits a secret; OK only when the server has surely taken it. kUnavailable otherwise, even
+  /// when the server may have taken it (time-out, lost answer): deposit the same again later, which
+  /// does no harm. The message tells what the server said, printable and bounded, and never holds
+  /// the secret. kInvalid, with nothing sent, when serial number or secret are empty. No retry
+  /// inside.
+  virtual Status Deposit(const std::string& serial_number, SecretType type,
+                         const Secret& secret) = 0;
 };
 
 struct EscrowSettings {
@@ -33,10 +41,11 @@ struct EscrowSettings {
 };
 
 /// Makes the client of a server that takes Crypt's form, as MDMDirector fills it in: POST of
-/// `recovery_password` (the PIN), `secret_type=unlock_pin`, `serial` and `username=mdmdirector`,
-/// percent-encoded in this order, to the URL with exactly one slash at each end of its path.
+/// `recovery_password` (the secret), `secret_type` (`unlock_pin` or `password`), `serial` and
+/// `username=mdmdirector`, percent-encoded in this order, to the URL with exactly one slash at each
+/// end of its path.
 ///
-/// The PIN counts as taken when the status is exactly 200 and the body is empty or a JSON object
+/// The secret counts as taken when the status is exactly 200 and the body is empty or a JSON object
 /// that names the same `serial` and has no `error`. It does not when the body is anything else: a
 /// text, HTML (a login page), more than 64 KiB. Redirects are not followed.
 ///
@@ -45,7 +54,7 @@ struct EscrowSettings {
 ///
 /// Source: MDMDirector, director/erase_lock.go (escrowPin); Crypt-Server, server/views.py
 /// (checkin): it answers `{"serial": ..., "username": ..., "rotation_required": ...}` and passes
-/// over a PIN that it already has for this serial number.
+/// over a secret that it already has for this serial number; server/models.py (SECRET_TYPES).
 Result<std::unique_ptr<Escrow>> MakeCryptEscrow(const EscrowSettings& settings);
 
 /// The same over a given connection.

@@ -121,7 +121,8 @@ CREATE TABLE intents (
   payload_uuid text NOT NULL,
   epoch bigint NOT NULL,
   state text COLLATE "C" NOT NULL
-    CHECK (state IN ('journaled', 'sent', 'unknown', 'not_now', 'acknowledged', 'failed', 'not_sent', 'refused', 'lost')),
+    CHECK (state IN ('journaled', 'sent', 'unknown', 'not_now', 'acknowledged', 'denied', 'failed', 'not_sent', 'refused',
+      'lost')),
   journaled_at bigint NOT NULL,
   answered_at bigint,
   not_now_count integer NOT NULL CHECK (not_now_count >= 0),
@@ -181,13 +182,16 @@ CREATE TABLE proposals (
   proposal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- never used twice
   enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind text COLLATE "C" NOT NULL
-    CHECK (kind IN ('DeviceLock', 'EraseDevice', 'RestartDevice', 'ShutDownDevice')),
+    CHECK (kind IN ('DeviceLock', 'EraseDevice', 'RestartDevice', 'SetRecoveryLock', 'ShutDownDevice',
+      'VerifyRecoveryLock')),
   reason text NOT NULL,
   source text NOT NULL,
   repeats boolean NOT NULL,
   message text NOT NULL,
   phone_number text NOT NULL,
-  sealed_pin text NOT NULL,  -- empty without one; stays when the proposal has ended
+  sealed_secret text NOT NULL,  -- empty without one; stays when the proposal has ended
+  sealed_current_secret text NOT NULL,  -- the same; what the device wants to see first
+  verifies bigint NOT NULL,  -- a proposal_id, or 0
   epoch bigint NOT NULL,
   created_at bigint NOT NULL,
   not_before bigint NOT NULL,
@@ -201,12 +205,14 @@ CREATE TABLE proposals (
   last_error text NOT NULL,
   next_attempt_at bigint,
   acknowledged_at bigint,
-  cancelled_at bigint
+  cancelled_at bigint,
+  effect text COLLATE "C" NOT NULL CHECK (effect IN ('none', 'unknown', 'carried_out', 'denied'))
 );
 
 -- A device has one open proposal at most.
 CREATE UNIQUE INDEX proposals_open ON proposals (enrollment_id) WHERE state IN ('waiting', 'sent');
-CREATE INDEX proposals_ended ON proposals (state_since, proposal_id) WHERE state NOT IN ('waiting', 'sent');
+CREATE INDEX proposals_ended ON proposals (state_since, proposal_id) WHERE state NOT IN ('waiting', 'sent')
+  AND kind NOT IN ('SetRecoveryLock', 'VerifyRecoveryLock');
 CREATE INDEX proposals_enrollment ON proposals (enrollment_id, proposal_id);
 CREATE INDEX proposals_created ON proposals (created_at);
 

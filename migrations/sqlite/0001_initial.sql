@@ -129,8 +129,8 @@ CREATE TABLE intents (
   epoch INTEGER NOT NULL,
   state TEXT NOT NULL
     CHECK (state = 'journaled' OR state = 'sent' OR state = 'unknown' OR state = 'not_now' OR
-      state = 'acknowledged' OR state = 'failed' OR state = 'not_sent' OR state = 'refused' OR
-      state = 'lost'),
+      state = 'acknowledged' OR state = 'denied' OR state = 'failed' OR state = 'not_sent' OR
+      state = 'refused' OR state = 'lost'),
   journaled_at INTEGER NOT NULL,
   answered_at INTEGER,
   not_now_count INTEGER NOT NULL CHECK (not_now_count >= 0),
@@ -193,13 +193,15 @@ CREATE TABLE proposals (
   enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind TEXT NOT NULL
     CHECK (kind = 'DeviceLock' OR kind = 'EraseDevice' OR kind = 'RestartDevice' OR
-      kind = 'ShutDownDevice'),
+      kind = 'SetRecoveryLock' OR kind = 'ShutDownDevice' OR kind = 'VerifyRecoveryLock'),
   reason TEXT NOT NULL,
   source TEXT NOT NULL,
   repeats INTEGER NOT NULL CHECK (repeats IN (0, 1)),
   message TEXT NOT NULL,
   phone_number TEXT NOT NULL,
-  sealed_pin TEXT NOT NULL,  -- empty without one; stays when the proposal has ended
+  sealed_secret TEXT NOT NULL,  -- empty without one; stays when the proposal has ended
+  sealed_current_secret TEXT NOT NULL,  -- the same; what the device wants to see first
+  verifies INTEGER NOT NULL,  -- a proposal_id, or 0
   epoch INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   not_before INTEGER NOT NULL,
@@ -214,12 +216,15 @@ CREATE TABLE proposals (
   last_error TEXT NOT NULL,
   next_attempt_at INTEGER,
   acknowledged_at INTEGER,
-  cancelled_at INTEGER
+  cancelled_at INTEGER,
+  effect TEXT NOT NULL
+    CHECK (effect = 'none' OR effect = 'unknown' OR effect = 'carried_out' OR effect = 'denied')
 ) STRICT;
 
 -- A device has one open proposal at most.
 CREATE UNIQUE INDEX proposals_open ON proposals (enrollment_id) WHERE state IN ('waiting', 'sent');
-CREATE INDEX proposals_ended ON proposals (state_since) WHERE state NOT IN ('waiting', 'sent');
+CREATE INDEX proposals_ended ON proposals (state_since) WHERE state NOT IN ('waiting', 'sent')
+  AND kind NOT IN ('SetRecoveryLock', 'VerifyRecoveryLock');
 CREATE INDEX proposals_enrollment ON proposals (enrollment_id);
 CREATE INDEX proposals_created ON proposals (created_at);
 

@@ -189,7 +189,7 @@ class Generator {
         random_.Below(2) == 0 ? "" : fmt::format("sealed {}", random_.Below(1'000'000));
     return [proposal, pin](StoreWriter& writer, std::string&) -> Status {
       if (Status locked = writer.LockDesired(); !locked) return locked;
-      const Result<std::int64_t> id = writer.AddProposal(proposal, pin);
+      const Result<std::int64_t> id = writer.AddProposal(proposal, {pin, ""});
       if (!id) return Fail(id.error());
       return {};
     };
@@ -206,6 +206,7 @@ class Generator {
     if (Rarely()) proposal.last_error = "No.";
     if (Rarely()) proposal.next_attempt_at = AnyTime();
     if (Rarely()) proposal.acknowledged_at = AnyTime();
+    proposal.effect = Any(kProposalEffects);
     return proposal;
   }
   static Proposal WithStanding(Proposal proposal, const Proposal& standing) {
@@ -217,6 +218,7 @@ class Generator {
     proposal.last_error = standing.last_error;
     proposal.next_attempt_at = standing.next_attempt_at;
     proposal.acknowledged_at = standing.acknowledged_at;
+    proposal.effect = standing.effect;
     return proposal;
   }
 
@@ -380,7 +382,7 @@ struct Look {
   std::map<EnrollmentId, Snapshot> snapshots;
   std::vector<Assignment> assignments;
   std::vector<Proposal> proposals;
-  std::vector<std::string> sealed_pins;
+  std::vector<SealedSecrets> sealed_secrets;
   std::int64_t new_proposals = 0;
   std::vector<Happening> happenings;
   std::vector<std::pair<EnrollmentId, Intent>> intents;
@@ -398,8 +400,8 @@ std::map<std::int64_t, std::int64_t> LookAtProposals(TestStore& store, Look& loo
     const std::int64_t id = proposal.proposal_id;
     CHECK(store.Get<Proposal>([&](StoreReader& reader) { return reader.LoadProposal(id); }) ==
           proposal);
-    look.sealed_pins.push_back(
-        store.Get<std::string>([&](StoreReader& reader) { return reader.LoadSealedPin(id); }));
+    look.sealed_secrets.push_back(store.Get<SealedSecrets>(
+        [&](StoreReader& reader) { return reader.LoadSealedSecrets(id); }));
     proposal.proposal_id = static_cast<std::int64_t>(places.size());
     places.emplace(id, proposal.proposal_id);
   }
@@ -463,7 +465,7 @@ void CompareLooks(TestStore& one, TestStore& other) {
   CHECK(a.snapshots == b.snapshots);
   CHECK(a.assignments == b.assignments);
   CHECK(a.proposals == b.proposals);
-  CHECK(a.sealed_pins == b.sealed_pins);
+  CHECK(a.sealed_secrets == b.sealed_secrets);
   CHECK(a.new_proposals == b.new_proposals);
   CHECK(a.happenings == b.happenings);
   CHECK(a.intents == b.intents);

@@ -13,11 +13,11 @@ using namespace store_test;
 using std::chrono::seconds;
 
 Result<std::int64_t> TryPropose(TestStore& store, const Proposal& proposal,
-                                const std::string& sealed_pin = {}) {
+                                const SealedSecrets& sealed = {}) {
   Result<std::int64_t> id = 0;
   const Status done = store.store().Write([&](StoreWriter& writer) -> Status {
     if (Status locked = writer.LockDesired(); !locked) return locked;
-    id = writer.AddProposal(proposal, sealed_pin);
+    id = writer.AddProposal(proposal, sealed);
     if (!id) return Fail(id.error());
     return {};
   });
@@ -25,9 +25,8 @@ Result<std::int64_t> TryPropose(TestStore& store, const Proposal& proposal,
   return id;
 }
 
-std::int64_t Propose(TestStore& store, const Proposal& proposal,
-                     const std::string& sealed_pin = {}) {
-  const Result<std::int64_t> id = TryPropose(store, proposal, sealed_pin);
+std::int64_t Propose(TestStore& store, const Proposal& proposal, const SealedSecrets& sealed = {}) {
+  const Result<std::int64_t> id = TryPropose(store, proposal, sealed);
   INFO((id ? std::string() : ErrorForLog(id.error())));
   REQUIRE(id);
   return *id;
@@ -37,8 +36,9 @@ Proposal Load(TestStore& store, std::int64_t id) {
   return store.Get<Proposal>([&](StoreReader& reader) { return reader.LoadProposal(id); });
 }
 
-std::string LoadPin(TestStore& store, std::int64_t id) {
-  return store.Get<std::string>([&](StoreReader& reader) { return reader.LoadSealedPin(id); });
+SealedSecrets LoadSecrets(TestStore& store, std::int64_t id) {
+  return store.Get<SealedSecrets>(
+      [&](StoreReader& reader) { return reader.LoadSealedSecrets(id); });
 }
 
 void Save(TestStore& store, const Proposal& proposal) {
@@ -81,7 +81,7 @@ Proposal MakeFull(const std::string& id) {
   proposal.repeats = true;
   proposal.message = "Bitte zurückgeben";
   proposal.phone_number = "+49 30 1";
-  proposal.has_pin = true;
+  proposal.has_secret = true;
   proposal.epoch = 7;
   proposal.created_at = At(1);
   proposal.not_before = At(2);
@@ -95,34 +95,36 @@ Proposal MakeFull(const std::string& id) {
   proposal.next_attempt_at = At(6);
   proposal.acknowledged_at = At(7);
   proposal.cancelled_at = At(8);
+  proposal.effect = ProposalEffect::kUnknown;
+  proposal.verifies = 3;
   return proposal;
 }
 
 }  // namespace
 
-TEST_CASE("a proposal comes back as it was added, with its sealed PIN") {
+TEST_CASE("a proposal comes back as it was added, with its sealed secrets") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
   store.Save(MakeDevice("B"));
   Proposal full = MakeFull("A");
-  full.proposal_id = Propose(store, full, "sealed");
+  full.proposal_id = Propose(store, full, {"sealed", "current"});
   CHECK(Load(store, full.proposal_id) == full);
-  CHECK(LoadPin(store, full.proposal_id) == "sealed");
+  CHECK(LoadSecrets(store, full.proposal_id) == SealedSecrets{"sealed", "current"});
 
   Proposal bare = MakeProposal("B");
   bare.proposal_id = Propose(store, bare);
   CHECK(Load(store, bare.proposal_id) == bare);
-  CHECK(LoadPin(store, bare.proposal_id).empty());
+  CHECK(LoadSecrets(store, bare.proposal_id) == SealedSecrets{});
 }
 
-TEST_CASE("the sealed PIN alone tells whether a proposal has one") {
+TEST_CASE("the sealed secret alone tells whether a proposal has one") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
   Proposal proposal = MakeProposal("A");
-  const bool has_pin = GENERATE(false, true);
-  proposal.has_pin = !has_pin;
-  const std::int64_t id = Propose(store, proposal, has_pin ? "sealed" : "");
-  CHECK(Load(store, id).has_pin == has_pin);
+  const bool has_secret = GENERATE(false, true);
+  proposal.has_secret = !has_secret;
+  const std::int64_t id = Propose(store, proposal, {has_secret ? "sealed" : "", "current"});
+  CHECK(Load(store, id).has_secret == has_secret);
 }
 
 TEST_CASE("a proposal that is not there is not found") {
@@ -135,7 +137,7 @@ TEST_CASE("a proposal that is not there is not found") {
   REQUIRE_FALSE(proposal);
   CHECK(proposal.error().kind == ErrorKind::kNotFound);
   const Status pin = store.store().Read([](StoreReader& reader) -> Status {
-    const auto loaded = reader.LoadSealedPin(1);
+    const auto loaded = reader.LoadSealedSecrets(1);
     if (!loaded) return Fail(loaded.error());
     return {};
   });
@@ -245,7 +247,7 @@ TEST_CASE("a snapshot holds the open proposal of its enrollment alone") {
   for (const char* id : {"A", "B", "C"}) store.Save(MakeDevice(id));
   End(store, Propose(store, MakeProposal("A")), ProposalState::kDone);
   End(store, Propose(store, MakeProposal("C")), ProposalState::kExpired);
-  const std::int64_t of_a = Propose(store, MakeFull("A"), "sealed");
+  const std::int64_t of_a = Propose(store, MakeFull("A"), {"sealed", ""});
   const std::int64_t of_b = Propose(store, MakeProposal("B"));
   std::map<EnrollmentId, std::optional<Proposal>> proposals;
   for (Snapshot& snapshot : store.Get<std::vector<Snapshot>>([](StoreReader& reader) {
@@ -262,12 +264,12 @@ TEST_CASE("saving a proposal changes how it stands and nothing else") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
   store.Save(MakeDevice("B"));
-  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+  const std::int64_t id = Propose(store, MakeProposal("A"), {"sealed", ""});
   const Proposal other = Load(store, Propose(store, MakeProposal("B")));
   const Proposal before = Load(store, id);
   Proposal changed = MakeFull("A");
   changed.proposal_id = id;
-  changed.has_pin = false;
+  changed.has_secret = false;
   Save(store, changed);
   Proposal expected = before;
   expected.state = changed.state;
@@ -279,25 +281,26 @@ TEST_CASE("saving a proposal changes how it stands and nothing else") {
   expected.next_attempt_at = changed.next_attempt_at;
   expected.acknowledged_at = changed.acknowledged_at;
   expected.cancelled_at = changed.cancelled_at;
+  expected.effect = changed.effect;
   CHECK(Load(store, id) == expected);
   CHECK(Load(store, other.proposal_id) == other);
   Save(store, before);
   CHECK(Load(store, id) == before);
 }
 
-TEST_CASE("the sealed PIN stays when its proposal has ended") {
+TEST_CASE("the sealed secret stays when its proposal has ended") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
-  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+  const std::int64_t id = Propose(store, MakeProposal("A"), {"sealed", ""});
   End(store, id, ProposalState::kDone);
-  CHECK(LoadPin(store, id) == "sealed");
-  CHECK(Load(store, id).has_pin);
+  CHECK(LoadSecrets(store, id).secret == "sealed");
+  CHECK(Load(store, id).has_secret);
 }
 
 TEST_CASE("a stored plan stores what became of its proposal") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
-  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+  const std::int64_t id = Propose(store, MakeProposal("A"), {"sealed", ""});
   PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
   commit.proposal_before = Load(store, id);
   commit.plan.proposal = commit.proposal_before;
@@ -326,13 +329,13 @@ TEST_CASE("a stored plan stores what became of its proposal") {
     store.CommitPlan(commit, At(1));
     CHECK(Load(store, id) == before);
   }
-  CHECK(LoadPin(store, id) == "sealed");
+  CHECK(LoadSecrets(store, id).secret == "sealed");
 }
 
-/// Device A with a plan that escrows a PIN, stored at `At(1)`.
+/// Device A with a plan that escrows a secret, stored at `At(1)`.
 void EscrowOne(TestStore& store, Timestamp due_at) {
   store.Save(MakeDevice("A"));
-  const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+  const std::int64_t id = Propose(store, MakeProposal("A"), {"sealed", ""});
   PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), due_at);
   commit.proposal_before = Load(store, id);
   commit.plan.proposal = commit.proposal_before;
@@ -341,7 +344,7 @@ void EscrowOne(TestStore& store, Timestamp due_at) {
   CHECK(store.ClaimDue(At(3)).empty());
 }
 
-TEST_CASE("an enrollment whose PIN is escrowed is left alone until its lease ends") {
+TEST_CASE("an enrollment whose secret is escrowed is left alone until its lease ends") {
   TestStore store(FOR_EVERY_STORE());
   EscrowOne(store, At(2));
   store.Write(
@@ -349,7 +352,7 @@ TEST_CASE("an enrollment whose PIN is escrowed is left alone until its lease end
   CHECK(store.ClaimDue(At(3)).size() == 1);
 }
 
-TEST_CASE("a start of the process takes up a PIN that was on its way to the escrow server") {
+TEST_CASE("a start of the process takes up a secret that was on its way to the escrow server") {
   TestStore store(FOR_EVERY_STORE());
   EscrowOne(store, At(900));
   store.Write([](StoreWriter& writer) { return writer.RecoverJournaled(At(3)); });
@@ -360,7 +363,7 @@ TEST_CASE("pruning takes proposals that ended long ago, oldest first, and no ope
   TestStore store(FOR_EVERY_STORE());
   for (const char* id : {"A", "B"}) store.Save(MakeDevice(id));
   const auto end_at = [&](int second) {
-    const std::int64_t id = Propose(store, MakeProposal("A"), "sealed");
+    const std::int64_t id = Propose(store, MakeProposal("A"), {"sealed", ""});
     End(store, id, ProposalState::kDone, At(second));
     return id;
   };
@@ -378,6 +381,23 @@ TEST_CASE("pruning takes proposals that ended long ago, oldest first, and no ope
   CHECK(prune(31, 1) == Numbers{open, middle, newest});
   CHECK(prune(30, 10) == Numbers{open, newest});
   CHECK(prune(31, 10) == Numbers{open});
+}
+
+TEST_CASE("what tells the recovery lock password is kept as long as its enrollment") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  Numbers kept;
+  for (const ProposalKind kind :
+       {ProposalKind::kSetRecoveryLock, ProposalKind::kVerifyRecoveryLock}) {
+    Proposal proposal = MakeProposal("A");
+    proposal.kind = kind;
+    kept.insert(kept.begin(), Propose(store, proposal, {"sealed", ""}));
+    End(store, kept.front(), ProposalState::kDone);
+  }
+  End(store, Propose(store, MakeProposal("A")), ProposalState::kDone);
+  store.Write(
+      [](StoreWriter& writer) { return writer.Prune(At(2) + kKeepProposals, seconds(1), 10); });
+  CHECK(List(store, {}) == kept);
 }
 
 TEST_CASE("proposals are counted since a time, whatever became of them") {

@@ -236,7 +236,7 @@ class Scenario:
         proposal = self.director.get(f"/proposals/{proposal_id}")
         if proposal["state"] != "done":
             raise Failed(f"{proposal['request_type']}: {proposal['explanation']}")
-        pin = self.director.cli("pin", proposal_id).strip()
+        pin = self.director.cli("secret", proposal_id).strip()
         escrowed = self.escrow.pins_of(device["serial_number"])
         if escrowed != [pin]:
             raise Failed(f"{proposal['request_type']}: {len(escrowed)} PINs are in escrow, not this one")

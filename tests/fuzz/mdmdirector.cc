@@ -52,7 +52,7 @@ FUZZ_TARGET(mdmdirector) {
   const SecretSource password = SecretSource::FromValue(Secret("word"));
   const ProposalLimits limits;
   mdmdirector::Api api(
-      {world.store(), world.upstreams(), world.pins(), world.clock(), password, limits, [] {}});
+      {world.store(), world.upstreams(), world.secrets(), world.clock(), password, limits, [] {}});
   const std::vector<HttpRoute> routes = api.Routes();
   const std::vector<std::string_view> parts = fuzz::SplitParts(input);
   for (std::size_t i = 0; i < std::min(parts.size(), kRequestsMax); ++i) {

@@ -101,7 +101,7 @@ void CheckEscrow(std::string_view input) {
   const Secret pin("493817");
   const auto escrow =
       MakeCryptEscrow(std::make_unique<ScriptedClient>(input), std::chrono::seconds(1));
-  const Status deposited = escrow->Deposit("C02XK0AAJG5H", pin);
+  const Status deposited = escrow->Deposit("C02XK0AAJG5H", SecretType::kUnlockPin, pin);
   const std::vector<std::string_view> parts = fuzz::SplitParts(input);
   if (deposited) {
     INVARIANT(!parts.empty() && ReadAnswer(parts.front()).status == 200);

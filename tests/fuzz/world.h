@@ -29,17 +29,17 @@ class World {
     config_.api_token = SecretSource::FromValue(Secret("token"));
     upstreams_.Add(std::make_unique<test::WillingUpstream>());
     payloads_.emplace(*store_, nullptr);
-    executor_.emplace(*store_, upstreams_, *payloads_, pins_, clock_, random_);
+    executor_.emplace(*store_, upstreams_, *payloads_, secrets_, clock_, random_);
   }
 
   Store& store() { return *store_; }
   Upstreams& upstreams() { return upstreams_; }
-  const Pins& pins() const { return pins_; }
+  const Secrets& secrets() const { return secrets_; }
   Executor& executor() { return *executor_; }
   ManualClock& clock() { return clock_; }
   const Config& config() const { return config_; }
   Api::Dependencies ApiDependencies() {
-    return {*store_, upstreams_, *executor_, pins_, clock_, config_, [] {}};
+    return {*store_, upstreams_, *executor_, secrets_, clock_, config_, [] {}};
   }
 
  private:
@@ -50,8 +50,8 @@ class World {
   Config config_;
   std::optional<Payloads> payloads_;
   /// 32 times the letter k.
-  const Pins pins_{SecretSource::FromValue(Secret("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")),
-                   nullptr};
+  const Secrets secrets_{
+      SecretSource::FromValue(Secret("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")), nullptr};
   std::optional<Executor> executor_;
 };
 

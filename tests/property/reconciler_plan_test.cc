@@ -157,10 +157,10 @@ Intent AnyIntent(int number) {
     intent.request_type = request_type::kRemoveApplication;
   }
   intent.epoch = *rc::gen::inRange(1, 3);
-  intent.state =
-      *rc::gen::element(IntentState::kJournaled, IntentState::kSent, IntentState::kUnknown,
-                        IntentState::kNotNow, IntentState::kAcknowledged, IntentState::kFailed,
-                        IntentState::kNotSent, IntentState::kRefused, IntentState::kLost);
+  intent.state = *rc::gen::element(
+      IntentState::kJournaled, IntentState::kSent, IntentState::kUnknown, IntentState::kNotNow,
+      IntentState::kAcknowledged, IntentState::kFailed, IntentState::kDenied, IntentState::kNotSent,
+      IntentState::kRefused, IntentState::kLost);
   intent.journaled_at = *AnyTime();
   if (*rc::gen::arbitrary<bool>()) intent.answered_at = *AnyTime();
   intent.not_now_count = *rc::gen::inRange(0, 6);

@@ -190,6 +190,20 @@ bool Checker::HoldsInSetup(const EnrollmentId& id, const PayloadIdentifier& item
   });
 }
 
+namespace {
+
+/// True for packages, which go to Macs alone.
+bool IsForMacs(const Snapshot& snapshot, const PayloadIdentifier& item) {
+  return std::any_of(snapshot.assignments.begin(), snapshot.assignments.end(),
+                     [&](const DesiredAssignment& assignment) {
+                       return assignment.payload_identifier == item &&
+                              assignment.request_type ==
+                                  request_type::kInstallEnterpriseApplication;
+                     });
+}
+
+}  // namespace
+
 /// A device is let go when what is marked was tried and answered, or after setup_time_max.
 void Checker::CheckLetGo(const EnqueueRequest& request, const EnrollmentId& id,
                          Timestamp step_began_at) {
@@ -203,6 +217,8 @@ void Checker::CheckLetGo(const EnqueueRequest& request, const EnrollmentId& id,
   const std::optional<Snapshot> snapshot = Load(id);
   for (const PayloadIdentifier& item : ledger_.items()) {
     if (!snapshot || !HoldsInSetup(id, item, step_began_at)) continue;
+    const bool is_mac = known.device->facts().kind == DeviceKind::kMac;
+    if (!is_mac && IsForMacs(*snapshot, item)) continue;
     const bool is_open =
         std::any_of(snapshot->intents.begin(), snapshot->intents.end(), [&](const Intent& intent) {
           return intent.payload_identifier == item && IsOpen(intent.state);
@@ -253,6 +269,10 @@ std::string Checker::WhyAppUnconverged(const VirtualDevice& device, const Payloa
     }
   }
   if (record == nullptr) return "Director does not know that it is wanted";
+  const bool is_mac = device.facts().kind == DeviceKind::kMac;
+  if (!is_mac && wanted.presence == Presence::kPresent && IsForMacs(snapshot, item)) {
+    return record->state == ItemState::kBlocked ? "" : StateOf(*record);
+  }
   const std::string identifier(BundleIdentifierOf(item));
   if (record->state == ItemState::kParked && MayPark(device, item, wanted)) {
     const bool is_told = record->parked_build == device.facts().build_version;

@@ -127,18 +127,18 @@ class DirectorProcess::Wire final : public HttpClient {
   std::unique_ptr<HttpClient> server_;
 };
 
-/// Where PINs are kept: slow, and fails before or after it has taken one.
+/// Where secrets are kept: slow, and fails before or after it has taken one.
 class DirectorProcess::EscrowServer final : public Escrow {
  public:
   explicit EscrowServer(DirectorProcess& process) : process_(process) {}
 
-  Status Deposit(const std::string& serial_number, const Secret& pin) override {
+  Status Deposit(const std::string& serial_number, SecretType, const Secret& secret) override {
     if (!process_.is_alive_) return Dead();
     process_.Breathe(Duration(1 + process_.random_.Below(5000)));
     if (process_.Happens(process_.scenario_.faults.escrow_fails / 2)) {
       return Fail(ErrorKind::kUnavailable, "it answered 500");
     }
-    process_.watcher_.WatchEscrow(serial_number, pin.Reveal());
+    process_.watcher_.WatchEscrow(serial_number, secret.Reveal());
     if (process_.Happens(process_.scenario_.faults.escrow_fails / 2)) {
       return Fail(ErrorKind::kUnavailable, "timed out");
     }
@@ -186,10 +186,10 @@ struct DirectorProcess::Parts {
       : random(process.random_.Next()),
         upstreams(process.scenario_.certificates_per_minute),
         payloads(*process.store_, nullptr),
-        executor(*process.store_, upstreams, payloads, process.pins_, process.clock_, random),
+        executor(*process.store_, upstreams, payloads, process.secrets_, process.clock_, random),
         runner(*process.store_, upstreams, executor, process.clock_, process.scenario_.settings),
-        api({*process.store_, upstreams, executor, process.pins_, process.clock_, process.config_,
-             [&process] { process.Notify(); }}),
+        api({*process.store_, upstreams, executor, process.secrets_, process.clock_,
+             process.config_, [&process] { process.Notify(); }}),
         routes(api.Routes()) {
     upstreams.Add(std::make_unique<WatchedUpstream>(process, process.MakeClient()),
                   process.scenario_.rates);
@@ -214,7 +214,7 @@ DirectorProcess::DirectorProcess(Kernel& kernel, Store& database, MdmStandIn& se
       random_(scenario.seed ^ StableHash("process")),
       clock_(kernel),
       config_(ProcessConfig(scenario)),
-      pins_(SecretSource::FromValue(Secret(kDataKey)), std::make_unique<EscrowServer>(*this)),
+      secrets_(SecretSource::FromValue(Secret(kDataKey)), std::make_unique<EscrowServer>(*this)),
       store_(std::make_unique<ProcessStore>(*this)) {}
 
 DirectorProcess::~DirectorProcess() = default;

@@ -107,7 +107,7 @@ class DirectorProcess {
   SeededRandom random_;
   SkewedClock clock_;
   const Config config_;
-  const Pins pins_;
+  const Secrets secrets_;
 
   bool is_calm_ = false;
   bool is_alive_ = false;

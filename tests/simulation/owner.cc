@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <array>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -285,7 +286,10 @@ void Owner::Withdraw(const PayloadIdentifier& item, AssignmentChannel channel,
 
 void Owner::ProposeSomething() {
   const DeviceFacts& device = devices_[proposal_random_.Below(devices_.size())];
-  Propose(device, kProposalKinds[proposal_random_.Below(kProposalKinds.size())]);
+  static constexpr std::array kKinds = {ProposalKind::kDeviceLock, ProposalKind::kEraseDevice,
+                                        ProposalKind::kRestartDevice,
+                                        ProposalKind::kShutDownDevice};
+  Propose(device, kKinds[proposal_random_.Below(kKinds.size())]);
 }
 
 /// What is not answered may be there all the same: it is not asked for twice.

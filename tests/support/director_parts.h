@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "director/pins.h"
+#include "director/secrets.h"
 #include "mdm/plist.h"
 #include "signing/device_identity.h"
 #include "store/sqlite_store.h"

@@ -101,7 +101,7 @@ class World {
   void Restart() {
     runner.reset();
     payloads = std::make_unique<Payloads>(*store, nullptr);
-    executor = std::make_unique<Executor>(*store, upstreams, *payloads, pins, clock, random);
+    executor = std::make_unique<Executor>(*store, upstreams, *payloads, secrets, clock, random);
     runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, settings);
     WriteTo(*store, [&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
   }
@@ -244,7 +244,7 @@ class World {
                1};
   CoreWire* wire = nullptr;
   Upstreams upstreams;
-  Pins pins{TestDataKey(), nullptr};
+  Secrets secrets{TestDataKey(), nullptr};
   std::unique_ptr<Payloads> payloads;
   std::unique_ptr<Executor> executor;
   std::unique_ptr<Runner> runner;

@@ -18,7 +18,7 @@ class MdmDirectorClient {
   /// With `departures` strictly compatible, with `downloads` profiles can be downloaded.
   MdmDirectorClient(Store& store, Upstreams& upstreams, const Clock& clock,
                     Departures* departures = nullptr, Payloads* downloads = nullptr)
-      : api_({store, upstreams, pins_, clock, password_, limits, [] {}, departures, downloads}),
+      : api_({store, upstreams, secrets_, clock, password_, limits, [] {}, departures, downloads}),
         routes_(api_.Routes()) {}
 
   HttpServerResponse Send(const std::string& method, const std::string& path,
@@ -57,7 +57,7 @@ class MdmDirectorClient {
   ProposalLimits limits;
 
  private:
-  const Pins pins_{TestDataKey(), nullptr};
+  const Secrets secrets_{TestDataKey(), nullptr};
   const SecretSource password_ = SecretSource::FromValue(Secret("word"));
   mdmdirector::Api api_;
   const std::vector<HttpRoute> routes_;

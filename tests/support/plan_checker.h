@@ -133,7 +133,7 @@ class PlanChecker {
          name + " is not what was proposed");
     Must(snapshot_.enrollment.last_seen_at + settings_.awake_window > now_,
          name + " to a sleeping device");
-    Must(proposal.escrowed_at.has_value(), name + " before its PIN is escrowed");
+    Must(proposal.escrowed_at.has_value(), name + " before its secret is escrowed");
     Must(proposal.epoch == snapshot_.enrollment.epoch, name + " in another epoch");
     Must(now_ >= proposal.not_before && now_ < proposal.expires_at, name + " out of its time");
     Must(plan_.proposal && plan_.proposal->state == ProposalState::kSent,
@@ -151,7 +151,9 @@ class PlanChecker {
     Must(proposal.explanation.size() > 1 && proposal.explanation.back() == '.',
          "the proposal has no sentence: " + proposal.explanation);
     Must(!plan_.escrow || (IsOpen(proposal.state) && !proposal.escrowed_at),
-         "a PIN is escrowed for nothing");
+         "a secret is escrowed for nothing");
+    Must(proposal.state != ProposalState::kSent || proposal.effect == ProposalEffect::kUnknown,
+         "what is under way has an effect that is known");
     const bool waits = proposal.state == ProposalState::kWaiting;
     Must(!waits || now_ < proposal.expires_at, "the proposal waits beyond its time");
     Must(!waits || plan_.due_at <= proposal.expires_at, "nobody looks when the proposal expires");

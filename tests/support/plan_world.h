@@ -396,8 +396,9 @@ class WorldReader {
     proposal.state = *state;
     proposal.reason = "Stolen";
     proposal.source = "ada";
-    proposal.has_pin = true;
+    proposal.has_secret = true;
     proposal.explanation = "As it was.";
+    if (proposal.state == ProposalState::kSent) proposal.effect = ProposalEffect::kUnknown;
     proposal.epoch = snapshot_.enrollment.epoch;
     proposal.created_at = now_ - std::chrono::hours(1);
     proposal.not_before = proposal.created_at;

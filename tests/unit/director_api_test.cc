@@ -60,9 +60,9 @@ TEST_CASE("every route demands the token") {
   Upstreams upstreams;
   Payloads payloads(service.store(), nullptr);
   SystemRandom random;
-  const Pins pins;
-  Executor executor(service.store(), upstreams, payloads, pins, service.clock(), random);
-  Api api(Api::Dependencies{service.store(), upstreams, executor, pins, service.clock(), config,
+  const Secrets secrets;
+  Executor executor(service.store(), upstreams, payloads, secrets, service.clock(), random);
+  Api api(Api::Dependencies{service.store(), upstreams, executor, secrets, service.clock(), config,
                             [] {}});
   std::size_t routes = 0;
   for (const HttpRoute& route : api.Routes()) {

@@ -105,5 +105,42 @@ TEST_CASE("the client verbs do their work against a running service") {
   CHECK(Run({"status"}, {"DIRECTOR_URL=nonsense"}) == 1);
 }
 
+TEST_CASE("a recovery lock password comes from a file, is made, or is taken away on purpose only") {
+  Config config = director_test::MakeTestConfig();
+  config.data_key = director_test::TestDataKey();
+  Service service(std::move(config));
+  const VirtualDevice mac = director_test::MakeMac(1);
+  director_test::Enroll(service.store(), mac, service.clock().Now());
+  TempFolder folder;
+  const std::vector<std::string> environment = {
+      "DIRECTOR_URL=" + service.app().url(),
+      std::string("DIRECTOR_TOKEN=") + director_test::kToken};
+  const auto propose = [&](const std::string& request_type, std::vector<std::string> options) {
+    std::vector<std::string> arguments = {"propose", mac.facts().serial_number, request_type,
+                                          "--reason", "Policy"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return Run(arguments, environment);
+  };
+  const std::string word = folder.Write("word", "a word\n");
+  const std::string empty = folder.Write("empty", "\n");
+  CHECK(propose("SetRecoveryLock", {"--password-file", empty}) == 1);
+  CHECK(propose("SetRecoveryLock", {"--password-file", word, "--clear"}) == 1);
+  CHECK(propose("DeviceLock", {"--clear"}) == 1);
+  CHECK(propose("VerifyRecoveryLock", {}) == 1);
+  CHECK(service.Get("/proposals").json["proposals"].empty());
+  CHECK(propose("SetRecoveryLock", {"--password-file", word, "--current-password-file", empty}) ==
+        0);
+  CHECK(Run({"secret", "1"}, environment) == 0);
+  CHECK(Run({"cancel", "1"}, environment) == 0);
+  CHECK(propose("VerifyRecoveryLock", {"--verifies", "1"}) == 0);
+  CHECK(Run({"cancel", "2"}, environment) == 0);
+  CHECK(propose("SetRecoveryLock", {"--clear"}) == 0);
+  const auto proposals = service.Get("/proposals").json["proposals"];
+  REQUIRE(proposals.size() == 3);
+  CHECK(proposals[0]["has_secret"] == false);
+  CHECK(proposals[1]["verifies"] == 1);
+  CHECK(proposals[2]["has_secret"] == true);
+}
+
 }  // namespace
 }  // namespace director::director_cli_test

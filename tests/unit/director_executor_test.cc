@@ -160,8 +160,8 @@ struct Fixture {
   Upstreams upstreams;
   FakeUpstream* server = nullptr;
   Payloads payloads{*store, nullptr};
-  const Pins pins;
-  Executor executor{*store, upstreams, payloads, pins, clock, random};
+  const Secrets secrets;
+  Executor executor{*store, upstreams, payloads, secrets, clock, random};
   Runner runner{*store, upstreams, executor, clock, Settings()};
 };
 
@@ -405,7 +405,7 @@ TEST_CASE("a database that is away for a moment sets nobody aside") {
     return writer.SaveEnrollments({MakeEnrollment("D0", world.clock.Now())});
   });
   Payloads payloads(store, nullptr);
-  Executor executor(store, world.upstreams, payloads, world.pins, world.clock, world.random);
+  Executor executor(store, world.upstreams, payloads, world.secrets, world.clock, world.random);
   Runner runner(store, world.upstreams, executor, world.clock, Settings());
   store.is_away = true;
   const Result<std::size_t> failed = runner.Step();
@@ -500,7 +500,8 @@ TEST_CASE("a command whose profile is gone is not sent, and the others are") {
 TEST_CASE("a half that cannot be journaled anew is sent to nobody, by neither name") {
   ShakyStore store;
   Fixture world;
-  Executor executor(store, world.upstreams, world.payloads, world.pins, world.clock, world.random);
+  Executor executor(store, world.upstreams, world.payloads, world.secrets, world.clock,
+                    world.random);
   std::vector<PlanCommit> commits;
   commits.push_back(MakeCommit("D0", {kList}));
   commits.push_back(MakeCommit("D1", {kList}));

@@ -73,7 +73,8 @@ struct Seen {
 
   director_test::World world;
   const Config config = HintConfig();
-  Api api{{*world.store, world.upstreams, *world.executor, world.pins, world.clock, config, [] {}}};
+  Api api{
+      {*world.store, world.upstreams, *world.executor, world.secrets, world.clock, config, [] {}}};
   HttpRoute see;
   std::string payload_uuid;
 };

@@ -38,7 +38,7 @@ struct PendingWorld : director_test::ImportWorld {
   ImportRun Run(ImportMode mode = ImportMode::kImport) {
     mdmdirector::ImportSettings settings;
     settings.mode = mode;
-    settings.pins = &pins;
+    settings.secrets = &secrets;
     settings.proposals = limits;
     return director_test::RunImport(source, *store, clock, settings);
   }
@@ -48,9 +48,10 @@ struct PendingWorld : director_test::ImportWorld {
     });
   }
   std::string PinOf(const Proposal& proposal) {
-    const std::string sealed = director_test::ReadFrom(
-        *store, [&](StoreReader& reader) { return reader.LoadSealedPin(proposal.proposal_id); });
-    const Result<Secret> pin = pins.Open(sealed, proposal.enrollment_id);
+    const SealedSecrets sealed = director_test::ReadFrom(*store, [&](StoreReader& reader) {
+      return reader.LoadSealedSecrets(proposal.proposal_id);
+    });
+    const Result<Secret> pin = secrets.Open(sealed.secret, proposal.enrollment_id);
     REQUIRE(pin);
     return pin->Reveal();
   }
@@ -61,7 +62,7 @@ struct PendingWorld : director_test::ImportWorld {
                            [&](StoreWriter& writer) { return writer.SaveProposal(proposal); });
   }
 
-  Pins pins{TestDataKey(), nullptr};
+  Secrets secrets{TestDataKey(), nullptr};
   ProposalLimits limits;
 };
 
@@ -197,7 +198,7 @@ TEST_CASE("a PIN that no Mac takes is a problem, and an iPad needs none") {
     world.source.devices.at(kUdid).product_name = "iPad14,1";
     CHECK(world.Run().outcome.problems == 0);
     REQUIRE(world.Proposals().size() == 1);
-    CHECK_FALSE(world.Proposals().front().has_pin);
+    CHECK_FALSE(world.Proposals().front().has_secret);
   }
 }
 
@@ -208,8 +209,8 @@ TEST_CASE("another proposal that is open is in the way of a lock and says so") {
   request.kind = ProposalKind::kRestartDevice;
   request.reason = "it hangs";
   director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
-    const auto proposed =
-        Propose(writer, world.pins, world.limits, EnrollmentId(kUdid), request, world.clock.Now());
+    const auto proposed = Propose(writer, world.secrets, world.limits, EnrollmentId(kUdid), request,
+                                  world.clock.Now());
     if (!proposed) return Fail(proposed.error());
     return {};
   });
@@ -225,7 +226,7 @@ TEST_CASE("without data_key or beyond the budget it is a problem, and the next i
   world.AddErase();
   std::string why;
   SECTION("no key") {
-    world.pins = Pins();
+    world.secrets = Secrets();
     why = "set data_key_file";
   }
   SECTION("budget") {
@@ -238,7 +239,7 @@ TEST_CASE("without data_key or beyond the budget it is a problem, and the next i
   CHECK(world.Proposals().empty());
   // All else was taken over.
   CHECK(director_test::ListAll(*world.store).size() == 1);
-  world.pins = Pins(TestDataKey(), nullptr);
+  world.secrets = Secrets(TestDataKey(), nullptr);
   world.limits = ProposalLimits();
   CHECK(world.Run().outcome.problems == 0);
   CHECK(world.Proposals().size() == 1);

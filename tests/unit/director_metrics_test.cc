@@ -48,8 +48,8 @@ TEST_CASE("fleet counts are read at most once in ten seconds") {
   Payloads payloads(store, nullptr);
   const ManualClock clock(director_test::At(0));
   SystemRandom random;
-  const Pins pins;
-  const Executor executor(store, upstreams, payloads, pins, clock, random);
+  const Secrets secrets;
+  const Executor executor(store, upstreams, payloads, secrets, clock, random);
   const Ingest ingest(store, [] {});
   const WebhookCounts webhooks;
   director_test::TempFolder folder;

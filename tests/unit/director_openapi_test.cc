@@ -177,12 +177,12 @@ class Service {
   Upstreams upstreams_;
   test::WillingUpstream* upstream_ = nullptr;
   Payloads payloads_{*store_, nullptr};
-  const Pins pins_{director_test::TestDataKey(), nullptr};
-  Executor executor_{*store_, upstreams_, payloads_, pins_, clock_, random_};
+  const Secrets secrets_{director_test::TestDataKey(), nullptr};
+  Executor executor_{*store_, upstreams_, payloads_, secrets_, clock_, random_};
   Runner runner_{*store_, upstreams_, executor_, clock_, config_.settings};
   Ingest ingest_{*store_, [] {}};
   WebhookCounts counts_;
-  Api api_{{*store_, upstreams_, executor_, pins_, clock_, config_, [] {}}};
+  Api api_{{*store_, upstreams_, executor_, secrets_, clock_, config_, [] {}}};
   std::vector<HttpRoute> routes_;
   std::set<std::string> answered_;
   std::string payload_uuid_;
@@ -354,7 +354,7 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   CHECK(service.CallJson("GET /api/v1/devices/{device}", 200, device)["proposal"] == proposal);
   const auto proposed = WithPath({{"proposal_id", proposal["proposal_id"].dump()}});
   service.Call("GET /api/v1/proposals/{proposal_id}", 200, proposed);
-  CHECK(service.CallJson("POST /api/v1/proposals/{proposal_id}/pin", 200, proposed)["pin"]
+  CHECK(service.CallJson("POST /api/v1/proposals/{proposal_id}/secret", 200, proposed)["secret"]
             .get<std::string>()
             .size() == 6);
   CHECK(service.CallJson("GET /api/v1/proposals", 200, WithQuery({{"open", "true"}}))["proposals"]
@@ -364,6 +364,32 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
         Json::array({{{"request_type", "DeviceLock"}, {"state", "waiting"}, {"count", 1}}}));
   CHECK(service.CallJson("DELETE /api/v1/proposals/{proposal_id}", 200, proposed)["state"] ==
         "cancelled");
+  const auto propose = [&](const Json& body, int status) {
+    HttpServerRequest request = WithBody(body.dump());
+    request.path_values = device.path_values;
+    return service.CallJson("POST /api/v1/devices/{device}/proposals", status, request);
+  };
+  const Json set = {{"request_type", "SetRecoveryLock"},
+                    {"reason", "Policy"},
+                    {"new_password", "a new word"},
+                    {"current_password", "an old word"}};
+  const Json guarded = propose(set, 201);
+  CHECK(guarded["effect"] == "none");
+  CHECK(guarded["has_secret"] == true);
+  CHECK(guarded["verifies"].is_null());
+  CHECK(guarded.dump().find("word") == std::string::npos);
+  const auto guarding = WithPath({{"proposal_id", guarded["proposal_id"].dump()}});
+  CHECK(service.CallJson("POST /api/v1/proposals/{proposal_id}/secret", 200, guarding)["secret"] ==
+        "a new word");
+  service.Call("DELETE /api/v1/proposals/{proposal_id}", 200, guarding);
+  propose({{"request_type", "VerifyRecoveryLock"}, {"reason", "Policy"}}, 409);
+  const Json verify = propose({{"request_type", "VerifyRecoveryLock"},
+                               {"reason", "Policy"},
+                               {"verifies", guarded["proposal_id"]}},
+                              201);
+  CHECK(verify["verifies"] == guarded["proposal_id"]);
+  service.Call("DELETE /api/v1/proposals/{proposal_id}", 200,
+               WithPath({{"proposal_id", verify["proposal_id"].dump()}}));
 
   const std::string unknown_topic =
       R"({"topic": "other.Topic", "created_at": "2025-10-09T08:53:20Z"})";
@@ -371,7 +397,7 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   service.Call("POST /webhook/{upstream}", 200, Webhook({{"upstream", "nanomdm"}}, "rubbish"));
   CHECK(service.CallJson("GET /api/v1/dead-letters", 200)["dead_letters"].size() == 1);
   CHECK(service.CallJson("GET /api/v1/events", 200, WithQuery({{"device", "UDID-1"}}))["events"]
-            .size() == 5);
+            .size() == 10);
   const Json status = service.CallJson("GET /api/v1/status", 200);
   CHECK(status["items"].size() == 1);
   CHECK(status["oldest_waiting"].is_object());
@@ -422,7 +448,7 @@ TEST_CASE("openapi: errors are the documented problem documents") {
   service.Call("GET /api/v1/proposals", 404, WithQuery({{"device", "nobody"}}));
   for (const char* operation :
        {"GET /api/v1/proposals/{proposal_id}", "DELETE /api/v1/proposals/{proposal_id}",
-        "POST /api/v1/proposals/{proposal_id}/pin"}) {
+        "POST /api/v1/proposals/{proposal_id}/secret"}) {
     service.Call(operation, 400, WithPath({{"proposal_id", "x"}}));
     service.Call(operation, 404, WithPath({{"proposal_id", "4711"}}));
   }
@@ -437,6 +463,10 @@ TEST_CASE("openapi: errors are the documented problem documents") {
   wrong.path_values = lock.path_values;
   CHECK(service.CallJson("POST /api/v1/devices/{device}/proposals", 400, wrong)["errors"].size() ==
         2);
+  wrong = WithBody(R"({"request_type": "VerifyRecoveryLock", "reason": "a", "verifies": "b"})");
+  wrong.path_values = lock.path_values;
+  CHECK(service.CallJson("POST /api/v1/devices/{device}/proposals", 400,
+                         wrong)["errors"][0]["field"] == "verifies");
   service.Call("POST /webhook/{upstream}", 404, WithPath({{"upstream", "other"}}));
   service.upstream().push_outcome = PushOutcome::kFailed;
   service.upstream().push_detail = "no push certificate";

@@ -10,106 +10,18 @@
 #include "mdm/command.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_world.h"
+#include "tests/support/proposal_fleet.h"
 
 namespace director::director_proposal_test {
 namespace {
 
+using director_test::CheckRefused;
 using director_test::ReadFrom;
-using director_test::SnapshotOf;
-using director_test::World;
 using director_test::WriteTo;
+using Fleet = director_test::ProposalFleet;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-/// An escrow server that remembers and can be down.
-class NotingEscrow final : public Escrow {
- public:
-  Status Deposit(const std::string& serial_number, const Secret& pin) override {
-    ++calls;
-    if (is_down) return Fail(ErrorKind::kUnavailable, "it is down");
-    deposits.emplace_back(serial_number, pin.Reveal());
-    return {};
-  }
-
-  int calls = 0;
-  bool is_down = false;
-  std::vector<std::pair<std::string, std::string>> deposits;
-};
-
-/// Macs that enrolled and went quiet, and an escrow server.
-struct Fleet {
-  explicit Fleet(std::size_t macs = 1) : world(macs) {
-    auto server = std::make_unique<NotingEscrow>();
-    escrow = server.get();
-    world.pins = Pins(director_test::TestDataKey(), std::move(server));
-    world.SessionOfEach();
-    world.Run(hours(1));
-  }
-
-  Result<Proposal> TryToPropose(ProposalRequest request, std::size_t index = 0) {
-    request.reason = "Stolen on the train";
-    request.source = "ada";
-    Result<Proposal> proposal = Fail(ErrorKind::kInvalid, "not run");
-    const Status done = world.store->Write([&](StoreWriter& writer) -> Status {
-      if (Status locked = writer.LockDesired(); !locked) return locked;
-      proposal = Propose(writer, world.pins, limits, world.id(index), request, world.clock.Now());
-      if (!proposal) return Fail(proposal.error());
-      return {};
-    });
-    if (!done) return Fail(done.error());
-    return proposal;
-  }
-  Proposal MustPropose(ProposalKind kind, std::size_t index = 0) {
-    ProposalRequest request;
-    request.kind = kind;
-    const Result<Proposal> proposal = TryToPropose(request, index);
-    INFO((proposal ? std::string() : ErrorForLog(proposal.error())));
-    REQUIRE(proposal);
-    return *proposal;
-  }
-  Result<Proposal> Cancel(const Proposal& proposal) {
-    Result<Proposal> cancelled = Fail(ErrorKind::kInvalid, "not run");
-    const Status done = world.store->Write([&](StoreWriter& writer) -> Status {
-      cancelled = CancelProposal(writer, proposal.proposal_id, "ada", world.clock.Now());
-      if (!cancelled) return Fail(cancelled.error());
-      return {};
-    });
-    if (!done) return Fail(done.error());
-    return cancelled;
-  }
-  Proposal Now(const Proposal& proposal) {
-    return ReadFrom(*world.store,
-                    [&](StoreReader& reader) { return reader.LoadProposal(proposal.proposal_id); });
-  }
-  std::string SealedPin(const Proposal& proposal) {
-    return ReadFrom(*world.store, [&](StoreReader& reader) {
-      return reader.LoadSealedPin(proposal.proposal_id);
-    });
-  }
-  std::string Serial(std::size_t index = 0) const {
-    return world.devices[index].facts().serial_number;
-  }
-  /// The PINs of the commands that reached the server.
-  std::vector<std::string> SentPins(std::string_view request_type) const {
-    std::vector<std::string> pins;
-    for (const EnqueueCall& call : world.Enqueued(request_type)) {
-      pins.push_back(TextAt(DecodeCommand(call.body)->body, "PIN"));
-    }
-    return pins;
-  }
-
-  World world;
-  NotingEscrow* escrow = nullptr;
-  ProposalLimits limits;
-};
-
-void CheckRefused(const Result<Proposal>& refused, ErrorKind kind, const std::string& part) {
-  REQUIRE_FALSE(refused);
-  INFO(refused.error().message);
-  CHECK(refused.error().kind == kind);
-  CHECK(refused.error().message.find(part) != std::string::npos);
-}
 
 TEST_CASE("a Mac is locked with the PIN that was escrowed before") {
   Fleet fleet;
@@ -142,7 +54,7 @@ TEST_CASE("a given PIN is used, and stands nowhere in clear") {
   request.phone_number = "0800 1234";
   const Result<Proposal> proposal = fleet.TryToPropose(request);
   REQUIRE(proposal);
-  CHECK(fleet.SealedPin(*proposal).find("493817") == std::string::npos);
+  CHECK(fleet.SealedSecret(*proposal).find("493817") == std::string::npos);
   fleet.world.Run(minutes(10));
   const auto sent = fleet.world.Enqueued("DeviceLock");
   REQUIRE(sent.size() == 1);
@@ -163,14 +75,14 @@ TEST_CASE("a given PIN is used, and stands nowhere in clear") {
 
 TEST_CASE("without an escrow server the sealed PIN is the copy, and the command goes at once") {
   Fleet fleet;
-  fleet.world.pins = Pins(director_test::TestDataKey(), nullptr);
+  fleet.world.secrets = Secrets(director_test::TestDataKey(), nullptr);
   const Proposal proposal = fleet.MustPropose(ProposalKind::kDeviceLock);
   fleet.world.Run(minutes(1));
   CHECK(fleet.world.devices[0].is_locked());
-  const auto pin = fleet.world.pins.Open(fleet.SealedPin(proposal), fleet.world.id(0));
+  const auto pin = fleet.world.secrets.Open(fleet.SealedSecret(proposal), fleet.world.id(0));
   REQUIRE(pin);
   CHECK(fleet.SentPins("DeviceLock") == std::vector<std::string>{pin->Reveal()});
-  CHECK_FALSE(fleet.world.pins.Open(fleet.SealedPin(proposal), EnrollmentId("ANOTHER")));
+  CHECK_FALSE(fleet.world.secrets.Open(fleet.SealedSecret(proposal), EnrollmentId("ANOTHER")));
 }
 
 TEST_CASE("an erase can be cancelled until it is sent, and not after") {
@@ -274,9 +186,9 @@ TEST_CASE("one that repeats locks again after each unlocking, until it is cancel
 
 TEST_CASE("a restart and a shutdown take no PIN and need no key") {
   Fleet fleet;
-  fleet.world.pins = Pins();
+  fleet.world.secrets = Secrets();
   const Proposal restart = fleet.MustPropose(ProposalKind::kRestartDevice);
-  CHECK_FALSE(restart.has_pin);
+  CHECK_FALSE(restart.has_secret);
   fleet.world.Run(minutes(10));
   CHECK(fleet.Now(restart).state == ProposalState::kDone);
   fleet.MustPropose(ProposalKind::kShutDownDevice);

@@ -51,6 +51,18 @@ TEST_CASE("a lock and an erase carry their PIN, and leave out what is empty") {
   }
 }
 
+TEST_CASE(
+    "a recovery lock is set with or without the password before, and cleared by an empty one") {
+  const auto set = MustDecode(SetRecoveryLockCommand{Secret("OLD"), Secret("NEW")});
+  CHECK(TextAt(set.body, "CurrentPassword") == "OLD");
+  CHECK(TextAt(set.body, "NewPassword") == "NEW");
+  const auto clear = MustDecode(SetRecoveryLockCommand{});
+  CHECK(clear.body.Find("CurrentPassword") == nullptr);
+  REQUIRE(clear.body.Find("NewPassword") != nullptr);
+  CHECK(*clear.body.Find("NewPassword") == PlistValue(""));
+  CHECK(TextAt(MustDecode(VerifyRecoveryLockCommand{Secret("NEW")}).body, "Password") == "NEW");
+}
+
 TEST_CASE("commands that no device could answer are refused") {
   const auto field = [](const std::string& body) {
     const auto received = DecodeCommand("<dict>" + body + "</dict>");

@@ -289,6 +289,13 @@ TEST_CASE("device information decodes what is there") {
   CheckTypes(ResultWith("Status", "Acknowledged"), "QueryResponses", {7}, DecodeResult);
 }
 
+TEST_CASE("whether a password was verified is told only by the key itself") {
+  CHECK_FALSE(MustDecodeResult(ResultWith("Other", true)).password_verified.has_value());
+  CHECK(MustDecodeResult(ResultWith("PasswordVerified", true)).password_verified == true);
+  CHECK(MustDecodeResult(ResultWith("PasswordVerified", false)).password_verified == false);
+  CheckTypes(ResultWith("Status", "Acknowledged"), "PasswordVerified", {0, 1}, DecodeResult);
+}
+
 TEST_CASE("the answer to a question about the device is kept as it came") {
   const PlistDict security = Dict({{"FDE_Enabled", true}, {"NewInTheNextSystem", "x"}});
   const auto event = MustDecodeResult(ResultWith("SecurityInfo", security));

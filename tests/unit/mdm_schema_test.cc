@@ -82,6 +82,8 @@ std::vector<SchemaCase> AllCommands() {
       {"device.erase", EraseDeviceCommand{Secret("123456")}},
       {"device.restart", RestartDeviceCommand{}},
       {"device.shutdown", ShutDownDeviceCommand{}},
+      {"passcode.recovery.set", SetRecoveryLockCommand{Secret("OLD"), Secret("NEW")}},
+      {"passcode.recovery.verify", VerifyRecoveryLockCommand{Secret("NEW")}},
       {"application.install", ToCommand(DefineApp(StoreApp()).value())},
       {"application.install", ToCommand(DefineApp(PackageByUrl()).value())},
       {"application.install.enterprise", ToCommand(DefineApp(PackageByManifest()).value())},

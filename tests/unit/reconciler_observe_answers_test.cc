@@ -207,5 +207,28 @@ TEST_CASE("a new epoch knows nothing of what the device said before") {
   for (const InventoryKind kind : kInventoryKinds) CHECK_FALSE(again.enrollment.inventory_at[kind]);
 }
 
+TEST_CASE("only a clear word about a recovery lock password proves anything") {
+  const auto seen = [](const ResultEvent& result) {
+    const Observation observation =
+        See(Recent(), result, kNow, Sent(request_type::kVerifyRecoveryLock));
+    REQUIRE(observation.intent);
+    return observation.intent->state;
+  };
+  ResultEvent result = Answer(CommandStatus::kAcknowledged);
+  CHECK(seen(result) == IntentState::kFailed);
+  result.password_verified = true;
+  CHECK(seen(result) == IntentState::kAcknowledged);
+  result.password_verified = false;
+  CHECK(seen(result) == IntentState::kDenied);
+  ResultEvent refused = Answer(CommandStatus::kError);
+  CHECK(seen(refused) == IntentState::kFailed);
+  refused.error_chain = {{8, "ROSLockoutServiceDaemonErrorDomain", "", "Validation failed"}};
+  CHECK(seen(refused) == IntentState::kDenied);
+  // To another command the same words are an error.
+  CHECK(See(Recent(), refused, kNow, Sent(request_type::kSetRecoveryLock)).intent->state ==
+        IntentState::kFailed);
+  CHECK(See(Recent(), result, kNow, Sent()).intent->state == IntentState::kAcknowledged);
+}
+
 }  // namespace
 }  // namespace director::reconciler_observe_answers_test

@@ -227,7 +227,7 @@ TEST_CASE("the escrow server's answer is taken into the proposal") {
   TakeEscrowAnswer(Fail(ErrorKind::kUnavailable, "it answered 500"), settings, kNow, proposal);
   CHECK_FALSE(proposal.escrowed_at);
   CHECK(proposal.attempts == 2);
-  CHECK(proposal.last_error == "Its PIN could not be escrowed: it answered 500.");
+  CHECK(proposal.last_error == "Its secret could not be escrowed: it answered 500.");
   REQUIRE(proposal.next_attempt_at);
   CHECK(*proposal.next_attempt_at > kNow);
   PutOffEscrow(settings, kNow, proposal);
@@ -238,6 +238,45 @@ TEST_CASE("the escrow server's answer is taken into the proposal") {
   CHECK(proposal.attempts == 0);
   CHECK(proposal.last_error.empty());
   CHECK_FALSE(proposal.next_attempt_at);
+}
+
+ProposalEffect EffectOf(const std::string& kind, const std::string& intent) {
+  std::string text = "report -1m\nproposal " + kind + " sent\nintent " + kind + " " + intent;
+  const Plan plan = Reconcile(test::ReadWorld(text, kNow), {}, kNow);
+  REQUIRE(plan.proposal);
+  return plan.proposal->effect;
+}
+
+TEST_CASE("a proposal tells what is known about what its command has done") {
+  CHECK(EffectOf("DeviceLock", "sent -9s") == ProposalEffect::kUnknown);
+  CHECK(EffectOf("DeviceLock", "lost -9s") == ProposalEffect::kUnknown);
+  CHECK(EffectOf("DeviceLock", "acknowledged -9s answered=-8s") == ProposalEffect::kCarriedOut);
+  for (const char* nothing : {"not_sent", "refused", "failed"}) {
+    CHECK(EffectOf("SetRecoveryLock", std::string(nothing) + " -9s answered=-8s error=No.") ==
+          ProposalEffect::kNone);
+  }
+  CHECK(EffectOf("VerifyRecoveryLock", "denied -9s answered=-8s") == ProposalEffect::kDenied);
+}
+
+TEST_CASE("a recovery lock password that was perhaps set is not set again but verified") {
+  const Plan plan =
+      CheckPlan("report -1m\nproposal SetRecoveryLock sent\nintent SetRecoveryLock lost -9s", kNoon,
+                "nothing\nproposal failed\nclosed c1 lost");
+  CHECK(ExplanationOf(plan).ends_with(
+      "It is not sent again by itself. VerifyRecoveryLock tells which password is in force."));
+}
+
+TEST_CASE("VerifyRecoveryLock is done whatever the device says") {
+  const std::string sent =
+      "report -1m\nproposal VerifyRecoveryLock sent\nintent VerifyRecoveryLock ";
+  const Plan yes = CheckPlan(sent + "acknowledged -9s answered=-8s", kNoon,
+                             "nothing\nproposal done\nclosed c1 acknowledged");
+  CHECK(ExplanationOf(yes) ==
+        "The device said at 2026-11-22T11:59:52Z that this is its recovery lock password.");
+  const Plan no = CheckPlan(sent + "denied -9s answered=-8s", kNoon,
+                            "nothing\nproposal done\nclosed c1 denied");
+  CHECK(ExplanationOf(no) ==
+        "The device said at 2026-11-22T11:59:52Z that this is not its recovery lock password.");
 }
 
 }  // namespace

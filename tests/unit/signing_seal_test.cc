@@ -201,5 +201,19 @@ TEST_CASE("a PIN has six digits, and every digit is as likely at every place") {
   CHECK(seen.size() > 48'000);  // some 1200 meet
 }
 
+TEST_CASE("a recovery lock password can be typed without a mistake, and is never the same") {
+  std::set<std::string> seen;
+  std::set<char> characters;
+  for (int i = 0; i < 1000; ++i) {
+    const auto made = MakeRecoveryPassword();
+    REQUIRE(made);
+    REQUIRE(made->Reveal().size() == kRecoveryPasswordCharacters);
+    seen.insert(made->Reveal());
+    for (const char c : made->Reveal()) characters.insert(c);
+  }
+  CHECK(seen.size() == 1000);
+  CHECK(std::string(characters.begin(), characters.end()) == "23456789ABCDEFGHJKLMNPQRSTUVWXYZ");
+}
+
 }  // namespace
 }  // namespace director::signing_seal_test

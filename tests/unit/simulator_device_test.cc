@@ -69,6 +69,38 @@ TEST_CASE("a locked Mac is silent until somebody types the PIN; an iPhone goes o
   CHECK_FALSE(iphone.is_locked());
 }
 
+TEST_CASE("a Mac guards its recovery lock by the password before") {
+  VirtualDevice mac = Make(DeviceKind::kMac);
+  const auto run = [](VirtualDevice& device, const Command& command) {
+    return device.Execute(EncodeCommand(command, CommandUuid("C")), kStart).value();
+  };
+  const auto verifies = [&](const char* password) {
+    const CommandAnswer answer = run(mac, VerifyRecoveryLockCommand{Secret(password)});
+    CHECK(answer.status == "Acknowledged");
+    return answer.body.find("<true/>") != std::string::npos;
+  };
+  CHECK(run(mac, SetRecoveryLockCommand{{}, Secret("ONE")}).status == "Acknowledged");
+  CHECK(verifies("ONE"));
+  CHECK_FALSE(verifies("TWO"));
+  for (const char* wrong : {"", "TWO"}) {
+    const auto refused = run(mac, SetRecoveryLockCommand{Secret(wrong), Secret("TWO")});
+    CHECK(refused.status == "Error");
+    CHECK(refused.body.find("MDMClientError") != std::string::npos);
+    CHECK(mac.recovery_lock_password() == "ONE");
+  }
+  CHECK(run(mac, SetRecoveryLockCommand{Secret("ONE"), Secret("TWO")}).status == "Acknowledged");
+  CHECK(run(mac, SetRecoveryLockCommand{Secret("TWO"), {}}).status == "Acknowledged");
+  CHECK(mac.recovery_lock_password().empty());
+  CHECK(run(mac, SetRecoveryLockCommand{{}, Secret("ONE")}).status == "Acknowledged");
+  mac.Reenroll(ReenrollmentKind::kKept, kStart);
+  CHECK(mac.recovery_lock_password() == "ONE");
+  mac.Reenroll(ReenrollmentKind::kWiped, kStart);
+  CHECK(mac.recovery_lock_password().empty());
+  VirtualDevice iphone = Make(DeviceKind::kIphone);
+  CHECK(run(iphone, SetRecoveryLockCommand{{}, Secret("ONE")}).status == "Error");
+  CHECK(run(iphone, VerifyRecoveryLockCommand{Secret("ONE")}).status == "Error");
+}
+
 TEST_CASE("an erased device answers once and enrolls anew, whether the answer arrives or not") {
   const int status = GENERATE(200, 0, 500);
   VirtualDevice mac = Make(DeviceKind::kMac);

@@ -176,7 +176,7 @@ TEST_CASE("of two that propose for one device at the same time one is refused") 
   const auto propose = [&](Store& store) {
     start.Arrive();
     const Status done = store.Write([](StoreWriter& writer) -> Status {
-      const auto added = writer.AddProposal(MakeProposal("A"), "");
+      const auto added = writer.AddProposal(MakeProposal("A"), {});
       if (!added) return Fail(added.error());
       return {};
     });
@@ -312,7 +312,7 @@ TEST_CASE("no hot path reads a whole table") {
       if (!is_open && id.value().back() != '8') continue;
       Proposal proposal = MakeProposal(id.value(), At(100'000));
       if (!is_open) proposal.state = ProposalState::kDone;
-      if (auto added = writer.AddProposal(proposal, ""); !added) return Fail(added.error());
+      if (auto added = writer.AddProposal(proposal, {}); !added) return Fail(added.error());
     }
     std::vector<std::pair<EnrollmentId, ProfileListReport>> reports;
     for (const EnrollmentId& id : *found) {
@@ -366,7 +366,7 @@ TEST_CASE("no hot path reads a whole table") {
     }
     if (done) done = writer.EndLeases({id}, At(700));
     if (!done) return done;
-    const auto added = writer.AddProposal(MakeProposal(id.value(), At(100'001)), "");
+    const auto added = writer.AddProposal(MakeProposal(id.value(), At(100'001)), {});
     if (!added) return Fail(added.error());
     auto proposal = writer.LoadProposal(*added);
     if (!proposal) return Fail(proposal.error());

@@ -54,7 +54,7 @@ TEST_CASE("a proposal that cannot be read back is corrupt and names its row") {
   const auto store = Open(path);
   REQUIRE(SaveDevice(*store, "A"));
   REQUIRE(store->Write([](StoreWriter& writer) -> Status {
-    const auto added = writer.AddProposal(MakeProposal("A"), "");
+    const auto added = writer.AddProposal(MakeProposal("A"), {});
     if (!added) return Fail(added.error());
     return {};
   }));

@@ -281,7 +281,7 @@ TEST_CASE("an unchanged plan writes the enrollment's row alone") {
   const auto store = Open(path);
   REQUIRE(SaveDevice(*store, "A"));
   REQUIRE(store->Write([](StoreWriter& writer) -> Status {
-    const auto added = writer.AddProposal(MakeProposal("A"), "");
+    const auto added = writer.AddProposal(MakeProposal("A"), {});
     if (!added) return Fail(added.error());
     return {};
   }));

@@ -22,7 +22,7 @@ std::unique_ptr<Escrow> EscrowAt(const std::string& url) {
 /// Deposits the PIN at a server that answers with `reply`.
 Status DepositFor(const FakeReply& reply) {
   FakeServer server([&](const SeenRequest&) { return reply; });
-  return EscrowAt(server.Url())->Deposit(kSerial, Secret(kPin));
+  return EscrowAt(server.Url())->Deposit(kSerial, SecretType::kUnlockPin, Secret(kPin));
 }
 
 /// The message of a failure, after a look at the rest of it.
@@ -41,10 +41,21 @@ bool Says(const std::string& message, const std::string& part) {
 SeenRequest RequestFor(const std::string& path, const std::string& serial_number,
                        const std::string& pin) {
   FakeServer server([](const SeenRequest&) { return Answer(200, ""); });
-  REQUIRE(EscrowAt(server.Url() + path)->Deposit(serial_number, Secret(pin)).has_value());
+  REQUIRE(EscrowAt(server.Url() + path)
+              ->Deposit(serial_number, SecretType::kUnlockPin, Secret(pin))
+              .has_value());
   const auto seen = server.Requests();
   REQUIRE(seen.size() == 1);
   return seen[0];
+}
+
+TEST_CASE("a recovery lock password is kept apart from PINs") {
+  FakeServer server([](const SeenRequest&) { return Answer(200, ""); });
+  REQUIRE(
+      EscrowAt(server.Url())->Deposit(kSerial, SecretType::kPassword, Secret("A&B")).has_value());
+  REQUIRE(server.Requests().size() == 1);
+  CHECK(server.Requests()[0].body ==
+        "recovery_password=A%26B&secret_type=password&serial=C02XK0AAJG5H&username=mdmdirector");
 }
 
 TEST_CASE("the form is MDMDirector's, byte for byte") {
@@ -75,8 +86,12 @@ TEST_CASE("the path has exactly one slash at each end") {
 TEST_CASE("credentials of the URL become HTTP Basic") {
   FakeServer server([](const SeenRequest&) { return Answer(200, ""); });
   const std::string host = server.Url().substr(7);
-  REQUIRE(EscrowAt("http://crypt:p%40s:s@" + host)->Deposit(kSerial, Secret(kPin)).has_value());
-  REQUIRE(EscrowAt("http://crypt@" + host + "/x")->Deposit(kSerial, Secret(kPin)).has_value());
+  REQUIRE(EscrowAt("http://crypt:p%40s:s@" + host)
+              ->Deposit(kSerial, SecretType::kUnlockPin, Secret(kPin))
+              .has_value());
+  REQUIRE(EscrowAt("http://crypt@" + host + "/x")
+              ->Deposit(kSerial, SecretType::kUnlockPin, Secret(kPin))
+              .has_value());
   const auto seen = server.Requests();
   REQUIRE(seen.size() == 2);
   CHECK(seen[0].headers.at("authorization") == "Basic " + EncodeBase64("crypt:p@s:s"));
@@ -163,7 +178,8 @@ TEST_CASE("a redirect is not followed and not taken") {
     return {"HTTP/1.1 302 Found\r\nLocation: /login/\r\nContent-Length: 0\r\n\r\n",
             FakeReply::Then::kKeep};
   });
-  const Status status = EscrowAt(server.Url())->Deposit(kSerial, Secret(kPin));
+  const Status status =
+      EscrowAt(server.Url())->Deposit(kSerial, SecretType::kUnlockPin, Secret(kPin));
   CHECK(Says(MessageOf(status), "HTTP 302, a redirect"));
   CHECK(server.Requests().size() == 1);
 }
@@ -173,7 +189,8 @@ TEST_CASE("no whole answer is not taken, and nothing is sent twice") {
       Drop(),
       FakeReply{"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", FakeReply::Then::kClose});
   FakeServer server([&](const SeenRequest&) { return reply; });
-  const Status status = EscrowAt(server.Url())->Deposit(kSerial, Secret(kPin));
+  const Status status =
+      EscrowAt(server.Url())->Deposit(kSerial, SecretType::kUnlockPin, Secret(kPin));
   CHECK(Says(MessageOf(status), "no answer from the escrow server"));
   CHECK(server.WaitForRequests(1).size() == 1);
 }
@@ -182,11 +199,14 @@ TEST_CASE("a silent server is given up after the time-out") {
   FakeServer server([](const SeenRequest&) { return Silence(); });
   const auto escrow = MakeCryptEscrow({server.Url(), "", std::chrono::milliseconds(100)});
   REQUIRE(escrow.has_value());
-  CHECK(Says(MessageOf((*escrow)->Deposit(kSerial, Secret(kPin))), "100 ms"));
+  CHECK(
+      Says(MessageOf((*escrow)->Deposit(kSerial, SecretType::kUnlockPin, Secret(kPin))), "100 ms"));
 }
 
 TEST_CASE("nobody listens") {
-  CHECK(Says(MessageOf(EscrowAt(RefusingUrl())->Deposit(kSerial, Secret(kPin))), "cannot connect"));
+  CHECK(Says(
+      MessageOf(EscrowAt(RefusingUrl())->Deposit(kSerial, SecretType::kUnlockPin, Secret(kPin))),
+      "cannot connect"));
 }
 
 TEST_CASE("an answer that repeats the PIN is not quoted, whole or in part") {
@@ -197,13 +217,14 @@ TEST_CASE("an answer that repeats the PIN is not quoted, whole or in part") {
                Answer(200, R"({"serial": "493817"})"),
                Answer(500, std::string(294, 'a') + "493817", "text/plain"));  // cut inside of it
   const std::string message = MessageOf(DepositFor(reply));
-  CHECK(Says(message, "(not shown, for it may repeat the PIN)"));
+  CHECK(Says(message, "(not shown, for it may repeat the secret)"));
   CHECK_FALSE(Says(message, "4938"));
 }
 
 TEST_CASE("with a PIN of other characters nothing is quoted") {
   FakeServer server([](const SeenRequest&) { return Answer(500, "a&lt;b&quot;12", "text/plain"); });
-  const Status status = EscrowAt(server.Url())->Deposit(kSerial, Secret("a<b\"12"));
+  const Status status =
+      EscrowAt(server.Url())->Deposit(kSerial, SecretType::kUnlockPin, Secret("a<b\"12"));
   CHECK(Says(MessageOf(status), "not shown"));
   CHECK_FALSE(Says(MessageOf(status), "lt;"));
 }
@@ -211,8 +232,10 @@ TEST_CASE("with a PIN of other characters nothing is quoted") {
 TEST_CASE("nothing is sent without a serial number or a PIN") {
   FakeServer server([](const SeenRequest&) { return Answer(200, ""); });
   const auto escrow = EscrowAt(server.Url());
-  CHECK(escrow->Deposit("", Secret(kPin)).error().kind == ErrorKind::kInvalid);
-  CHECK(escrow->Deposit(kSerial, Secret()).error().kind == ErrorKind::kInvalid);
+  CHECK(escrow->Deposit("", SecretType::kUnlockPin, Secret(kPin)).error().kind ==
+        ErrorKind::kInvalid);
+  CHECK(escrow->Deposit(kSerial, SecretType::kUnlockPin, Secret()).error().kind ==
+        ErrorKind::kInvalid);
   CHECK(server.Requests().empty());
 }
 

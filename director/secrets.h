@@ -13,26 +13,27 @@
 
 namespace director {
 
-/// The PINs of locked and erased Macs: sealed for the database, taken to the escrow server, opened
-/// for the one command that carries them. Thread-safe.
-class Pins {
+/// The secrets of proposals, such as the PIN of a locked Mac: sealed for the database, taken to the
+/// escrow server, opened for the one command that carries them. Thread-safe.
+class Secrets {
  public:
   /// No keys: nothing can be sealed or opened.
-  Pins() = default;
-  /// `keys` as `SealingKeys::Parse` reads them; without `escrow` the sealed PIN is the only copy.
-  Pins(SecretSource keys, std::unique_ptr<Escrow> escrow)
+  Secrets() = default;
+  /// `keys` as `SealingKeys::Parse` reads them; without `escrow` the sealed secret is the only
+  /// copy.
+  Secrets(SecretSource keys, std::unique_ptr<Escrow> escrow)
       : keys_(std::move(keys)), escrow_(std::move(escrow)) {}
 
   bool can_seal() const { return keys_.is_set(); }
   bool has_escrow() const { return escrow_ != nullptr; }
 
   /// Bound to the enrollment: with another one it does not open. kInvalid without a key.
-  Result<std::string> Seal(const Secret& pin, const EnrollmentId& id) const;
+  Result<std::string> Seal(const Secret& secret, const EnrollmentId& id) const;
   /// kCorrupt when no key opens it; kInvalid without a key.
   Result<Secret> Open(const std::string& sealed, const EnrollmentId& id) const;
   /// OK when the escrow server has surely taken it, kUnavailable when not. kRejected, without
   /// asking it, while the serial number is not known, and when no escrow server is set.
-  Status Deposit(const std::string& serial_number, const Secret& pin) const;
+  Status Deposit(const std::string& serial_number, SecretType type, const Secret& secret) const;
 
  private:
   SecretSource keys_;
@@ -40,6 +41,6 @@ class Pins {
 };
 
 /// As the configuration says. kInvalid when the escrow server's address is none.
-Result<Pins> MakePins(const Config& config);
+Result<Secrets> MakeSecrets(const Config& config);
 
 }  // namespace director

@@ -1,0 +1,223 @@
+// Where the passwords of SetRecoveryLock and VerifyRecoveryLock come from.
+#include "director/recovery_lock.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/text.h"
+#include "mdm/app.h"
+#include "reconciler/recovery_lock.h"
+#include "signing/seal.h"
+
+namespace director {
+namespace {
+
+using Json = nlohmann::json;
+
+/// Source: Apple device-management schema, mdm/commands/passcode.recovery.set.
+constexpr std::string_view kOldestVersion = "11.5";
+constexpr std::size_t kHistoryPageSize = 200;
+constexpr int kHistoryPagesMax = 50;
+
+Status CheckPassword(const std::string& field, const Secret& password) {
+  const std::string& text = password.Reveal();
+  if (text.size() > kRecoveryPasswordMaxBytes) {
+    return Fail(
+        InvalidField(field, fmt::format("is longer than {} bytes", kRecoveryPasswordMaxBytes)));
+  }
+  if (Printable(text, text.size()) == text) return {};
+  return Fail(InvalidField(field, "holds control characters"));
+}
+
+/// False only when the Mac itself said so.
+Result<bool> MayHaveAppleSilicon(StoreReader& reader, const EnrollmentId& id) {
+  const auto inventory = reader.LoadInventory({id}, {InventoryKind::kDeviceInformation});
+  if (!inventory) return Fail(inventory.error());
+  if (inventory->empty()) return true;
+  const Json answer = Json::parse(inventory->begin()->second.answer, nullptr, false);
+  if (!answer.is_object()) return true;
+  const auto said = answer.find("IsAppleSilicon");
+  return said == answer.end() || (*said != false && *said != 0);
+}
+
+Status CheckHasRecoveryLock(StoreReader& reader, const Enrollment& enrollment) {
+  if (!MayBeMac(enrollment)) {
+    return Fail(ErrorKind::kRejected, "only a Mac with Apple silicon has a recovery lock");
+  }
+  if (enrollment.channel.type == ChannelType::kUserEnrollmentDevice) {
+    return Fail(ErrorKind::kRejected, "the recovery lock cannot be set in User Enrollment");
+  }
+  const bool is_old =
+      !enrollment.os_version.empty() && CompareVersions(enrollment.os_version, kOldestVersion) < 0;
+  if (is_old) {
+    return Fail(ErrorKind::kRejected,
+                fmt::format("the Mac has macOS {}; the recovery lock needs {}",
+                            Printable(enrollment.os_version, 32), kOldestVersion));
+  }
+  const Result<bool> may = MayHaveAppleSilicon(reader, enrollment.channel.enrollment_id);
+  if (!may) return Fail(may.error());
+  if (*may) return {};
+  return Fail(ErrorKind::kRejected,
+              "the Mac says that it has no Apple silicon, so it has no recovery lock");
+}
+
+/// The device's proposals, newest first, as far as they matter.
+Result<std::vector<Proposal>> LoadRecoveryLockHistory(StoreReader& reader, const EnrollmentId& id) {
+  std::vector<Proposal> history;
+  PageRequest page{"", kHistoryPageSize};
+  for (int i = 0; i < kHistoryPagesMax; ++i) {
+    const auto found = reader.ListProposals({.enrollment_id = id}, page);
+    if (!found) return Fail(found.error());
+    for (const Proposal& proposal : *found) {
+      history.push_back(proposal);
+      if (SettlesRecoveryLock(proposal)) return history;
+    }
+    if (found->size() < page.limit) return history;
+    page.after = std::to_string(history.back().proposal_id);
+  }
+  return Fail(ErrorKind::kRejected,
+              "the device has too many proposals to look for its recovery lock password");
+}
+
+Result<std::vector<RecoveryLockCandidate>> LoadRecoveryLockCandidates(
+    StoreReader& reader, const Enrollment& enrollment) {
+  const auto history = LoadRecoveryLockHistory(reader, enrollment.channel.enrollment_id);
+  if (!history) return Fail(history.error());
+  return RecoveryLockCandidates(*history, enrollment.epoch);
+}
+
+std::string DescribeCandidates(const std::vector<RecoveryLockCandidate>& candidates) {
+  std::string text;
+  for (const RecoveryLockCandidate& candidate : candidates) {
+    if (!text.empty()) text += " or ";
+    text += candidate.has_secret ? fmt::format("that of proposal {}", candidate.proposal_id)
+                                 : "none that Director knows";
+  }
+  return text;
+}
+
+Result<std::string> SealPassword(const Secrets& secrets, const Secret& password,
+                                 const EnrollmentId& id) {
+  if (secrets.can_seal()) return secrets.Seal(password, id);
+  return Fail(ErrorKind::kRejected,
+              "a recovery lock password is only kept sealed: set data_key_file");
+}
+
+/// The secret of another proposal of this device, sealed as it is there.
+Result<std::string> CopySealedSecret(StoreReader& reader, std::int64_t proposal_id) {
+  auto sealed = reader.LoadSealedSecrets(proposal_id);
+  if (!sealed) return Fail(sealed.error());
+  return std::move(sealed->secret);
+}
+
+/// The password that the Mac wants to see before it takes a new one; empty when there is none.
+Result<std::string> SealCurrent(StoreReader& reader, const Secrets& secrets,
+                                const Enrollment& enrollment, const ProposalRequest& request) {
+  if (request.current_password) {
+    if (request.current_password->empty()) return std::string();
+    return SealPassword(secrets, *request.current_password, enrollment.channel.enrollment_id);
+  }
+  const auto candidates = LoadRecoveryLockCandidates(reader, enrollment);
+  if (!candidates) return Fail(candidates.error());
+  if (candidates->size() > 1) {
+    return Fail(ErrorKind::kConflict,
+                fmt::format("which recovery lock password is in force is not certain: {}. Propose "
+                            "VerifyRecoveryLock first, or give current_password",
+                            DescribeCandidates(*candidates)));
+  }
+  if (!candidates->front().has_secret) return std::string();
+  return CopySealedSecret(reader, candidates->front().proposal_id);
+}
+
+Result<std::string> SealNew(const Secrets& secrets, const EnrollmentId& id,
+                            const ProposalRequest& request) {
+  if (request.new_password && request.new_password->empty()) return std::string();
+  const Result<Secret> password =
+      request.new_password ? Result<Secret>(*request.new_password) : MakeRecoveryPassword();
+  if (!password) return Fail(password.error());
+  return SealPassword(secrets, *password, id);
+}
+
+/// Named, or the newest that may be in force.
+Result<std::int64_t> FindProposalToVerify(StoreReader& reader, const Enrollment& enrollment,
+                                          const ProposalRequest& request) {
+  if (request.verifies != 0) {
+    const auto proposal = reader.LoadProposal(request.verifies);
+    if (!proposal) return Fail(proposal.error());
+    const bool fits = proposal->enrollment_id == enrollment.channel.enrollment_id &&
+                      IsAboutRecoveryLock(proposal->kind) && proposal->has_secret;
+    if (fits) return request.verifies;
+    return Fail(ErrorKind::kNotFound, "that proposal has no recovery lock password of this device");
+  }
+  const auto candidates = LoadRecoveryLockCandidates(reader, enrollment);
+  if (!candidates) return Fail(candidates.error());
+  const auto known = std::find_if(candidates->begin(), candidates->end(),
+                                  [](const auto& candidate) { return candidate.has_secret; });
+  if (known != candidates->end()) return known->proposal_id;
+  return Fail(ErrorKind::kConflict,
+              "no recovery lock password of this device is known; give password or verifies");
+}
+
+}  // namespace
+
+Status CheckRecoveryLock(const ProposalRequest& request) {
+  const bool sets = request.kind == ProposalKind::kSetRecoveryLock;
+  const bool verifies = request.kind == ProposalKind::kVerifyRecoveryLock;
+  if ((sets || verifies) && !request.pin.empty()) {
+    return Fail(InvalidField("pin", "is only for a lock or an erase"));
+  }
+  if (!sets && request.new_password) {
+    return Fail(InvalidField("new_password", "is only for SetRecoveryLock"));
+  }
+  if (!sets && request.current_password) {
+    return Fail(InvalidField("current_password", "is only for SetRecoveryLock"));
+  }
+  if (!verifies && !request.password.empty()) {
+    return Fail(InvalidField("password", "is only for VerifyRecoveryLock"));
+  }
+  if (!verifies && request.verifies != 0) {
+    return Fail(InvalidField("verifies", "is only for VerifyRecoveryLock"));
+  }
+  if (!request.password.empty() && request.verifies != 0) {
+    return Fail(InvalidField("verifies", "and password exclude each other"));
+  }
+  Status fits = CheckPassword("password", request.password);
+  if (fits && request.new_password) fits = CheckPassword("new_password", *request.new_password);
+  if (fits && request.current_password) {
+    fits = CheckPassword("current_password", *request.current_password);
+  }
+  return fits;
+}
+
+Result<SealedSecrets> SealRecoveryLock(StoreReader& reader, const Secrets& secrets,
+                                       const Enrollment& enrollment, const ProposalRequest& request,
+                                       Proposal& proposal) {
+  const EnrollmentId& id = enrollment.channel.enrollment_id;
+  if (Status has = CheckHasRecoveryLock(reader, enrollment); !has) return Fail(has.error());
+  if (request.kind == ProposalKind::kSetRecoveryLock) {
+    Result<std::string> current = SealCurrent(reader, secrets, enrollment, request);
+    if (!current) return Fail(current.error());
+    Result<std::string> secret = SealNew(secrets, id, request);
+    if (!secret) return Fail(secret.error());
+    return SealedSecrets{std::move(*secret), std::move(*current)};
+  }
+  if (!request.password.empty()) {
+    Result<std::string> secret = SealPassword(secrets, request.password, id);
+    if (!secret) return Fail(secret.error());
+    return SealedSecrets{std::move(*secret), ""};
+  }
+  const Result<std::int64_t> verified = FindProposalToVerify(reader, enrollment, request);
+  if (!verified) return Fail(verified.error());
+  proposal.verifies = *verified;
+  Result<std::string> secret = CopySealedSecret(reader, *verified);
+  if (!secret) return Fail(secret.error());
+  return SealedSecrets{std::move(*secret), ""};
+}
+
+}  // namespace director

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "director/propose.h"
+#include "mdm/command.h"
+#include "tests/support/catch.h"
+#include "tests/support/director_world.h"
+
+namespace director::director_test {
+
+/// An escrow server that remembers and can be down.
+class NotingEscrow final : public Escrow {
+ public:
+  Status Deposit(const std::string& serial_number, SecretType type, const Secret& secret) override {
+    ++calls;
+    if (is_down) return Fail(ErrorKind::kUnavailable, "it is down");
+    deposits.emplace_back(serial_number, secret.Reveal());
+    types.push_back(type);
+    return {};
+  }
+
+  int calls = 0;
+  bool is_down = false;
+  std::vector<std::pair<std::string, std::string>> deposits;
+  std::vector<SecretType> types;
+};
+
+/// Macs that enrolled and went quiet, and an escrow server.
+struct ProposalFleet {
+  explicit ProposalFleet(std::size_t macs = 1) : world(macs) {
+    auto server = std::make_unique<NotingEscrow>();
+    escrow = server.get();
+    world.secrets = Secrets(TestDataKey(), std::move(server));
+    world.SessionOfEach();
+    world.Run(std::chrono::hours(1));
+  }
+
+  Result<Proposal> TryToPropose(ProposalRequest request, std::size_t index = 0) {
+    request.reason = "Stolen on the train";
+    request.source = "ada";
+    Result<Proposal> proposal = Fail(ErrorKind::kInvalid, "not run");
+    const Status done = world.store->Write([&](StoreWriter& writer) -> Status {
+      if (Status locked = writer.LockDesired(); !locked) return locked;
+      proposal =
+          Propose(writer, world.secrets, limits, world.id(index), request, world.clock.Now());
+      if (!proposal) return Fail(proposal.error());
+      return {};
+    });
+    if (!done) return Fail(done.error());
+    return proposal;
+  }
+  Proposal MustPropose(ProposalKind kind, std::size_t index = 0) {
+    ProposalRequest request;
+    request.kind = kind;
+    const Result<Proposal> proposal = TryToPropose(request, index);
+    INFO((proposal ? std::string() : ErrorForLog(proposal.error())));
+    REQUIRE(proposal);
+    return *proposal;
+  }
+  Result<Proposal> Cancel(const Proposal& proposal) {
+    Result<Proposal> cancelled = Fail(ErrorKind::kInvalid, "not run");
+    const Status done = world.store->Write([&](StoreWriter& writer) -> Status {
+      cancelled = CancelProposal(writer, proposal.proposal_id, "ada", world.clock.Now());
+      if (!cancelled) return Fail(cancelled.error());
+      return {};
+    });
+    if (!done) return Fail(done.error());
+    return cancelled;
+  }
+  Proposal Now(const Proposal& proposal) {
+    return ReadFrom(*world.store,
+                    [&](StoreReader& reader) { return reader.LoadProposal(proposal.proposal_id); });
+  }
+  std::string SealedSecret(const Proposal& proposal) {
+    return ReadFrom(
+               *world.store,
+               [&](StoreReader& reader) { return reader.LoadSealedSecrets(proposal.proposal_id); })
+        .secret;
+  }
+  std::string Serial(std::size_t index = 0) const {
+    return world.devices[index].facts().serial_number;
+  }
+  /// The PINs of the commands that reached the server.
+  std::vector<std::string> SentPins(std::string_view request_type) const {
+    std::vector<std::string> pins;
+    for (const EnqueueCall& call : world.Enqueued(request_type)) {
+      pins.push_back(TextAt(DecodeCommand(call.body)->body, "PIN"));
+    }
+    return pins;
+  }
+
+  World world;
+  NotingEscrow* escrow = nullptr;
+  ProposalLimits limits;
+};
+
+inline void CheckRefused(const Result<Proposal>& refused, ErrorKind kind, const std::string& part) {
+  REQUIRE_FALSE(refused);
+  INFO(refused.error().message);
+  CHECK(refused.error().kind == kind);
+  CHECK(refused.error().message.find(part) != std::string::npos);
+}
+
+}  // namespace director::director_test
