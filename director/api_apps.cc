@@ -88,14 +88,6 @@ std::vector<ItemDefinition> ReadApps(JsonBody& body, std::vector<Error>& problem
   return apps;
 }
 
-std::string ReadSource(JsonBody& body) {
-  std::string source = body.OptionalString("source", "api");
-  if (source.size() > kSourceSizeMaxBytes || Printable(source, 1024) != source) {
-    body.Problem("source", "must be at most 64 printable bytes");
-  }
-  return source;
-}
-
 Json DefinitionJson(const Revision& revision) {
   return {{"payload_identifier", revision.payload_identifier.value()},
           {"payload_uuid", revision.payload_uuid.value()},
@@ -129,29 +121,6 @@ HttpServerResponse StoreDefinitions(Store& store, const std::vector<ItemDefiniti
   return JsonResponse(any_new ? 201 : 200, {{name, std::move(stored)}});
 }
 
-HttpServerResponse ListDefinitions(Store& store, const HttpServerRequest& request, ItemKind kind,
-                                   const char* name) {
-  if (Status ok = CheckQuery(request, {"payload_identifier", "after", "limit"}); !ok) {
-    return ProblemResponse(ok.error());
-  }
-  const Result<PageRequest> page = ParsePage(request);
-  if (!page) return ProblemResponse(page.error());
-  std::vector<Revision> revisions;
-  const RevisionFilter filter{PayloadIdentifier(QueryValue(request, "payload_identifier")), kind};
-  const Status done = store.Read([&](StoreReader& reader) -> Status {
-    auto found = reader.ListRevisions(filter, *page);
-    if (!found) return Fail(found.error());
-    revisions = std::move(*found);
-    return {};
-  });
-  if (!done) return ProblemResponse(done.error());
-  Json items = Json::array();
-  for (const Revision& revision : revisions) items.push_back(DefinitionJson(revision));
-  return JsonResponse(200,
-                      PageJson(name, std::move(items), *page,
-                               revisions.empty() ? "" : revisions.back().payload_uuid.value()));
-}
-
 HttpServerResponse Refused(const std::vector<Error>& problems) {
   return ProblemResponse(400, "nothing was stored: the request has problems", problems);
 }
@@ -172,7 +141,7 @@ HttpServerResponse Api::PostApps(const HttpServerRequest& request) {
 }
 
 HttpServerResponse Api::ListApps(const HttpServerRequest& request) {
-  return ListDefinitions(deps_.store, request, ItemKind::kApp, "apps");
+  return ListRevisions(deps_.store, request, ItemKind::kApp, "apps", DefinitionJson);
 }
 
 HttpServerResponse Api::PostAccounts(const HttpServerRequest& request) {
@@ -194,7 +163,7 @@ HttpServerResponse Api::PostAccounts(const HttpServerRequest& request) {
 }
 
 HttpServerResponse Api::ListAccounts(const HttpServerRequest& request) {
-  return ListDefinitions(deps_.store, request, ItemKind::kAccounts, "accounts");
+  return ListRevisions(deps_.store, request, ItemKind::kAccounts, "accounts", DefinitionJson);
 }
 
 }  // namespace director

@@ -97,12 +97,8 @@ AssignmentRequest ReadRequest(JsonBody& body, Timestamp now) {
              AssignmentChannel::kDevice);
   common.payload_uuid = PayloadUuid(ToUpperAscii(body.OptionalString("payload_uuid", "")));
   common.adopt = body.OptionalBool("adopt");
-  common.source = body.OptionalString("source", "api");
+  common.source = ReadSource(body);
   common.assigned_at = now;
-  if (common.source.size() > kSourceSizeMaxBytes ||
-      Printable(common.source, 1024) != common.source) {
-    body.Problem("source", "must be at most 64 printable bytes");
-  }
   if (common.presence == Presence::kAbsent && !common.payload_uuid.empty()) {
     body.Problem("payload_uuid", "has no meaning when the item shall be absent");
   }

@@ -130,25 +130,7 @@ HttpServerResponse Api::PostProfiles(const HttpServerRequest& request) {
 }
 
 HttpServerResponse Api::ListProfiles(const HttpServerRequest& request) {
-  if (Status ok = CheckQuery(request, {"payload_identifier", "after", "limit"}); !ok) {
-    return ProblemResponse(ok.error());
-  }
-  const Result<PageRequest> page = ParsePage(request);
-  if (!page) return ProblemResponse(page.error());
-  std::vector<Revision> revisions;
-  const Status done = deps_.store.Read([&](StoreReader& reader) -> Status {
-    auto found = reader.ListRevisions(
-        {PayloadIdentifier(QueryValue(request, "payload_identifier")), ItemKind::kProfile}, *page);
-    if (!found) return Fail(found.error());
-    revisions = std::move(*found);
-    return {};
-  });
-  if (!done) return ProblemResponse(done.error());
-  Json items = Json::array();
-  for (const Revision& revision : revisions) items.push_back(RevisionJson(revision));
-  return JsonResponse(200,
-                      PageJson("profiles", std::move(items), *page,
-                               revisions.empty() ? "" : revisions.back().payload_uuid.value()));
+  return ListRevisions(deps_.store, request, ItemKind::kProfile, "profiles", RevisionJson);
 }
 
 namespace {

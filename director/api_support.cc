@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/text.h"
+#include "director/profile_upload.h"
 
 namespace director {
 
@@ -190,6 +191,37 @@ Json HappeningJson(const Happening& happening) {
            happening.enrollment_id.empty() ? Json() : Json(happening.enrollment_id.value())},
           {"kind", happening.kind},
           {"text", happening.text}};
+}
+
+std::string ReadSource(JsonBody& body) {
+  std::string source = body.OptionalString("source", "api");
+  if (source.size() > kSourceSizeMaxBytes || Printable(source, 1024) != source) {
+    body.Problem("source", "must be at most 64 printable bytes");
+  }
+  return source;
+}
+
+HttpServerResponse ListRevisions(Store& store, const HttpServerRequest& request, ItemKind kind,
+                                 const char* name, Json (*to_json)(const Revision&)) {
+  if (Status ok = CheckQuery(request, {"payload_identifier", "after", "limit"}); !ok) {
+    return ProblemResponse(ok.error());
+  }
+  const Result<PageRequest> page = ParsePage(request);
+  if (!page) return ProblemResponse(page.error());
+  const RevisionFilter filter{PayloadIdentifier(QueryValue(request, "payload_identifier")), kind};
+  std::vector<Revision> revisions;
+  const Status done = store.Read([&](StoreReader& reader) -> Status {
+    auto found = reader.ListRevisions(filter, *page);
+    if (!found) return Fail(found.error());
+    revisions = std::move(*found);
+    return {};
+  });
+  if (!done) return ProblemResponse(done.error());
+  Json items = Json::array();
+  for (const Revision& revision : revisions) items.push_back(to_json(revision));
+  return JsonResponse(200,
+                      PageJson(name, std::move(items), *page,
+                               revisions.empty() ? "" : revisions.back().payload_uuid.value()));
 }
 
 Json PageJson(const char* name, Json items, const PageRequest& page, const std::string& last_key) {

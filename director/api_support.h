@@ -5,6 +5,7 @@
 #include <string>
 
 #include "director/http_server.h"
+#include "director/json_body.h"
 #include "store/store.h"
 
 namespace director {
@@ -33,6 +34,13 @@ nlohmann::json ItemJson(const ItemRecord& item, Timestamp enrollment_due_at);
 nlohmann::json IntentJson(const Intent& intent);
 nlohmann::json ProposalJson(const Proposal& proposal);
 nlohmann::json HappeningJson(const Happening& happening);
+
+/// `source` of a request that wants something: `api` unless it says another.
+std::string ReadSource(JsonBody& body);
+
+/// A page of the revisions of one kind under `name`, each as `to_json` says.
+HttpServerResponse ListRevisions(Store& store, const HttpServerRequest& request, ItemKind kind,
+                                 const char* name, nlohmann::json (*to_json)(const Revision&));
 
 /// A page of a list: `items` under `name`, and `next` (the cursor) when there may be more.
 nlohmann::json PageJson(const char* name, nlohmann::json items, const PageRequest& page,

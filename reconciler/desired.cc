@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <span>
 
+#include "mdm/item_definition.h"
+
 namespace director {
 namespace {
 
@@ -52,6 +54,12 @@ DesiredItem ResolveOne(std::span<const DesiredAssignment* const> candidates) {
 
 std::string DescribeAssignment(const DesiredAssignment& assignment) {
   return fmt::format("assigned to {} by {}", DescribeTarget(assignment), assignment.source);
+}
+
+bool NamesApp(const std::vector<DesiredAssignment>& assignments) {
+  return std::any_of(assignments.begin(), assignments.end(), [](const auto& assignment) {
+    return KindOf(assignment.payload_identifier) == ItemKind::kApp;
+  });
 }
 
 std::vector<DesiredItem> ResolveDesired(const std::vector<DesiredAssignment>& assignments,

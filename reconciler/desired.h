@@ -19,6 +19,9 @@ struct DesiredItem {
 /// "assigned to all devices by ci", for explanations.
 std::string DescribeAssignment(const DesiredAssignment& assignment);
 
+/// True when one of them is about an app: a decision then needs the list of apps.
+bool NamesApp(const std::vector<DesiredAssignment>& assignments);
+
 /// Resolves assignments to at most one item per PayloadIdentifier, sorted by it. Device beats all.
 /// Assignments that are equally narrow and agree count once; those that disagree are a conflict.
 /// What is wanted at enrollment only counts when it was assigned before `epoch_began_at`. The

@@ -60,13 +60,10 @@ ItemRecord RecordFor(const DesiredItem& desired, const IdentifierIndex<ItemRecor
   const auto known = records.Find(desired.assignment->payload_identifier);
   if (known.empty()) return NewRecord(desired, epoch, now);
   const ItemRecord& old = *known.front();
-  if (WasThere(old, desired, epoch)) {
-    ItemRecord record = old;
-    record.payload_uuid = desired.assignment->payload_uuid;
-    return record;
-  }
-  if (!SameTarget(old, desired, epoch)) return Retarget(old, desired, epoch, now);
+  const bool stays = SameTarget(old, desired, epoch) || WasThere(old, desired, epoch);
+  if (!stays) return Retarget(old, desired, epoch, now);
   ItemRecord record = old;
+  record.payload_uuid = desired.assignment->payload_uuid;
   const std::string& build = snapshot.enrollment.build_version;
   if (record.parked && !build.empty() && build != record.parked_build) Unpark(record);
   return record;
@@ -143,8 +140,7 @@ const DeviceReport* CurrentReport(const Snapshot& snapshot, const PayloadIdentif
 
 /// True when a report that was asked for after a command of unknown outcome has come: the command
 /// would have been answered before.
-bool IsDisproved(const Intent& intent, const Snapshot& snapshot) {
-  const auto& report = snapshot.profile_list;
+bool IsDisproved(const Intent& intent, const std::optional<ProfileListReport>& report) {
   return intent.state == IntentState::kUnknown && report.has_value() &&
          report->epoch == intent.epoch && report->asked_at.has_value() &&
          *report->asked_at > intent.journaled_at;
@@ -152,8 +148,7 @@ bool IsDisproved(const Intent& intent, const Snapshot& snapshot) {
 
 /// True when a ProfileList that was asked for after the command shows what it was to do. Apps are
 /// no matter of a moment: their rule looks at their list by itself.
-bool IsShown(const Intent& intent, const Snapshot& snapshot) {
-  const auto& report = snapshot.profile_list;
+bool IsShown(const Intent& intent, const std::optional<ProfileListReport>& report) {
   if (KindOf(intent.payload_identifier) != ItemKind::kProfile) return false;
   if (!report || report->epoch != intent.epoch) return false;
   if (!report->asked_at || *report->asked_at < intent.journaled_at) return false;
@@ -241,7 +236,7 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
   }
   // What is installed again was there before: no report shows that it was done.
   const bool is_reinstall = work != nullptr && work->record.reinstall_at;
-  if (!IsQuestion(intent) && !is_reinstall && IsShown(intent, snapshot)) {
+  if (!IsQuestion(intent) && !is_reinstall && IsShown(intent, snapshot.profile_list)) {
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
       work->record.installed_build = snapshot.enrollment.build_version;
     }
@@ -249,7 +244,8 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
                            "The device's own report shows it; the answer itself never came."});
     return Fate::kGone;
   }
-  if (IsLost(intent, snapshot.enrollment, settings, now) || IsDisproved(intent, snapshot)) {
+  if (IsLost(intent, snapshot.enrollment, settings, now) ||
+      IsDisproved(intent, snapshot.profile_list)) {
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
       DistrustReport(snapshot, work->record);
     }

@@ -2,7 +2,8 @@
 #include <iterator>
 #include <map>
 
-#include "mdm/item_definition.h"
+#include "mdm/command.h"
+#include "reconciler/desired.h"
 #include "store/postgres_reader.h"
 #include "store/report_head.h"
 #include "store/report_json.h"
@@ -158,43 +159,29 @@ Status AddNamed(PostgresTransaction& db, Snapshots& snapshots) {
   return {};
 }
 
-Status AddReports(PostgresTransaction& db, const PostgresValue& ids, Snapshots& snapshots) {
-  Result<PostgresResult> found =
-      db.Run(kSelectReports, {ids, ToPostgres(request_type::kProfileList)}, "reports");
+/// Fills `report` of each snapshot that has one of this kind.
+template <typename T>
+Status AddReports(PostgresTransaction& db, const PostgresValue& ids, std::string_view kind,
+                  T (*read_row)(Row&), std::optional<T> Snapshot::*report, Snapshots& snapshots) {
+  Result<PostgresResult> found = db.Run(kSelectReports, {ids, ToPostgres(kind)}, "reports");
   if (!found) return Fail(found.error());
   while (found->Next()) {
     const auto id = found->TextAs<EnrollmentId>();
-    snapshots.at(id).profile_list = ReadReport(*found);
+    snapshots.at(id).*report = read_row(*found);
     if (Status read = found->Check(id.value()); !read) return read;
   }
   return {};
 }
 
-/// Those that are assigned an app.
-std::vector<EnrollmentId> WithApps(const Snapshots& snapshots) {
+/// Lists of apps are read for those alone that are assigned one.
+Status AddAppLists(PostgresTransaction& db, Snapshots& snapshots) {
   std::vector<EnrollmentId> ids;
   for (const auto& [id, snapshot] : snapshots) {
-    const bool names_app = std::any_of(
-        snapshot.assignments.begin(), snapshot.assignments.end(), [](const auto& assignment) {
-          return KindOf(assignment.payload_identifier) == ItemKind::kApp;
-        });
-    if (names_app) ids.push_back(id);
+    if (NamesApp(snapshot.assignments)) ids.push_back(id);
   }
-  return ids;
-}
-
-Status AddAppLists(PostgresTransaction& db, Snapshots& snapshots) {
-  const std::vector<EnrollmentId> ids = WithApps(snapshots);
   if (ids.empty()) return {};
-  Result<PostgresResult> found =
-      db.Run(kSelectReports, {ArrayToPostgres(ids), ToPostgres(kAppListKind)}, "reports");
-  if (!found) return Fail(found.error());
-  while (found->Next()) {
-    const auto id = found->TextAs<EnrollmentId>();
-    snapshots.at(id).app_list = ReadAppList(*found);
-    if (Status read = found->Check(id.value()); !read) return read;
-  }
-  return {};
+  return AddReports(db, ArrayToPostgres(ids), kAppListKind, ReadAppList, &Snapshot::app_list,
+                    snapshots);
 }
 
 Status AddItems(PostgresTransaction& db, const PostgresValue& ids, Snapshots& snapshots) {
@@ -256,7 +243,11 @@ Result<std::vector<Snapshot>> LoadSnapshots(PostgresTransaction& db,
   const PostgresValue array = ArrayToPostgres(known);
   if (Status done = AddShared(db, snapshots); !done) return Fail(done.error());
   if (Status done = AddNamed(db, snapshots); !done) return Fail(done.error());
-  if (Status done = AddReports(db, array, snapshots); !done) return Fail(done.error());
+  if (Status done = AddReports(db, array, request_type::kProfileList, ReadReport,
+                               &Snapshot::profile_list, snapshots);
+      !done) {
+    return Fail(done.error());
+  }
   if (Status done = AddAppLists(db, snapshots); !done) return Fail(done.error());
   if (Status done = AddItems(db, array, snapshots); !done) return Fail(done.error());
   if (Status done = AddIntents(db, array, snapshots); !done) return Fail(done.error());

@@ -115,20 +115,26 @@ ReportHead ReadReportHead(Row& row) {
   return head;
 }
 
-ProfileListReport ReadReport(Row& row) {
-  ProfileListReport report;
+namespace {
+
+void ReadTimes(Row& row, DeviceReport& report) {
   report.epoch = row.Int();
   report.reported_at = row.Time();
   report.asked_at = row.OptionalTime();
+}
+
+}  // namespace
+
+ProfileListReport ReadReport(Row& row) {
+  ProfileListReport report;
+  ReadTimes(row, report);
   report.profiles = row.TextBy(DecodeReportedProfiles);
   return report;
 }
 
 AppListReport ReadAppList(Row& row) {
   AppListReport report;
-  report.epoch = row.Int();
-  report.reported_at = row.Time();
-  report.asked_at = row.OptionalTime();
+  ReadTimes(row, report);
   report.apps = row.TextBy(DecodeReportedApps);
   return report;
 }

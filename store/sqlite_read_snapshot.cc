@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "base/text.h"
-#include "mdm/item_definition.h"
+#include "reconciler/desired.h"
 #include "store/report_head.h"
 #include "store/row_readers.h"
 #include "store/sqlite_reader.h"
@@ -72,12 +72,6 @@ Status LoadReport(SqliteDb& db, const EnrollmentId& id, std::string_view kind, T
   SqliteRow row(statement, "reports");
   report = read_row(row);
   return row.Check(id.value());
-}
-
-bool NamesApp(const Assignments& assignments) {
-  return std::any_of(assignments.begin(), assignments.end(), [](const auto& assignment) {
-    return KindOf(assignment.payload_identifier) == ItemKind::kApp;
-  });
 }
 
 /// What the device channel of `enrollment` is called: UDID and serial number.

@@ -25,18 +25,6 @@ const std::vector<std::string> kRevisions = {"A", "B"};
 const std::vector<std::string> kItems = {
     "a", "b", "c", "app:x", "app:y", "app:https://ex/z", "setup:AccountConfiguration"};
 
-std::string_view InstallRequestType(const PayloadIdentifier& item) {
-  switch (KindOf(item)) {
-    case ItemKind::kApp:
-      return request_type::kInstallApplication;
-    case ItemKind::kAccounts:
-      return request_type::kAccountConfiguration;
-    case ItemKind::kProfile:
-      break;
-  }
-  return request_type::kInstallProfile;
-}
-
 /// What the API lets be absent: an app that no list can show and accounts cannot be.
 bool CanBeAbsent(const PayloadIdentifier& item) {
   return KindOf(item) == ItemKind::kProfile || !BundleIdentifierOf(item).empty();
@@ -88,7 +76,7 @@ DesiredAssignment AnyAssignment(std::int64_t number, const std::vector<std::stri
   a.source = "ci";
   if (a.presence == Presence::kPresent) {
     a.payload_uuid = PayloadUuid(*rc::gen::elementOf(kRevisions));
-    a.request_type = InstallRequestType(a.payload_identifier);
+    a.request_type = test::InstallRequestType(a.payload_identifier);
     if (KindOf(a.payload_identifier) == ItemKind::kApp) {
       a.at_enrollment_only = *rc::gen::inRange(0, 4) == 0;
       a.app_version = *rc::gen::element<std::string>("", "2");
@@ -152,7 +140,7 @@ Intent AnyIntent(int number) {
   }
   if (intent.request_type == request_type::kInstallProfile) {
     intent.payload_uuid = PayloadUuid(*rc::gen::elementOf(kRevisions));
-    intent.request_type = InstallRequestType(intent.payload_identifier);
+    intent.request_type = test::InstallRequestType(intent.payload_identifier);
   } else if (removes && KindOf(intent.payload_identifier) == ItemKind::kApp) {
     intent.request_type = request_type::kRemoveApplication;
   }

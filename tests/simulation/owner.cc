@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "director/revisions.h"
 #include "mdm/plist.h"
 #include "tests/simulation/catalogue.h"
 
@@ -214,15 +215,7 @@ Wanted Owner::Marked(const PayloadIdentifier& item, Wanted wanted) const {
 }
 
 void Owner::DefineAndAssign(const ItemDefinition& definition, const std::string& target) {
-  Revision revision;
-  revision.payload_uuid = NameDefinition(definition);
-  revision.payload_identifier = definition.item;
-  revision.source = "api";
-  revision.created_at = director_.Now();
-  revision.request_type = definition.request_type;
-  revision.app_version = definition.version;
-  revision.content = EncodeDefinition(definition);
-  revision.size_bytes = static_cast<std::int64_t>(revision.content.size());
+  const Revision revision = ToRevision(definition, "api", director_.Now());
   const Status stored = director_.WriteForOwner([&](StoreWriter& writer) -> Status {
     const Result<bool> saved = writer.SaveRevision(revision);
     return saved ? Status() : Fail(saved.error());

@@ -15,6 +15,7 @@
 #include "director/ingest.h"
 #include "director/payloads.h"
 #include "director/profile_upload.h"
+#include "director/revisions.h"
 #include "director/runner.h"
 #include "director/upstreams.h"
 #include "mdm/command.h"
@@ -127,16 +128,7 @@ class World {
 
   /// Stores an app or accounts and assigns them to all.
   void AssignDefinition(const ItemDefinition& definition) {
-    Revision revision;
-    revision.payload_uuid = NameDefinition(definition);
-    revision.payload_identifier = definition.item;
-    revision.source = "test";
-    revision.created_at = clock.Now();
-    revision.request_type = definition.request_type;
-    revision.app_version = definition.version;
-    revision.content = EncodeDefinition(definition);
-    revision.size_bytes = static_cast<std::int64_t>(revision.content.size());
-    SaveAndAssign(revision, AssignmentChannel::kDevice);
+    SaveAndAssign(ToRevision(definition, "test", clock.Now()), AssignmentChannel::kDevice);
   }
 
   /// One session of a device: it polls, answers everything that it gets, and goes quiet.

@@ -13,6 +13,7 @@
 #include "mdm/command.h"
 #include "mdm/item_definition.h"
 #include "reconciler/plan.h"
+#include "tests/support/item_parts.h"
 #include "tests/support/plan_text.h"
 
 namespace director::test {
@@ -67,18 +68,6 @@ class PlanChecker {
   bool Counts(const DesiredAssignment& a) const {
     const auto& began_at = snapshot_.enrollment.epoch_began_at;
     return !a.at_enrollment_only || (began_at && a.assigned_at <= *began_at);
-  }
-
-  static std::string_view InstallRequestType(const PayloadIdentifier& item) {
-    switch (KindOf(item)) {
-      case ItemKind::kApp:
-        return request_type::kInstallApplication;
-      case ItemKind::kAccounts:
-        return request_type::kAccountConfiguration;
-      case ItemKind::kProfile:
-        break;
-    }
-    return request_type::kInstallProfile;
   }
 
   std::vector<ReportedProfile> Reported(const PayloadIdentifier& identifier) const {

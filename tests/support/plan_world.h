@@ -37,6 +37,7 @@
 #include "mdm/item_definition.h"
 #include "reconciler/plan.h"
 #include "tests/support/catch.h"
+#include "tests/support/item_parts.h"
 
 namespace director::test {
 
@@ -222,18 +223,6 @@ class WorldReader {
       }
     }
     snapshot_.assignments.push_back(std::move(a));
-  }
-
-  static std::string_view InstallRequestType(const PayloadIdentifier& item) {
-    switch (KindOf(item)) {
-      case ItemKind::kApp:
-        return request_type::kInstallApplication;
-      case ItemKind::kAccounts:
-        return request_type::kAccountConfiguration;
-      case ItemKind::kProfile:
-        break;
-    }
-    return request_type::kInstallProfile;
   }
 
   void ReadApps(const std::vector<std::string>& words) {

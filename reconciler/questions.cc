@@ -1,0 +1,142 @@
+#include "reconciler/questions.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "mdm/item_definition.h"
+#include "reconciler/backoff.h"
+#include "reconciler/setup.h"
+
+namespace director {
+namespace {
+
+bool IsProfile(const PlannedCommand& command) {
+  return !command.payload_identifier.empty() &&
+         KindOf(command.payload_identifier) == ItemKind::kProfile;
+}
+
+/// True when a ProfileList will show what is sent.
+bool HasProfileChanges(const Plan& plan) {
+  return std::any_of(plan.commands.begin(), plan.commands.end(), IsProfile);
+}
+
+/// A report proves what was changed, and a question wakes a device that something else waits for.
+bool WantsReport(const Delivery& delivery, const std::vector<ItemWork>& items, const Plan& plan) {
+  const bool has_room = delivery.HasRoom();
+  const bool is_asleep = !delivery.awake();
+  return HasProfileChanges(plan) || (delivery.proposal_waits && is_asleep) ||
+         delivery.now >= ReportDueAt(delivery) ||
+         std::any_of(items.begin(), items.end(), [&](const ItemWork& item) {
+           const bool waits = item.wanted && has_room && (is_asleep || IsProfile(*item.wanted));
+           return item.needs_report || (item.needs_app_list && is_asleep) || waits;
+         });
+}
+
+PlannedCommand Question(std::string_view request_type, std::string reason) {
+  PlannedCommand command;
+  command.request_type = std::string(request_type);
+  command.reason = std::move(reason);
+  return command;
+}
+
+/// Questions about the device only ride along while it is awake; they wake nobody. Each kind has a
+/// rhythm of its own on each device, so that a fleet's answers spread.
+bool IsInventoryOld(const Delivery& delivery, InventoryKind kind) {
+  const Duration interval = delivery.settings.inventory_interval[kind];
+  if (interval == Duration::zero()) return false;
+  const std::string_view name = InventoryKindName(kind);
+  const std::optional<Timestamp>& answered_at = delivery.enrollment().inventory_at[kind];
+  if (!answered_at || IsOfAnotherTime(*answered_at, delivery.now)) return true;
+  const Duration spread = Jittered(interval, delivery.key() + std::string(name));
+  return *answered_at + spread <= delivery.now;
+}
+
+std::string DescribeHeldBack(const Intent& question) {
+  const std::string at = FormatTime(question.answered_at.value_or(question.journaled_at));
+  if (question.state == IntentState::kAcknowledged) {
+    return fmt::format("{} was answered at {} without a list. It is asked again later.",
+                       question.request_type, at);
+  }
+  return fmt::format("{} failed at {}: {} It is asked again later.", question.request_type, at,
+                     question.error);
+}
+
+/// Until when a list that follows no change is not asked for again: whatever the clocks and answers
+/// are, questions stay few. `report`: the last one that there is.
+Timestamp AskAgainAt(const Delivery& delivery, const DeviceReport* report) {
+  const bool ours =
+      report != nullptr && report->asked_at && report->epoch == delivery.enrollment().epoch;
+  if (!ours || IsAhead(*report->asked_at, delivery.now)) return delivery.now;
+  return *report->asked_at + delivery.settings.question_delay_min;
+}
+
+void AskInventory(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
+  if (IsUserChannel(delivery.enrollment().channel.type) || !delivery.awake()) return;
+  const bool needs_app_list = std::any_of(items.begin(), items.end(),
+                                          [](const ItemWork& item) { return item.needs_app_list; });
+  const auto& app_list = delivery.snapshot.app_list;
+  const Timestamp apps_at = AskAgainAt(delivery, app_list ? &*app_list : nullptr);
+  for (const InventoryKind kind : kInventoryKinds) {
+    const std::string_view name = InventoryKindName(kind);
+    const bool is_needed = needs_app_list && kind == InventoryKind::kInstalledApplicationList;
+    if (!is_needed && !IsInventoryOld(delivery, kind)) continue;
+    if (is_needed && apps_at > delivery.now) {
+      plan.due_at = std::min(plan.due_at, apps_at);
+      continue;
+    }
+    const Intent* outstanding = delivery.Find(name);
+    if (outstanding == nullptr) {
+      plan.commands.push_back(
+          Question(name, is_needed ? "The device's own list proves which apps it has."
+                                   : "What the device says about itself is missing or too old."));
+    } else if (is_needed && !IsOpen(outstanding->state)) {
+      plan.notes.push_back(DescribeHeldBack(*outstanding));
+    }
+  }
+}
+
+}  // namespace
+
+Timestamp ReportDueAt(const Delivery& delivery) {
+  const auto& report = delivery.snapshot.profile_list;
+  if (!report || report->epoch != delivery.enrollment().epoch) return delivery.now;
+  const auto& wanted_at = delivery.enrollment().report_wanted_at;
+  const Timestamp seen_at = SeenAt(*report);
+  if (wanted_at && seen_at < *wanted_at) return delivery.now;
+  return seen_at + Jittered(delivery.settings.profile_list_interval, delivery.key());
+}
+
+void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
+  AskInventory(delivery, items, plan);
+  if (!WantsReport(delivery, items, plan)) return;
+  const Intent* outstanding = delivery.FindReportQuestion();
+  const auto& report = delivery.snapshot.profile_list;
+  const Timestamp again_at = AskAgainAt(delivery, report ? &*report : nullptr);
+  if (outstanding == nullptr && !HasProfileChanges(plan) && again_at > delivery.now) {
+    plan.due_at = std::min(plan.due_at, again_at);
+    return;
+  }
+  if (outstanding == nullptr) {
+    plan.commands.push_back(Question(request_type::kProfileList,
+                                     delivery.awake()
+                                         ? "The device's own report proves what it has."
+                                         : "One harmless question waits for a sleeping device."));
+    return;
+  }
+  if (!IsOpen(outstanding->state)) plan.notes.push_back(DescribeHeldBack(*outstanding));
+}
+
+/// DeviceConfigured harms no device that does not await it, so that it may wait for a sleeping one.
+void LetGo(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
+  const Setup setup = DecideSetup(delivery.enrollment(), delivery.settings, delivery.now, items);
+  if (!setup.is_held) return;
+  plan.notes.push_back(setup.explanation);
+  if (!setup.is_ready) {
+    plan.due_at = std::min(plan.due_at, setup.until);
+  } else if (delivery.Find(request_type::kDeviceConfigured) == nullptr) {
+    plan.commands.push_back(Question(request_type::kDeviceConfigured, setup.explanation));
+  }
+}
+
+}  // namespace director
