@@ -45,7 +45,6 @@ Result<ProposalRequest> ReadRequest(JsonBody& body) {
   request.source = body.OptionalString("source", "api");
   request.pin = Secret(body.OptionalString("pin", ""));
   request.new_password = OptionalSecret(body, "new_password");
-  request.current_password = OptionalSecret(body, "current_password");
   request.password = Secret(body.OptionalString("password", ""));
   request.verifies = ReadProposalId(body, "verifies");
   request.message = body.OptionalString("message", "");

@@ -274,9 +274,6 @@ class CommandLine {
                         "VerifyRecoveryLock: with the one to try; default: the newest known");
     propose->add_flag("--clear", propose_.clears_password,
                       "SetRecoveryLock: no password from now on");
-    propose->add_option("--current-password-file", propose_.current_password_file,
-                        "SetRecoveryLock: file with the password that is in force, or empty when "
-                        "there is none; default: what Director knows");
     propose->add_option("--verifies", propose_.verifies,
                         "VerifyRecoveryLock: try the password of this proposal");
     propose->add_option("--message", propose_.message, "DeviceLock: shown on the screen");

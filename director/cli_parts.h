@@ -90,7 +90,6 @@ struct ProposeOptions {
   std::string source = "cli";
   std::string pin_file;
   std::string password_file;
-  std::string current_password_file;
   bool clears_password = false;
   std::int64_t verifies = 0;
   std::string message;

@@ -37,6 +37,8 @@ Status AddSecret(const std::string& file, const char* key, Json& body) {
   if (file.empty()) return {};
   Result<std::string> secret = ReadSecretLine(file);
   if (!secret) return Fail(secret.error());
+  // An empty one would take the recovery lock away by an accident.
+  if (secret->empty()) return Fail(ErrorKind::kInvalid, "the file is empty: " + file);
   body[key] = std::move(*secret);
   return {};
 }
@@ -46,17 +48,12 @@ Status AddSecrets(const ProposeOptions& options, Json& body) {
   const bool verifies = options.request_type == "VerifyRecoveryLock";
   const char* password = verifies ? "password" : "new_password";
   if (Status added = AddSecret(options.password_file, password, body); !added) return added;
-  // An empty file would clear the password by an accident.
-  if (body.value(password, "-").empty()) {
-    return Fail(ErrorKind::kInvalid, "the password file is empty; --clear takes the password away");
+  if (!options.clears_password) return {};
+  if (body.contains("new_password")) {
+    return Fail(ErrorKind::kInvalid, "--clear and --password-file exclude each other");
   }
-  if (options.clears_password) {
-    if (body.contains("new_password")) {
-      return Fail(ErrorKind::kInvalid, "--clear and --password-file exclude each other");
-    }
-    body["new_password"] = "";
-  }
-  return AddSecret(options.current_password_file, "current_password", body);
+  body["new_password"] = "";
+  return {};
 }
 
 }  // namespace

@@ -24,6 +24,13 @@ Result<ProposalRequest> ReadFlag(JsonBody& body, ProposalKind kind) {
   return request;
 }
 
+/// A device has one open proposal at most, and MDMDirector's flags know of no other kind: a restart
+/// that waits must not keep a stolen Mac from being locked, nor a lock it from being erased.
+int UrgencyOf(ProposalKind kind) {
+  if (kind == ProposalKind::kEraseDevice) return 2;
+  return kind == ProposalKind::kDeviceLock ? 1 : 0;
+}
+
 Status Cancel(StoreWriter& writer, const Proposal& proposal, Timestamp now) {
   const auto cancelled = CancelProposal(writer, proposal.proposal_id, kSource, now);
   if (!cancelled) return Fail(cancelled.error());
@@ -45,6 +52,15 @@ Status KeepFlag(StoreWriter& writer, const Secrets& secrets, Proposal open,
   if (!open.cancelled_at) return {};
   open.cancelled_at.reset();
   return writer.SaveProposal(open);
+}
+
+/// Takes back what waits and is less urgent.
+Status MakeWay(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind, Timestamp now) {
+  const auto open = OpenProposal(writer, id);
+  if (!open) return Fail(open.error());
+  const bool makes_way = *open && (*open)->state == ProposalState::kWaiting &&
+                         UrgencyOf((*open)->kind) < UrgencyOf(kind);
+  return makes_way ? Cancel(writer, **open, now) : Status();
 }
 
 }  // namespace
@@ -70,12 +86,6 @@ Status RaiseFlag(StoreWriter& writer, const Secrets& secrets, const ProposalLimi
   const auto open = OpenProposal(writer, id);
   if (!open) return Fail(open.error());
   if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, secrets, **open, wanted);
-  const bool makes_way = *open && (*open)->kind == ProposalKind::kDeviceLock &&
-                         wanted.kind == ProposalKind::kEraseDevice &&
-                         (*open)->state == ProposalState::kWaiting;
-  if (makes_way) {
-    if (Status cancelled = Cancel(writer, **open, now); !cancelled) return cancelled;
-  }
   const auto proposed = Propose(writer, secrets, limits, id, wanted, now);
   if (!proposed) return Fail(proposed.error());
   return {};
@@ -102,8 +112,10 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
     devices = std::move(*found);
     for (const Enrollment& device : devices) {
       const EnrollmentId& id = device.channel.enrollment_id;
-      Status changed = is_set ? RaiseFlag(writer, deps_.secrets, deps_.proposals, id, *wanted, now)
-                              : LowerFlag(writer, id, kind);
+      Status changed = is_set ? MakeWay(writer, id, kind, now) : LowerFlag(writer, id, kind);
+      if (is_set && changed) {
+        changed = RaiseFlag(writer, deps_.secrets, deps_.proposals, id, *wanted, now);
+      }
       if (!changed) {
         changed.error().message = UdidOf(device) + ": " + changed.error().message;
         return changed;

@@ -18,8 +18,8 @@ ProposalRequest FlagRequest(ProposalKind kind, std::string reason);
 Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const EnrollmentId& id);
 
 /// Sets a flag. One that is set already stays as it is, with its PIN; one that was just taken back
-/// is set again; an erase takes the place of a lock that waits. Requirements and errors are those
-/// of `Propose`; kConflict also when it is set with another PIN.
+/// is set again. Requirements and errors are those of `Propose`; kConflict also when it is set with
+/// another PIN.
 Status RaiseFlag(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,
                  const EnrollmentId& id, const ProposalRequest& wanted, Timestamp now);
 

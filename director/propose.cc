@@ -101,16 +101,15 @@ Result<Enrollment> LoadOne(StoreReader& reader, const EnrollmentId& id) {
   return std::move(found->front());
 }
 
-/// It has to fit into a property list and into a line of the events.
-Status CheckText(const std::string& field, const std::string& text) {
-  if (text.size() > kProposalTextMaxBytes) {
-    return Fail(InvalidField(field, fmt::format("is longer than {} bytes", kProposalTextMaxBytes)));
+}  // namespace
+
+Status CheckProposalText(const std::string& field, const std::string& text, std::size_t bytes_max) {
+  if (text.size() > bytes_max) {
+    return Fail(InvalidField(field, fmt::format("is longer than {} bytes", bytes_max)));
   }
   if (Printable(text, text.size()) == text) return {};
   return Fail(InvalidField(field, "holds control characters"));
 }
-
-}  // namespace
 
 bool MayBeMac(const Enrollment& enrollment) {
   const std::string noun = DeviceNoun(enrollment);
@@ -131,10 +130,13 @@ Status CheckProposal(const ProposalRequest& request) {
     return Fail(InvalidField("message", "is only shown by a device that is locked"));
   }
   if (Status fits = CheckRecoveryLock(request); !fits) return fits;
-  if (Status fits = CheckText("reason", request.reason); !fits) return fits;
-  if (Status fits = CheckText("source", request.source); !fits) return fits;
-  if (Status fits = CheckText("message", request.message); !fits) return fits;
-  return CheckText("phone_number", request.phone_number);
+  if (Status fits = CheckProposalText("reason", request.reason, kProposalTextMaxBytes); !fits)
+    return fits;
+  if (Status fits = CheckProposalText("source", request.source, kProposalTextMaxBytes); !fits)
+    return fits;
+  if (Status fits = CheckProposalText("message", request.message, kProposalTextMaxBytes); !fits)
+    return fits;
+  return CheckProposalText("phone_number", request.phone_number, kProposalTextMaxBytes);
 }
 
 Result<Proposal> Propose(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,

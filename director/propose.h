@@ -22,8 +22,7 @@ struct ProposalRequest {
   std::string reason;
   std::string source;
   Secret pin;  ///< six digits; empty: one is made where the device needs one
-  std::optional<Secret> new_password;      ///< SetRecoveryLock: empty clears; absent: one is made
-  std::optional<Secret> current_password;  ///< the same: empty for none; absent: the known one
+  std::optional<Secret> new_password;  ///< SetRecoveryLock: empty clears; absent: one is made
   Secret password;            ///< VerifyRecoveryLock: to be tried; empty: that of a proposal
   std::int64_t verifies = 0;  ///< the same: of this proposal; 0: the newest that may be in force
   std::string message;
@@ -37,6 +36,9 @@ bool MayBeMac(const Enrollment& enrollment);
 /// True when this command needs a PIN for this device: Macs do, and what has not said what it is
 /// may be one.
 bool NeedsPin(ProposalKind kind, const Enrollment& enrollment);
+
+/// kInvalid unless `text` fits into a property list and into a line of the events.
+Status CheckProposalText(const std::string& field, const std::string& text, std::size_t bytes_max);
 
 /// kInvalid names the field of `request` that no device can be sent.
 Status CheckProposal(const ProposalRequest& request);

@@ -26,13 +26,7 @@ constexpr std::size_t kHistoryPageSize = 200;
 constexpr int kHistoryPagesMax = 50;
 
 Status CheckPassword(const std::string& field, const Secret& password) {
-  const std::string& text = password.Reveal();
-  if (text.size() > kRecoveryPasswordMaxBytes) {
-    return Fail(
-        InvalidField(field, fmt::format("is longer than {} bytes", kRecoveryPasswordMaxBytes)));
-  }
-  if (Printable(text, text.size()) == text) return {};
-  return Fail(InvalidField(field, "holds control characters"));
+  return CheckProposalText(field, password.Reveal(), kRecoveryPasswordMaxBytes);
 }
 
 /// False only when the Mac itself said so.
@@ -116,19 +110,15 @@ Result<std::string> CopySealedSecret(StoreReader& reader, std::int64_t proposal_
   return std::move(sealed->secret);
 }
 
-/// The password that the Mac wants to see before it takes a new one; empty when there is none.
-Result<std::string> SealCurrent(StoreReader& reader, const Secrets& secrets,
-                                const Enrollment& enrollment, const ProposalRequest& request) {
-  if (request.current_password) {
-    if (request.current_password->empty()) return std::string();
-    return SealPassword(secrets, *request.current_password, enrollment.channel.enrollment_id);
-  }
+/// The password that the Mac wants to see before it takes a new one, sealed; empty when there is
+/// none.
+Result<std::string> FindSealedCurrent(StoreReader& reader, const Enrollment& enrollment) {
   const auto candidates = LoadRecoveryLockCandidates(reader, enrollment);
   if (!candidates) return Fail(candidates.error());
   if (candidates->size() > 1) {
     return Fail(ErrorKind::kConflict,
                 fmt::format("which recovery lock password is in force is not certain: {}. Propose "
-                            "VerifyRecoveryLock first, or give current_password",
+                            "VerifyRecoveryLock first",
                             DescribeCandidates(*candidates)));
   }
   if (!candidates->front().has_secret) return std::string();
@@ -144,22 +134,27 @@ Result<std::string> SealNew(const Secrets& secrets, const EnrollmentId& id,
   return SealPassword(secrets, *password, id);
 }
 
+/// The one that brought the password of this proposal.
+Result<std::int64_t> FindRoot(StoreReader& reader, const EnrollmentId& id,
+                              std::int64_t proposal_id) {
+  const auto proposal = reader.LoadProposal(proposal_id);
+  if (!proposal) return Fail(proposal.error());
+  const bool fits =
+      proposal->enrollment_id == id && IsAboutRecoveryLock(proposal->kind) && proposal->has_secret;
+  if (fits) return proposal->verifies != 0 ? proposal->verifies : proposal_id;
+  return Fail(ErrorKind::kNotFound, "that proposal has no recovery lock password of this device");
+}
+
 /// Named, or the newest that may be in force.
 Result<std::int64_t> FindProposalToVerify(StoreReader& reader, const Enrollment& enrollment,
                                           const ProposalRequest& request) {
-  if (request.verifies != 0) {
-    const auto proposal = reader.LoadProposal(request.verifies);
-    if (!proposal) return Fail(proposal.error());
-    const bool fits = proposal->enrollment_id == enrollment.channel.enrollment_id &&
-                      IsAboutRecoveryLock(proposal->kind) && proposal->has_secret;
-    if (fits) return request.verifies;
-    return Fail(ErrorKind::kNotFound, "that proposal has no recovery lock password of this device");
-  }
+  const EnrollmentId& id = enrollment.channel.enrollment_id;
+  if (request.verifies != 0) return FindRoot(reader, id, request.verifies);
   const auto candidates = LoadRecoveryLockCandidates(reader, enrollment);
   if (!candidates) return Fail(candidates.error());
   const auto known = std::find_if(candidates->begin(), candidates->end(),
                                   [](const auto& candidate) { return candidate.has_secret; });
-  if (known != candidates->end()) return known->proposal_id;
+  if (known != candidates->end()) return FindRoot(reader, id, known->proposal_id);
   return Fail(ErrorKind::kConflict,
               "no recovery lock password of this device is known; give password or verifies");
 }
@@ -175,9 +170,6 @@ Status CheckRecoveryLock(const ProposalRequest& request) {
   if (!sets && request.new_password) {
     return Fail(InvalidField("new_password", "is only for SetRecoveryLock"));
   }
-  if (!sets && request.current_password) {
-    return Fail(InvalidField("current_password", "is only for SetRecoveryLock"));
-  }
   if (!verifies && !request.password.empty()) {
     return Fail(InvalidField("password", "is only for VerifyRecoveryLock"));
   }
@@ -187,12 +179,8 @@ Status CheckRecoveryLock(const ProposalRequest& request) {
   if (!request.password.empty() && request.verifies != 0) {
     return Fail(InvalidField("verifies", "and password exclude each other"));
   }
-  Status fits = CheckPassword("password", request.password);
-  if (fits && request.new_password) fits = CheckPassword("new_password", *request.new_password);
-  if (fits && request.current_password) {
-    fits = CheckPassword("current_password", *request.current_password);
-  }
-  return fits;
+  if (request.new_password) return CheckPassword("new_password", *request.new_password);
+  return CheckPassword("password", request.password);
 }
 
 Result<SealedSecrets> SealRecoveryLock(StoreReader& reader, const Secrets& secrets,
@@ -201,7 +189,7 @@ Result<SealedSecrets> SealRecoveryLock(StoreReader& reader, const Secrets& secre
   const EnrollmentId& id = enrollment.channel.enrollment_id;
   if (Status has = CheckHasRecoveryLock(reader, enrollment); !has) return Fail(has.error());
   if (request.kind == ProposalKind::kSetRecoveryLock) {
-    Result<std::string> current = SealCurrent(reader, secrets, enrollment, request);
+    Result<std::string> current = FindSealedCurrent(reader, enrollment);
     if (!current) return Fail(current.error());
     Result<std::string> secret = SealNew(secrets, id, request);
     if (!secret) return Fail(secret.error());

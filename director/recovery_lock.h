@@ -18,7 +18,7 @@ Status CheckRecoveryLock(const ProposalRequest& request);
 ///
 /// kRejected when the device has no recovery lock (it is no Mac, not one with Apple silicon, older
 /// than macOS 11.5, or in User Enrollment), or there is no key to seal with. kConflict when it is
-/// not known which password is in force and none is given, or there is none to verify. kNotFound
+/// not known which password is in force, or there is none to verify. kNotFound
 /// when `request.verifies` is no proposal of this device with a recovery lock password.
 Result<SealedSecrets> SealRecoveryLock(StoreReader& reader, const Secrets& secrets,
                                        const Enrollment& enrollment, const ProposalRequest& request,

@@ -81,7 +81,8 @@ struct Proposal {
   bool repeats = false;
   std::string message;       ///< DeviceLock: shown by the locked device; may be empty
   std::string phone_number;  ///< DeviceLock: the same
-  /// VerifyRecoveryLock: the proposal whose password is tried; 0: a password from elsewhere.
+  /// VerifyRecoveryLock: the proposal that brought the password which is tried, never one that only
+  /// tried it; 0: this one brought it.
   std::int64_t verifies = 0;
   bool has_secret = false;  ///< that the device is to have, and that is kept sealed
   std::int64_t epoch = 0;   ///< of the enrollment when it was proposed; it does not outlive it

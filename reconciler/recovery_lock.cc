@@ -4,6 +4,14 @@
 #include <set>
 
 namespace director {
+namespace {
+
+/// The proposal that brought the password. To verify one that was verified before is to verify it.
+std::int64_t RootOf(const Proposal& proposal) {
+  return proposal.verifies != 0 ? proposal.verifies : proposal.proposal_id;
+}
+
+}  // namespace
 
 bool SettlesRecoveryLock(const Proposal& proposal) {
   return IsAboutRecoveryLock(proposal.kind) && proposal.effect == ProposalEffect::kCarriedOut;
@@ -28,7 +36,7 @@ std::vector<RecoveryLockCandidate> RecoveryLockCandidates(const std::vector<Prop
                              proposal.effect == ProposalEffect::kUnknown;
     const bool settles = SettlesRecoveryLock(proposal);
     if (!is_in_doubt && !settles) continue;
-    const bool is_denied = denied.contains(proposal.proposal_id);
+    const bool is_denied = denied.contains(RootOf(proposal));
     if (!is_denied) add({proposal.proposal_id, proposal.has_secret});
     is_settled = settles && !is_denied && proposal.epoch == epoch;
     if (settles) break;

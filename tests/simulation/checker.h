@@ -36,7 +36,7 @@ class Checker final : public ProcessWatcher {
   void AddDevice(const VirtualDevice& device);
   /// Another device with the enrollment id of one that was added.
   void AddTwin(const EnrollmentId& id) { twins_.insert(id); }
-  void SetProcess(const DirectorProcess& process) { process_ = &process; }
+  void SetProcess(DirectorProcess& process) { process_ = &process; }
   /// From now on a command that changes something is a violation.
   void QuietBegins() { is_quiet_ = true; }
 
@@ -44,7 +44,7 @@ class Checker final : public ProcessWatcher {
   void WatchEnqueued(const EnqueueRequest& request,
                      const std::vector<EnqueueTargetResult>& results) override;
   void WatchPush(const EnrollmentId& id) override;
-  void WatchEscrow(const std::string& serial_number, const std::string& pin) override;
+  void WatchEscrow(const std::string& serial_number, const std::string& secret) override;
   void WatchRecorded(const MdmEvent& event, Timestamp said_at) override;
   void WatchContact(const EnrollmentId& id) { At(id).contact_at = kernel_.Now(); }
   void WatchLog(std::string_view line);
@@ -56,6 +56,8 @@ class Checker final : public ProcessWatcher {
   std::string Unconverged();
   /// Nothing secret in what people read.
   void CheckTexts();
+  /// A person can read the recovery lock password of every Mac that has one.
+  void CheckRecoveryLocks();
 
   void Report(std::string rule, std::string text, const EnrollmentId& id = {});
   const std::optional<Violation>& violation() const { return violation_; }
@@ -175,6 +177,7 @@ class Checker final : public ProcessWatcher {
                         const PayloadIdentifier& item);
   void CheckIdleQuestions(const EnqueueRequest& request, const EnrollmentId& id);
   void CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot);
+  bool IsRevealed(const std::string& password, const EnrollmentId& id);
   bool IsDark(const VirtualDevice& device) const;
   std::string WhyUnconverged(const EnrollmentId& id, const Known& known);
   std::string WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,
@@ -187,10 +190,10 @@ class Checker final : public ProcessWatcher {
   MdmStandIn& server_;
   const Ledger& ledger_;
   const Scenario& scenario_;
-  const DirectorProcess* process_ = nullptr;
+  DirectorProcess* process_ = nullptr;
   std::map<EnrollmentId, Known> known_;
   Change last_change_;
-  std::map<std::string, std::set<std::string>> escrowed_;  ///< PINs by serial number
+  std::map<std::string, std::set<std::string>> escrowed_;  ///< secrets by serial number
   std::set<EnrollmentId> twins_;
   EnrollmentId last_unconverged_;
   bool is_quiet_ = false;

@@ -92,12 +92,12 @@ void Checker::CheckTarget(const EnqueueRequest& request, const EnrollmentId& id,
   }
 }
 
-void Checker::WatchEscrow(const std::string& serial_number, const std::string& pin) {
-  escrowed_[serial_number].insert(pin);
+void Checker::WatchEscrow(const std::string& serial_number, const std::string& secret) {
+  escrowed_[serial_number].insert(secret);
 }
 
 /// At most one command for each proposal of an owner, in the epoch for which it was made, with a
-/// PIN that is in escrow.
+/// secret that is in escrow.
 void Checker::CheckProposed(const EnqueueRequest& request, const EnrollmentId& id,
                             Timestamp step_began_at) {
   CheckAwake(id, step_began_at);
@@ -127,11 +127,16 @@ void Checker::CheckProposed(const EnqueueRequest& request, const EnrollmentId& i
   const Result<ReceivedCommand> command = DecodeCommand(request.command);
   if (!command) return Report("I8", "a command cannot be read", id);
   if (known.device == nullptr || known.device->facts().kind != DeviceKind::kMac) return;
+  const std::set<std::string>& escrowed = escrowed_[known.device->facts().serial_number];
   const auto kind = ParseProposalKind(request.request_type);
-  if (!kind || !TakesPin(*kind)) return;
-  const std::string pin = TextAt(command->body, "PIN");
-  if (!escrowed_[known.device->facts().serial_number].contains(pin)) {
+  const bool takes_pin = kind && TakesPin(*kind);
+  if (takes_pin && !escrowed.contains(TextAt(command->body, "PIN"))) {
     Report("proposals", request.request_type + " with a PIN that is not in escrow", id);
+  }
+  for (const char* key : {"NewPassword", "CurrentPassword", "Password"}) {
+    const std::string password = TextAt(command->body, key);
+    if (password.empty() || escrowed.contains(password)) continue;
+    Report("proposals", fmt::format("{} with a {} not in escrow", request.request_type, key), id);
   }
 }
 

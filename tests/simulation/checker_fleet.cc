@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/text.h"
@@ -80,6 +81,33 @@ void Checker::CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot
     if (!may && has_record) Report("I2", item.value() + " has a state, nobody wants it", id);
     if (has_record && record->reason.empty()) Report("I2", item.value() + " has no reason", id);
   }
+}
+
+void Checker::CheckRecoveryLocks() {
+  for (const auto& [id, known] : known_) {
+    if (known.device == nullptr || known.device->recovery_lock_password().empty()) continue;
+    if (IsRevealed(known.device->recovery_lock_password(), id)) continue;
+    Report("recovery lock", "no proposal has the password that is in force", id);
+  }
+}
+
+/// By the secret of one of the device's proposals.
+bool Checker::IsRevealed(const std::string& password, const EnrollmentId& id) {
+  std::vector<Proposal> proposals;
+  const Status read = database_.Read([&](StoreReader& reader) -> Status {
+    auto found = reader.ListProposals({.enrollment_id = id}, {"", 1000});
+    if (!found) return Fail(found.error());
+    proposals = std::move(*found);
+    return {};
+  });
+  if (!read) Report("I8", "proposals cannot be read: " + read.error().message, id);
+  return std::any_of(proposals.begin(), proposals.end(), [&](const Proposal& proposal) {
+    if (!IsAboutRecoveryLock(proposal.kind) || !proposal.has_secret) return false;
+    const HttpServerResponse shown =
+        process_->CallApi("POST", "/api/v1/proposals/{proposal_id}/secret",
+                          {{"proposal_id", std::to_string(proposal.proposal_id)}}, "{}");
+    return shown.status == 200 && nlohmann::json::parse(shown.body)["secret"] == password;
+  });
 }
 
 /// A user channel cannot enroll while its Mac is dark.

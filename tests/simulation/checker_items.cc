@@ -262,7 +262,7 @@ std::string Checker::WhyAppUnconverged(const VirtualDevice& device, const Payloa
       scenario_.faults.clock_jump == 0 && scenario_.clock_ahead == Duration::zero();
   const Timestamp began_at = snapshot.enrollment.epoch_began_at.value_or(Timestamp());
   if (wanted.at_enrollment_only) {
-    const Timestamp assigned_at = ledger_.ChangedForAllAt(item);
+    const Timestamp assigned_at = ledger_.AssignedToAllSince(item);
     if (record == nullptr && (!clocks_agree || began_at < assigned_at + minutes(1))) return {};
     if (record != nullptr && clocks_agree && began_at < assigned_at - minutes(6)) {
       return "it is for devices that enroll later; " + StateOf(*record);

@@ -32,7 +32,7 @@ class ProcessWatcher {
                              const std::vector<EnqueueTargetResult>& results) = 0;
   virtual void WatchPush(const EnrollmentId& id) = 0;
   /// The escrow server has taken a PIN.
-  virtual void WatchEscrow(const std::string& serial_number, const std::string& pin) = 0;
+  virtual void WatchEscrow(const std::string& serial_number, const std::string& secret) = 0;
   /// After a webhook with an event was recorded. `said_at`: by the MDM server's clock, whatever
   /// Director's clock makes of it.
   virtual void WatchRecorded(const MdmEvent& event, Timestamp said_at) = 0;

@@ -42,9 +42,15 @@ std::string Ledger::VersionOf(const std::string& payload_uuid) const {
   return found == definitions_.end() ? std::string() : found->second.version;
 }
 
-Timestamp Ledger::ChangedForAllAt(const PayloadIdentifier& item) const {
+Timestamp Ledger::AssignedToAllSince(const PayloadIdentifier& item) const {
   const auto found = histories_.find({item, AssignmentChannel::kDevice, {}});
-  return found == histories_.end() ? Timestamp::min() : found->second.back().at;
+  Timestamp since = Timestamp::min();
+  if (found == histories_.end()) return since;
+  for (auto change = found->second.rbegin(); change != found->second.rend(); ++change) {
+    if (!change->wanted || change->wanted->presence == Presence::kAbsent) break;
+    since = change->at;
+  }
+  return since;
 }
 
 bool Ledger::IsRevision(const PayloadIdentifier& item, const std::string& payload_uuid) const {

@@ -59,8 +59,9 @@ class Ledger {
   std::vector<std::optional<Wanted>> PossibleSince(const DeviceFacts& device,
                                                    const PayloadIdentifier& item,
                                                    Timestamp since) const;
-  /// When an owner last changed what is said about the item for all devices.
-  Timestamp ChangedForAllAt(const PayloadIdentifier& item) const;
+  /// Since when the item has been assigned to all devices without a break, whatever the revision;
+  /// min() when it is not.
+  Timestamp AssignedToAllSince(const PayloadIdentifier& item) const;
   std::optional<Wanted> WantedNow(const DeviceFacts& device, const PayloadIdentifier& item) const;
   /// Every item that was ever assigned.
   const std::set<PayloadIdentifier>& items() const { return items_; }

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <array>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -180,16 +179,15 @@ void Owner::Assign(const PayloadIdentifier& item, AssignmentChannel channel,
   if (wanted.presence == Presence::kPresent) body["payload_uuid"] = wanted.payload_uuid;
   if (wanted.adopt) body["adopt"] = true;
   wanted = Marked(item, std::move(wanted));
+  if (wanted.during_setup) body["during_setup"] = true;
+  if (wanted.at_enrollment_only) body["at_enrollment_only"] = true;
   if (target.empty()) {
     body["target"] = "all";
   } else {
     body["devices"] = {target};
   }
   ledger_.Propose(item, channel, target, wanted);
-  const bool is_marked = wanted.during_setup || wanted.at_enrollment_only;
-  const HttpServerResponse done = is_marked
-                                      ? AssignInStore(item, channel, target, wanted)
-                                      : director_.CallApi("POST", kAssignments, {}, body.dump());
+  const HttpServerResponse done = director_.CallApi("POST", kAssignments, {}, body.dump());
   kernel_.Trace(fmt::format("owner: {} {} for {} ({}): {}", item.value(),
                             wanted.presence == Presence::kPresent ? wanted.payload_uuid : "absent",
                             target.empty() ? "all" : target, AssignmentChannelName(channel),
@@ -202,13 +200,11 @@ void Owner::Assign(const PayloadIdentifier& item, AssignmentChannel channel,
 }
 
 Wanted Owner::Marked(const PayloadIdentifier& item, Wanted wanted) const {
-  const auto marks = [&](CatalogueApp app) {
-    return static_cast<std::size_t>(app) < scenario_.setup_apps && item == CatalogueItem(app);
-  };
-  wanted.during_setup = (scenario_.setup_profile && item.value() == "com.example.item0") ||
-                        marks(CatalogueApp::kPackage) || marks(CatalogueApp::kStore) ||
-                        marks(CatalogueApp::kManifest) || marks(CatalogueApp::kAtEnrollment) ||
-                        marks(CatalogueApp::kUnnamed);
+  if (wanted.presence == Presence::kAbsent) return wanted;
+  wanted.during_setup = scenario_.setup_profile && item.value() == "com.example.item0";
+  for (std::size_t i = 0; i < scenario_.setup_apps; ++i) {
+    if (item == CatalogueItem(static_cast<CatalogueApp>(i))) wanted.during_setup = true;
+  }
   wanted.at_enrollment_only =
       scenario_.apps > 0 && item == CatalogueItem(CatalogueApp::kAtEnrollment);
   return wanted;
@@ -224,27 +220,6 @@ void Owner::DefineAndAssign(const ItemDefinition& definition, const std::string&
   ledger_.AddDefinition(definition);
   Assign(definition.item, AssignmentChannel::kDevice, target,
          {Presence::kPresent, revision.payload_uuid.value(), false});
-}
-
-HttpServerResponse Owner::AssignInStore(const PayloadIdentifier& item, AssignmentChannel channel,
-                                        const std::string& target, const Wanted& wanted) {
-  Assignment assignment;
-  assignment.payload_identifier = item;
-  assignment.channel = channel;
-  assignment.target_kind = target.empty() ? TargetKind::kAll : TargetKind::kDevice;
-  assignment.target = target;
-  assignment.presence = wanted.presence;
-  assignment.payload_uuid = PayloadUuid(wanted.payload_uuid);
-  assignment.adopt = wanted.adopt;
-  assignment.source = "api";
-  assignment.assigned_at = director_.Now();
-  assignment.during_setup = wanted.during_setup;
-  assignment.at_enrollment_only = wanted.at_enrollment_only;
-  const Status done = director_.WriteForOwner([&](StoreWriter& writer) -> Status {
-    const auto id = writer.SaveAssignment(assignment, director_.Now());
-    return id ? Status() : Fail(id.error());
-  });
-  return {done ? 200 : 503, {}, done ? std::string() : done.error().message, {}};
 }
 
 void Owner::Withdraw(const PayloadIdentifier& item, AssignmentChannel channel,
@@ -279,10 +254,7 @@ void Owner::Withdraw(const PayloadIdentifier& item, AssignmentChannel channel,
 
 void Owner::ProposeSomething() {
   const DeviceFacts& device = devices_[proposal_random_.Below(devices_.size())];
-  static constexpr std::array kKinds = {ProposalKind::kDeviceLock, ProposalKind::kEraseDevice,
-                                        ProposalKind::kRestartDevice,
-                                        ProposalKind::kShutDownDevice};
-  Propose(device, kKinds[proposal_random_.Below(kKinds.size())]);
+  Propose(device, kProposalKinds[proposal_random_.Below(kProposalKinds.size())]);
 }
 
 /// What is not answered may be there all the same: it is not asked for twice.

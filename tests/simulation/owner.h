@@ -35,11 +35,8 @@ class Owner {
   void ProposeSomething();
   void Propose(const DeviceFacts& device, ProposalKind kind);
   void ChangeApp();
-  /// Apps and accounts: defines one and assigns it.
+  /// Apps and accounts: stores the definition, as an upload would, and assigns it.
   void DefineAndAssign(const ItemDefinition& definition, const std::string& target);
-  /// Marks are not known to the API that this owner uses.
-  HttpServerResponse AssignInStore(const PayloadIdentifier& item, AssignmentChannel channel,
-                                   const std::string& target, const Wanted& wanted);
   Wanted Marked(const PayloadIdentifier& item, Wanted wanted) const;
   std::string RandomTarget(RandomSource& random);
   /// I10: no more are accepted in an hour than the budget allows.

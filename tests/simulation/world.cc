@@ -305,6 +305,7 @@ void World::RunQuiet() {
   if (checker_->violation()) return;
   checker_->CheckFleet();
   checker_->CheckTexts();
+  checker_->CheckRecoveryLocks();
   const std::string problem = checker_->Unconverged();
   if (!problem.empty()) checker_->Report("convergence", "lost again: " + problem);
 }

@@ -75,11 +75,10 @@ struct ProposalFleet {
     return ReadFrom(*world.store,
                     [&](StoreReader& reader) { return reader.LoadProposal(proposal.proposal_id); });
   }
-  std::string SealedSecret(const Proposal& proposal) {
-    return ReadFrom(
-               *world.store,
-               [&](StoreReader& reader) { return reader.LoadSealedSecrets(proposal.proposal_id); })
-        .secret;
+  SealedSecrets Sealed(const Proposal& proposal) {
+    return ReadFrom(*world.store, [&](StoreReader& reader) {
+      return reader.LoadSealedSecrets(proposal.proposal_id);
+    });
   }
   std::string Serial(std::size_t index = 0) const {
     return world.devices[index].facts().serial_number;

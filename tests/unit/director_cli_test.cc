@@ -127,9 +127,10 @@ TEST_CASE("a recovery lock password comes from a file, is made, or is taken away
   CHECK(propose("SetRecoveryLock", {"--password-file", word, "--clear"}) == 1);
   CHECK(propose("DeviceLock", {"--clear"}) == 1);
   CHECK(propose("VerifyRecoveryLock", {}) == 1);
+  CHECK(propose("VerifyRecoveryLock", {"--password-file", empty}) == 1);
+  CHECK(propose("DeviceLock", {"--pin-file", empty}) == 1);
   CHECK(service.Get("/proposals").json["proposals"].empty());
-  CHECK(propose("SetRecoveryLock", {"--password-file", word, "--current-password-file", empty}) ==
-        0);
+  CHECK(propose("SetRecoveryLock", {"--password-file", word}) == 0);
   CHECK(Run({"secret", "1"}, environment) == 0);
   CHECK(Run({"cancel", "1"}, environment) == 0);
   CHECK(propose("VerifyRecoveryLock", {"--verifies", "1"}) == 0);

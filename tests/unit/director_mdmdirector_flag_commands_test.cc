@@ -17,6 +17,7 @@ using director_test::CheckSays;
 using director_test::MdmDirectorClient;
 using director_test::ReadFrom;
 using director_test::World;
+using director_test::WriteTo;
 using std::chrono::hours;
 using std::chrono::minutes;
 using Json = nlohmann::ordered_json;
@@ -146,6 +147,31 @@ TEST_CASE("an erase takes the place of a lock that waits") {
   REQUIRE(fleet.Set("erase_device", true).status == 200);
   REQUIRE(fleet.Open().size() == 1);
   CHECK(fleet.Open().front().kind == ProposalKind::kEraseDevice);
+  CheckSays(fleet.Set("device_lock", true), 409, "an open proposal");
+}
+
+TEST_CASE("a lock takes the place of a restart that waits, not of one that is on its way") {
+  Fleet fleet;
+  const auto restart = [&] {
+    WriteTo(*fleet.world.store, [&](StoreWriter& writer) -> Status {
+      if (Status locked = writer.LockDesired(); !locked) return locked;
+      ProposalRequest request;
+      request.kind = ProposalKind::kRestartDevice;
+      request.reason = "Stuck";
+      const auto proposed = Propose(writer, fleet.world.secrets, ProposalLimits(),
+                                    fleet.world.id(0), request, fleet.world.clock.Now());
+      return proposed ? Status() : Fail(proposed.error());
+    });
+  };
+  restart();
+  REQUIRE(fleet.Set("device_lock", true).status == 200);
+  REQUIRE(fleet.Open().size() == 1);
+  CHECK(fleet.Open().front().kind == ProposalKind::kDeviceLock);
+  REQUIRE(fleet.Set("device_lock", false).status == 200);
+  restart();
+  fleet.world.WakePushed();
+  fleet.world.Settle();
+  REQUIRE(fleet.Open().front().state == ProposalState::kSent);
   CheckSays(fleet.Set("device_lock", true), 409, "an open proposal");
 }
 

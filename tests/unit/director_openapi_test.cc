@@ -369,10 +369,8 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
     request.path_values = device.path_values;
     return service.CallJson("POST /api/v1/devices/{device}/proposals", status, request);
   };
-  const Json set = {{"request_type", "SetRecoveryLock"},
-                    {"reason", "Policy"},
-                    {"new_password", "a new word"},
-                    {"current_password", "an old word"}};
+  const Json set = {
+      {"request_type", "SetRecoveryLock"}, {"reason", "Policy"}, {"new_password", "a new word"}};
   const Json guarded = propose(set, 201);
   CHECK(guarded["effect"] == "none");
   CHECK(guarded["has_secret"] == true);

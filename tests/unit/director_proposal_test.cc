@@ -54,7 +54,7 @@ TEST_CASE("a given PIN is used, and stands nowhere in clear") {
   request.phone_number = "0800 1234";
   const Result<Proposal> proposal = fleet.TryToPropose(request);
   REQUIRE(proposal);
-  CHECK(fleet.SealedSecret(*proposal).find("493817") == std::string::npos);
+  CHECK(fleet.Sealed(*proposal).secret.find("493817") == std::string::npos);
   fleet.world.Run(minutes(10));
   const auto sent = fleet.world.Enqueued("DeviceLock");
   REQUIRE(sent.size() == 1);
@@ -79,10 +79,10 @@ TEST_CASE("without an escrow server the sealed PIN is the copy, and the command 
   const Proposal proposal = fleet.MustPropose(ProposalKind::kDeviceLock);
   fleet.world.Run(minutes(1));
   CHECK(fleet.world.devices[0].is_locked());
-  const auto pin = fleet.world.secrets.Open(fleet.SealedSecret(proposal), fleet.world.id(0));
+  const auto pin = fleet.world.secrets.Open(fleet.Sealed(proposal).secret, fleet.world.id(0));
   REQUIRE(pin);
   CHECK(fleet.SentPins("DeviceLock") == std::vector<std::string>{pin->Reveal()});
-  CHECK_FALSE(fleet.world.secrets.Open(fleet.SealedSecret(proposal), EnrollmentId("ANOTHER")));
+  CHECK_FALSE(fleet.world.secrets.Open(fleet.Sealed(proposal).secret, EnrollmentId("ANOTHER")));
 }
 
 TEST_CASE("an erase can be cancelled until it is sent, and not after") {

@@ -108,11 +108,12 @@ TEST_CASE("a recovery lock password is made, escrowed, then set, and the next on
 TEST_CASE("a recovery lock password stands nowhere in clear") {
   Fleet fleet;
   const Proposal proposal = Carry(fleet, Set(Secret("second word")));
-  ProposalRequest next = Set(Secret("third word"));
-  next.current_password = Secret("second word");
-  const Proposal changed = Carry(fleet, next);
+  const Proposal changed = Carry(fleet, Set(Secret("third word")));
   for (const Proposal& one : {proposal, changed}) {
-    CHECK(fleet.SealedSecret(one).find("word") == std::string::npos);
+    REQUIRE(one.state == ProposalState::kDone);
+    const SealedSecrets sealed = fleet.Sealed(one);
+    CHECK(sealed.secret.find("word") == std::string::npos);
+    CHECK(sealed.current.find("word") == std::string::npos);
     CHECK(one.explanation.find("word") == std::string::npos);
   }
   for (const Happening& happening : ReadFrom(*fleet.world.store, [](StoreReader& reader) {
@@ -146,32 +147,43 @@ TEST_CASE("after a lost answer both passwords are kept until the Mac says which 
   const std::string in_force = PasswordOf(fleet);
   CHECK(Carry(fleet, Set()).state == ProposalState::kDone);
   CHECK(PasswordOf(fleet) != in_force);
-  CHECK(first.effect == ProposalEffect::kCarriedOut);
+  CHECK(fleet.Now(first).effect == ProposalEffect::kCarriedOut);
 }
 
-TEST_CASE("who knows the password may say it instead of verifying") {
+TEST_CASE("a password that another tool has changed is refused, told, and verified anew") {
   Fleet fleet;
-  Carry(fleet, Set());
-  SetWithoutAnswer(fleet, Set());
-  ProposalRequest knowing = Set(Secret("third word"));
-  knowing.current_password = Secret(PasswordOf(fleet));
-  CHECK(Carry(fleet, knowing).state == ProposalState::kDone);
-  CHECK(PasswordOf(fleet) == "third word");
-  CHECK(Carry(fleet, Set()).state == ProposalState::kDone);
-}
-
-TEST_CASE("a wrong current password changes nothing, neither there nor here") {
-  Fleet fleet;
-  Carry(fleet, Set());
-  const std::string password = PasswordOf(fleet);
-  ProposalRequest wrong = Set();
-  wrong.current_password = Secret("wrong");
-  const Proposal refused = Carry(fleet, wrong);
+  const Proposal first = Carry(fleet, Set());
+  SetByAnother(fleet, PasswordOf(fleet), "of another tool");
+  const Proposal refused = Carry(fleet, Set());
   CHECK(refused.state == ProposalState::kFailed);
   CHECK(refused.effect == ProposalEffect::kNone);
   CHECK(refused.explanation.find("MDMClientError 70") != std::string::npos);
-  CHECK(PasswordOf(fleet) == password);
+  CHECK(PasswordOf(fleet) == "of another tool");
+  const Proposal denied = Carry(fleet, Verify());
+  CHECK(denied.effect == ProposalEffect::kDenied);
+  CHECK(denied.verifies == first.proposal_id);
+  CheckRefused(fleet.TryToPropose(Verify()), ErrorKind::kConflict, "give password or verifies");
+  ProposalRequest knowing = Verify();
+  knowing.password = Secret("of another tool");
+  CHECK(Carry(fleet, knowing).effect == ProposalEffect::kCarriedOut);
   CHECK(Carry(fleet, Set()).state == ProposalState::kDone);
+}
+
+TEST_CASE("a password that was verified once and denied later is used no more") {
+  Fleet fleet;
+  const Proposal first = Carry(fleet, Set());
+  const Proposal verified = Carry(fleet, Verify());
+  CHECK(verified.effect == ProposalEffect::kCarriedOut);
+  SetByAnother(fleet, PasswordOf(fleet), "of another tool");
+  ProposalRequest again = Verify();
+  if (GENERATE(true, false)) again.verifies = verified.proposal_id;
+  const Proposal denied = Carry(fleet, again);
+  CHECK(denied.effect == ProposalEffect::kDenied);
+  CHECK(denied.verifies == first.proposal_id);
+  SetByAnother(fleet, "of another tool", "");
+  const Proposal next = Carry(fleet, Set());
+  CHECK(next.state == ProposalState::kDone);
+  CHECK(fleet.Sealed(next).current.empty());
 }
 
 TEST_CASE("the password of the enrollment before is verified first") {
@@ -273,9 +285,9 @@ TEST_CASE("what no recovery lock can take is refused by name") {
   CHECK(field(Set(Secret(std::string(kRecoveryPasswordMaxBytes, 'a')))).empty());
   CHECK(field(Set(Secret(std::string(kRecoveryPasswordMaxBytes + 1, 'a')))) == "new_password");
   CHECK(field(Set(Secret("two\nlines"))) == "new_password");
-  ProposalRequest request = Set();
-  request.current_password = Secret("two\nlines");
-  CHECK(field(request) == "current_password");
+  ProposalRequest request = Verify();
+  request.password = Secret("two\nlines");
+  CHECK(field(request) == "password");
   request = Set();
   request.pin = Secret("123456");
   CHECK(field(request) == "pin");
@@ -288,9 +300,6 @@ TEST_CASE("what no recovery lock can take is refused by name") {
   request = Verify();
   request.new_password = Secret("word");
   CHECK(field(request) == "new_password");
-  request = Verify();
-  request.current_password = Secret("word");
-  CHECK(field(request) == "current_password");
   request = Verify();
   request.password = Secret("word");
   CHECK(field(request).empty());

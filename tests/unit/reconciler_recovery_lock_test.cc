@@ -80,7 +80,10 @@ TEST_CASE("a password that may have been cleared is kept beside none") {
 
 TEST_CASE("what somebody else has changed is not known any more") {
   CHECK(Candidates({Verify(2, 1, kDenied), Set(1, kCarriedOut)}) == Ids{0});
-  CHECK(Candidates({Verify(3, 2, kDenied), Verify(2, 1, kCarriedOut), Set(1, kUnknown)}) == Ids{0});
+  CHECK(Candidates({Verify(3, 1, kDenied), Verify(2, 1, kCarriedOut), Set(1, kUnknown)}) == Ids{0});
+  CHECK(Candidates({Verify(3, 1, kDenied), Verify(2, 1, kCarriedOut), Set(1, kCarriedOut)}) ==
+        Ids{0});
+  CHECK(Candidates({Verify(3, 1, kDenied), Verify(2, 1, kUnknown), Set(1, kCarriedOut)}) == Ids{0});
 }
 
 TEST_CASE("the password of an earlier epoch is in doubt until it is verified") {
