@@ -67,6 +67,7 @@ Result<Line> MeasureByTurns(Line line, const std::function<Result<double>()>& fl
 double PeakMiB();
 
 Status DecisionBench(const Options& options, const Report& report);
+Status EnrollmentBench(const Options& options, const Report& report);
 Status IngestBench(const Options& options, const Report& report);
 Status PassBench(const Options& options, const Report& report);
 Status RolloutBench(const Options& options, const Report& report);

@@ -15,11 +15,10 @@ namespace director::bench {
 namespace {
 
 const std::map<std::string, Bench>& Benches() {
-  static const std::map<std::string, Bench> benches = {{"decisions", DecisionBench},
-                                                       {"ingest", IngestBench},
-                                                       {"pass", PassBench},
-                                                       {"rollout", RolloutBench},
-                                                       {"signatures", SignatureBench}};
+  static const std::map<std::string, Bench> benches = {
+      {"decisions", DecisionBench}, {"enrollment", EnrollmentBench},
+      {"ingest", IngestBench},      {"pass", PassBench},
+      {"rollout", RolloutBench},    {"signatures", SignatureBench}};
   return benches;
 }
 

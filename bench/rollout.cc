@@ -9,7 +9,6 @@
 #include "director/app.h"
 #include "mdm/command.h"
 #include "simulator/device.h"
-#include "upstream/make_upstream.h"
 
 namespace director::bench {
 namespace {
@@ -39,11 +38,7 @@ Status EnrollAtMdm(MdmServer& mdm, std::size_t devices) {
 
 /// What has to be said to the MDM server in any case: profile, question and push, 50 ids each.
 Result<double> BareLoop(const std::string& mdm_url, std::size_t devices) {
-  UpstreamSettings settings;
-  settings.name = UpstreamName(kUpstream);
-  settings.endpoint.url = mdm_url;
-  settings.endpoint.password = Secret(kMdmApiKey);
-  const auto mdm = MakeUpstream(settings);
+  const auto mdm = MakeMdmClient(mdm_url);
   if (!mdm) return Fail(mdm.error());
   SystemRandom random;
   const Stopwatch watch;

@@ -8,10 +8,13 @@
 #include "bench/bench.h"
 #include "bench/fleet.h"
 #include "upstream/http_client.h"
+#include "upstream/make_upstream.h"
 
 namespace director::bench {
 namespace {
 constexpr char kApiToken[] = "bench";
+/// NanoMDM posts each event as it comes.
+constexpr std::size_t kWebhookThreads = 32;
 }  // namespace
 
 Config MakeConfig(const std::string& mdm_url) {
@@ -26,11 +29,24 @@ Config MakeConfig(const std::string& mdm_url) {
   return config;
 }
 
-Result<std::unique_ptr<MdmServer>> StartMdm(const Clock& clock, Duration api_delay) {
+Result<std::unique_ptr<MdmServer>> StartMdm(const Clock& clock, Duration api_delay,
+                                            int webhook_port) {
   MdmServerSettings settings;
+  settings.webhook_threads = kWebhookThreads;
+  if (webhook_port != 0) {
+    settings.webhook_url = fmt::format("http://127.0.0.1:{}/webhook/{}", webhook_port, kUpstream);
+  }
   settings.api_delay = api_delay;
   settings.api_key = Secret(kMdmApiKey);
   return MdmServer::Start(settings, clock);
+}
+
+Result<std::unique_ptr<Upstream>> MakeMdmClient(const std::string& mdm_url) {
+  UpstreamSettings settings;
+  settings.name = UpstreamName(kUpstream);
+  settings.endpoint.url = mdm_url;
+  settings.endpoint.password = Secret(kMdmApiKey);
+  return MakeUpstream(settings);
 }
 
 Status PostToApi(int port, const std::string& path, const std::string& body) {

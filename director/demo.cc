@@ -1,9 +1,6 @@
 #include "director/demo.h"
 
-#include <arpa/inet.h>
 #include <fmt/core.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +21,7 @@
 #include "director/api_client.h"
 #include "director/app.h"
 #include "director/files.h"
+#include "director/http_server.h"
 #include "mdm/profile.h"
 #include "signing/device_identity.h"
 #include "simulator/fleet.h"
@@ -58,22 +56,6 @@ class ScratchFolder {
  private:
   std::string path_;
 };
-
-/// A port that was free a moment ago: Director and the stand-in must know each other's address
-/// before they start.
-Result<int> FreePort() {
-  const int socket_fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  const bool ok = socket_fd >= 0 && bind(socket_fd, generic, size) == 0 &&
-                  getsockname(socket_fd, generic, &size) == 0;
-  if (socket_fd >= 0) close(socket_fd);
-  if (!ok) return Fail(ErrorKind::kUnavailable, "no free port on 127.0.0.1");
-  return ntohs(address.sin_port);
-}
 
 /// Times short enough to watch.
 Settings DemoSettings() {

@@ -356,4 +356,10 @@ Result<std::unique_ptr<HttpServer>> StartHttpServer(const HttpServerSettings& se
   return std::unique_ptr<HttpServer>(std::move(wrapped));
 }
 
+Result<int> FreePort() {
+  const auto probe = StartHttpServer({}, {});
+  if (!probe) return Fail(probe.error());
+  return (*probe)->port();
+}
+
 }  // namespace director

@@ -85,4 +85,7 @@ class HttpServer {
 Result<std::unique_ptr<HttpServer>> StartHttpServer(const HttpServerSettings& settings,
                                                     std::vector<HttpRoute> routes);
 
+/// A port of 127.0.0.1 that was free a moment ago, for two servers that name each other's address.
+Result<int> FreePort();
+
 }  // namespace director

@@ -38,7 +38,7 @@ bool IsTooLateForSetup(const Delivery& delivery, const PlannedCommand& command) 
 
 /// Sends what is wanted up to the bound; the others keep waiting and say so.
 void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
-  int room = delivery.settings.commands_per_session_max - delivery.OpenChanges();
+  int room = delivery.RoomForChanges();
   for (ItemWork* wanted : WantedInOrder(items)) {
     ItemWork& item = *wanted;
     if (const std::optional<Timestamp> turn = delivery.CertificateTurn(*item.wanted)) {

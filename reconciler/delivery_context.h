@@ -60,12 +60,18 @@ struct Delivery {
     }
     return unknown_count >= kUnknownQuestionsMax ? unknown : nullptr;
   }
-  /// False while as many changes are under way as may be; the next ones wait for their answers.
-  bool HasRoom() const { return OpenChanges() < settings.commands_per_session_max; }
-  int OpenChanges() const {
-    return static_cast<int>(std::count_if(staying.begin(), staying.end(), [](const Intent& intent) {
-      return IsOpen(intent.state) && !intent.payload_identifier.empty();
-    }));
+  /// How many changes may go now. None while the device has half as many to fetch as may be under
+  /// way: it is sent the next ones together, not one for each that it answers.
+  int RoomForChanges() const {
+    const int most = settings.commands_per_session_max;
+    int open = 0;
+    int to_fetch = 0;
+    for (const Intent& intent : staying) {
+      if (intent.payload_identifier.empty() || !IsOpen(intent.state)) continue;
+      ++open;
+      if (intent.state == IntentState::kSent) ++to_fetch;
+    }
+    return to_fetch > most / 2 ? 0 : std::max(most - open, 0);
   }
   bool AnyOpen() const {
     return std::any_of(staying.begin(), staying.end(),

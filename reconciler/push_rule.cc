@@ -8,6 +8,10 @@
 namespace director {
 namespace {
 
+/// Between two words of a session that goes on, where no command takes the device long; also how
+/// late a webhook may tell of a word.
+constexpr Duration kSessionGap = std::chrono::seconds(2);
+
 /// How long to wait after the `count`-th push to a silent device. One in Setup Assistant is pushed
 /// at an even pace.
 Duration PauseAfterPush(const Delivery& delivery, int count) {
@@ -33,6 +37,22 @@ bool IsInSession(const Delivery& delivery) {
          });
 }
 
+/// True for what came along after the last push, which may have been too late.
+bool CameAlong(const Delivery& delivery, const Intent& intent) {
+  return intent.state == IntentState::kSent && HasSpokenSincePush(delivery) &&
+         intent.journaled_at > *delivery.enrollment().pushed_at;
+}
+
+/// True when everything that the device has yet to answer came along, and its last word is hardly
+/// younger: its session may have ended just before.
+bool MayHaveLeft(const Delivery& delivery) {
+  const Timestamp last_seen_at = delivery.enrollment().last_seen_at;
+  return std::none_of(delivery.staying.begin(), delivery.staying.end(), [&](const Intent& intent) {
+    return intent.state == IntentState::kSent &&
+           (!CameAlong(delivery, intent) || intent.journaled_at + kSessionGap < last_seen_at);
+  });
+}
+
 }  // namespace
 
 Timestamp NextPushAt(const Delivery& delivery, const Plan& plan) {
@@ -56,11 +76,10 @@ Timestamp NextPushAt(const Delivery& delivery, const Plan& plan) {
   if (!plan.commands.empty() && IsInSession(delivery)) {
     at = std::min(at, delivery.now + delivery.settings.answer_time_max);
   }
+  const Duration patience = MayHaveLeft(delivery) ? kSessionGap : delivery.settings.answer_time_max;
   for (const Intent& intent : delivery.staying) {
-    const bool was_pushed_for = !spoke || intent.journaled_at <= *enrollment.pushed_at;
-    if (was_pushed_for || intent.state != IntentState::kSent) continue;
-    at = std::min(at, std::max(intent.journaled_at, enrollment.last_seen_at) +
-                          delivery.settings.answer_time_max);
+    if (!CameAlong(delivery, intent)) continue;
+    at = std::min(at, std::max(intent.journaled_at, enrollment.last_seen_at) + patience);
   }
   if (!only_not_now) return at;
   for (const Intent& intent : delivery.staying) {

@@ -23,7 +23,7 @@ bool HasProfileChanges(const Plan& plan) {
 
 /// A report proves what was changed, and a question wakes a device that something else waits for.
 bool WantsReport(const Delivery& delivery, const std::vector<ItemWork>& items, const Plan& plan) {
-  const bool has_room = delivery.HasRoom();
+  const bool has_room = delivery.RoomForChanges() > 0;
   const bool is_asleep = !delivery.awake();
   return HasProfileChanges(plan) || (delivery.proposal_waits && is_asleep) ||
          delivery.now >= ReportDueAt(delivery) ||

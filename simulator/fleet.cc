@@ -325,6 +325,7 @@ FleetDevice Fleet::Look(const VirtualDevice& device) {
   look.state = device.state();
   look.epoch = device.epoch();
   look.is_dark = device.is_dark();
+  look.awaits_configuration = device.awaits_configuration();
   for (const InstalledProfile& profile : device.profiles()) {
     look.profiles.push_back(profile.payload_identifier);
   }
@@ -348,6 +349,12 @@ std::vector<FleetDevice> Fleet::SnapshotLocked() const {
 std::vector<FleetDevice> Fleet::Snapshot() const {
   const std::lock_guard lock(mutex_);
   return SnapshotLocked();
+}
+
+bool Fleet::AllOf(const std::function<bool(const FleetDevice&)>& holds) const {
+  const std::lock_guard lock(mutex_);
+  return std::all_of(members_.begin(), members_.end(),
+                     [&](const auto& member) { return holds(member->view); });
 }
 
 FleetCounters Fleet::counters() const {

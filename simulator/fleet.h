@@ -71,6 +71,7 @@ struct FleetDevice {
   int epoch = 0;
   bool is_asleep = false;
   bool is_dark = false;
+  bool awaits_configuration = false;  ///< held in Setup Assistant
   std::vector<PayloadIdentifier> profiles;
   std::vector<DeviceLogEntry> last_words;  ///< newest last, at most 10; times are simulated
   std::optional<Timestamp> last_session_at;
@@ -106,6 +107,8 @@ class Fleet {
 
   /// All channels as they were after their last session, device channels first.
   std::vector<FleetDevice> Snapshot() const;
+  /// As they were after their last session; `holds` is called under the fleet's lock.
+  bool AllOf(const std::function<bool(const FleetDevice&)>& holds) const;
   FleetCounters counters() const;
   /// Simulated time.
   Timestamp Now() const;

@@ -184,24 +184,18 @@ Settings FastSettings() {
   return settings;
 }
 
-/// Where a port was free a moment ago: the stand-in and the service name each other's address.
-int FreePort() {
-  auto probe = StartHttpServer({}, {});
-  REQUIRE(probe);
-  return (*probe)->port();
-}
-
 TEST_CASE("thirty Macs over HTTP get their profiles, and one that a user deletes comes back") {
   const SystemClock clock;
-  const int port = FreePort();
+  const Result<int> port = FreePort();
+  REQUIRE(port);
   MdmServerSettings server;
   server.api_key = Secret("key");
-  server.webhook_url = fmt::format("http://127.0.0.1:{}/webhook/nanomdm", port);
+  server.webhook_url = fmt::format("http://127.0.0.1:{}/webhook/nanomdm", *port);
   server.webhook_hmac_key = Secret(kHmacKey);
   auto mdm = MdmServer::Start(server, clock);
   REQUIRE(mdm);
   Config config = MakeTestConfig((*mdm)->url());
-  config.listen_port = port;
+  config.listen_port = *port;
   config.settings = FastSettings();
   director_test::TempFolder folder;
   config.database = folder.Path("director.db");
