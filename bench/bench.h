@@ -68,6 +68,7 @@ double PeakMiB();
 
 Status DecisionBench(const Options& options, const Report& report);
 Status EnrollmentBench(const Options& options, const Report& report);
+Status GrowthBench(const Options& options, const Report& report);
 Status IngestBench(const Options& options, const Report& report);
 Status PassBench(const Options& options, const Report& report);
 Status RolloutBench(const Options& options, const Report& report);

@@ -114,8 +114,7 @@ class UnboxedFleet {
 
   Status WaitForEach(const std::string& what,
                      const std::function<bool(const FleetDevice&)>& has_come) {
-    return WaitFor(what, kUnboxMaxSeconds,
-                   [&] { return fleet_->AllOf(has_come); });
+    return WaitFor(what, kUnboxMaxSeconds, [&] { return fleet_->AllOf(has_come); });
   }
 
   std::unique_ptr<MdmServer> mdm_;
@@ -231,8 +230,8 @@ Status EnrollmentBench(const Options& options, const Report& report) {
   const SystemClock clock;
   const std::size_t devices = options.devices == 0 ? kUnboxedDevices : options.devices;
   for (const std::size_t count : {std::size_t{1}, devices}) {
-    const std::string name = count == 1 ? "one Mac until usable"
-                                        : fmt::format("{} Macs at once until usable", count);
+    const std::string name =
+        count == 1 ? "one Mac until usable" : fmt::format("{} Macs at once until usable", count);
     const Result<Line> line = MeasureByTurns(
         {name, 0, "s", 0, "enrolling, then a full queue", 0, kRatioMax, true},
         [&] { return FromFullQueue(clock, count); },

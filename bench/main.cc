@@ -16,9 +16,10 @@ namespace {
 
 const std::map<std::string, Bench>& Benches() {
   static const std::map<std::string, Bench> benches = {
-      {"decisions", DecisionBench}, {"enrollment", EnrollmentBench},
-      {"ingest", IngestBench},      {"pass", PassBench},
-      {"rollout", RolloutBench},    {"signatures", SignatureBench}};
+      {"decisions", DecisionBench},  {"enrollment", EnrollmentBench},
+      {"growth", GrowthBench},       {"ingest", IngestBench},
+      {"pass", PassBench},           {"rollout", RolloutBench},
+      {"signatures", SignatureBench}};
   return benches;
 }
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs a command beside a private PostgreSQL: with_postgres.py [--durable] COMMAND...
 
-The server comes from the distribution's package, keeps its files in a scratch folder, listens on a
-free port of the loopback only and is gone afterwards. The command finds it in the environment as
+The server comes from the distribution's package, or from the folder of programs that
+DIRECTOR_TEST_POSTGRES_BIN names; it keeps its files in a scratch folder, listens on a free port of
+the loopback only and is gone afterwards. The command finds it in the environment as
 DIRECTOR_TEST_POSTGRES, a URL. It does not wait for the disk: what was committed survives the death of
 its processes, not of the machine; with --durable it does, as a server in production. Exits with the
 command's status, or 2 when there is no server to be had.
@@ -30,7 +31,12 @@ DURABLE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "512MB", "
 
 
 def find_binaries():
-    """The folder of the newest server that is installed."""
+    """The folder that is asked for, or that of the newest server that is installed."""
+    asked = os.environ.get("DIRECTOR_TEST_POSTGRES_BIN")
+    if asked:
+        if not (pathlib.Path(asked) / "postgres").exists():
+            sys.exit(f"with_postgres: DIRECTOR_TEST_POSTGRES_BIN: no server in {asked}")
+        return pathlib.Path(asked)
     found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3]))
     if found:
         return found[-1].parent
