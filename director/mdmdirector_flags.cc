@@ -255,7 +255,9 @@ class Translation {
     Set("DIRECTOR_MDM_KIND", kind);
     Set("DIRECTOR_MDM_URL", Required(is_nano ? "nanomdm-url" : "micromdmurl"));
     Set("DIRECTOR_MDM_API_KEY", Required(is_nano ? "nanomdm-api-key" : "micromdmapikey"));
-    if (is_nano) Set("DIRECTOR_PROFILE_DOWNLOAD", "true");
+    // Declarations are what devices have the addresses of profiles from.
+    const bool hands_out = IsOn("use-ddm") || !ValueOr("nanomdm-profile-url", "").empty();
+    if (is_nano && hands_out) Set("DIRECTOR_PROFILE_DOWNLOAD", "true");
   }
 
   void SetDatabase() {

@@ -179,15 +179,24 @@ TEST_CASE("the NanoMDM branch's flags become Director's settings") {
   CHECK(config.upstreams[0].kind == UpstreamKind::kNanoMdm);
   CHECK(config.upstreams[0].url == "https://nano.example.com");
   CHECK(config.upstreams[0].api_key.Get()->Reveal() == "nano key");
-  CHECK(config.profile_download);
-  CHECK_FALSE(ConfigOf(With({})).profile_download);
-  CHECK_FALSE(ConfigOf(NanoWith({}), {"DIRECTOR_PROFILE_DOWNLOAD=false"}).profile_download);
   // Of MicroMDM, which is named for the way back, nothing is taken.
   CHECK(ConfigOf(NanoWith({"-micromdmurl=https://micro.example.com"})).upstreams[0].url ==
         "https://nano.example.com");
   CHECK(ConfigOf(With({"-nanomdm-url=https://nano.example.com", "-mdm-server-type=micromdm"}))
             .upstreams[0]
             .url == "https://mdm.example.com");
+}
+
+TEST_CASE("profiles can be downloaded only where MDMDirector handed out their addresses") {
+  CHECK_FALSE(ConfigOf(With({})).profile_download);
+  CHECK_FALSE(ConfigOf(NanoWith({})).profile_download);
+  CHECK_FALSE(ConfigOf(NanoWith({"-use-ddm=false"})).profile_download);
+  CHECK_FALSE(ConfigOf(With({"-use-ddm"})).profile_download);
+  CHECK(ConfigOf(NanoWith({"-use-ddm"})).profile_download);
+  const std::vector<std::string> with_url =
+      NanoWith({"-nanomdm-profile-url=https://mdm.example.com"});
+  CHECK(ConfigOf(with_url).profile_download);
+  CHECK_FALSE(ConfigOf(with_url, {"DIRECTOR_PROFILE_DOWNLOAD=false"}).profile_download);
 }
 
 TEST_CASE("the NanoMDM branch's environment counts as its flags do") {
@@ -197,6 +206,7 @@ TEST_CASE("the NanoMDM branch's environment counts as its flags do") {
                   "DB_USERNAME=user", "DB_PASSWORD=secret", "USE_DDM=true"});
   CHECK(config.upstreams[0].kind == UpstreamKind::kNanoMdm);
   CHECK(config.upstreams[0].url == "https://nano.example.com");
+  CHECK(config.profile_download);
 }
 
 TEST_CASE("what of the NanoMDM branch has no meaning or is not built is said once") {
