@@ -205,17 +205,30 @@ void ReadLog(Reader& reader, Config& config) {
 }
 
 /// `none`, `all`, or PayloadIdentifiers with commas between them.
+/// The parts between commas, without the spaces around them.
+std::vector<std::string> SplitList(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, ',');) {
+    const std::size_t first = std::min(part.find_first_not_of(" \t"), part.size());
+    const std::size_t end = part.find_last_not_of(" \t") + 1;
+    parts.push_back(first < end ? part.substr(first, end - first) : "");
+  }
+  return parts;
+}
+
 void ReadReinstall(Reader& reader, Settings& settings) {
   settings.reinstall_spread = reader.Time("reinstall_spread");
   const std::string text = reader.Text("reinstall_after_update");
   settings.reinstall_all = text == "all";
   if (text == "all" || text == "none") return;
-  std::istringstream in(text);
-  for (std::string identifier; std::getline(in, identifier, ',');) {
-    if (Status usable = CheckPayloadIdentifier(identifier); !usable) {
+  for (const std::string& part : SplitList(text)) {
+    if (part == "all" || part == "none") {
+      reader.Problem("reinstall_after_update", part + " stands alone, not in a list");
+    } else if (Status usable = CheckPayloadIdentifier(part); !usable) {
       reader.Problem("reinstall_after_update", usable.error().message);
     }
-    settings.reinstall_named.emplace_back(identifier);
+    settings.reinstall_named.emplace_back(part);
   }
 }
 
