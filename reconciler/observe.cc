@@ -250,10 +250,12 @@ void TakeLetGo(Step& step, CommandStatus status) {
 }
 
 /// True when the device said that VerifyRecoveryLock brought another password than its own. Some
-/// Macs say it by an error.
+/// Macs say it by an error. Source: Apple's error codes, ROSLockoutServiceDaemonErrorDomain 8
+/// (recovery password failed validation), which Apple does not document; seen in the field.
 bool DeniesPassword(const Intent& intent, const ResultEvent& result) {
   if (intent.request_type != request_type::kVerifyRecoveryLock) return false;
   if (result.status == CommandStatus::kAcknowledged) return result.password_verified == false;
+  if (result.status != CommandStatus::kError) return false;
   return std::any_of(
       result.error_chain.begin(), result.error_chain.end(), [](const ErrorChainEntry& entry) {
         return entry.domain == "ROSLockoutServiceDaemonErrorDomain" && entry.code == 8;
