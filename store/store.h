@@ -189,9 +189,11 @@ struct IntentRow {
 
 /// How far an enrollment is with what it was to be sent from a moment on.
 struct Dispatching {
-  bool is_decided = false;   ///< what was due at that moment has been decided on since
-  std::int64_t waiting = 0;  ///< commands journaled since, of which the MDM server has said nothing
-  std::int64_t failed = 0;   ///< commands journaled since that it did not surely take
+  bool is_decided = false;  ///< what was due at that moment has been decided on since
+  // Commands journaled since:
+  std::int64_t waiting = 0;  ///< the MDM server has said nothing of them
+  std::int64_t taken = 0;    ///< it has them, or had
+  std::int64_t failed = 0;   ///< changes (to an item) that it did not surely take
   friend bool operator==(const Dispatching&, const Dispatching&) = default;
 };
 

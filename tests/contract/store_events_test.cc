@@ -156,7 +156,16 @@ TEST_CASE("how far a dispatch is: decided on, journaled, sent or not") {
     intent.journaled_at = At(seconds);
     store.Save("A", intent);
   }
-  CHECK(of("A", At(10)) == Dispatching{.is_decided = true, .waiting = 1, .failed = 3});
+  // Questions are about no item; that the server refuses one is no change that failed.
+  for (const IntentState state : {IntentState::kJournaled, IntentState::kSent,
+                                  IntentState::kNotSent, IntentState::kRefused}) {
+    Intent question = MakeIntent("CMD-" + std::to_string(++command));
+    question.payload_identifier = PayloadIdentifier();
+    question.state = state;
+    question.journaled_at = At(12);
+    store.Save("A", question);
+  }
+  CHECK(of("A", At(10)) == Dispatching{.is_decided = true, .waiting = 2, .taken = 4, .failed = 3});
   CHECK(of("A", At(13)) == Dispatching{.is_decided = true});
   CHECK(of("B", At(10)) == Dispatching{});
 }
