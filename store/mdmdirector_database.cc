@@ -103,7 +103,8 @@ constexpr const char* kListShared =
     "ORDER BY payload_identifier COLLATE \"C\", id LIMIT $1::bigint";
 /// Of a command that the MDM server refused MDMDirector keeps a row without a CommandUUID.
 constexpr const char* kListPending =
-    "WITH pending AS (SELECT ud_id, COALESCE(erase, false) AS is_erase, "
+    "WITH pending AS (SELECT ud_id, COALESCE(product_name, '') AS product_name, "
+    "COALESCE(erase, false) AS is_erase, "
     "COALESCE(active, false) AND COALESCE(token_update_recieved, false) AS is_enrolled, "
     "COALESCE(unlock_pin, '') AS fixed_pin FROM devices "
     "WHERE COALESCE(erase, false) OR COALESCE(lock, false)), "
@@ -115,7 +116,8 @@ constexpr const char* kListPending =
     "temporary AS (SELECT DISTINCT ON (device_ud_id) device_ud_id, unlock_pin FROM unlock_pins "
     "WHERE device_ud_id IN (SELECT ud_id FROM pending) "
     "ORDER BY device_ud_id, pin_set DESC NULLS LAST, id) "
-    "SELECT left(p.ud_id, 1000), p.is_erase, p.is_enrolled, COALESCE(s.is_queued, false), "
+    "SELECT left(p.ud_id, 1000), left(p.product_name, 1000), p.is_erase, p.is_enrolled, "
+    "COALESCE(s.is_queued, false), "
     "COALESCE(s.was_acknowledged, false), "
     "left(COALESCE(NULLIF(p.fixed_pin, ''), t.unlock_pin, ''), 1000) FROM pending AS p "
     "LEFT JOIN sent AS s ON s.device_ud_id = p.ud_id "
@@ -123,12 +125,13 @@ constexpr const char* kListPending =
     "LEFT JOIN temporary AS t ON t.device_ud_id = p.ud_id "
     "ORDER BY p.ud_id COLLATE \"C\" LIMIT $1::bigint";
 constexpr const char* kListSharedApps =
-    "SELECT DISTINCT '', left(COALESCE(manifest_url, ''), 1000) AS url "
+    "SELECT DISTINCT '', left(COALESCE(manifest_url, ''), 1000) AS url, '' "
     "FROM shared_install_applications ORDER BY 2 LIMIT $1::bigint";
 constexpr const char* kListDeviceApps =
-    "SELECT DISTINCT left(COALESCE(device_ud_id, ''), 1000) AS id, "
-    "left(COALESCE(manifest_url, ''), 1000) AS url FROM device_install_applications "
-    "WHERE COALESCE(device_ud_id, '') <> '' ORDER BY 1, 2 LIMIT $1::bigint";
+    "SELECT DISTINCT left(a.device_ud_id, 1000), left(COALESCE(a.manifest_url, ''), 1000), "
+    "left(COALESCE(d.serial_number, ''), 1000) FROM device_install_applications AS a "
+    "LEFT JOIN devices AS d ON d.ud_id = a.device_ud_id "
+    "WHERE COALESCE(a.device_ud_id, '') <> '' ORDER BY 1, 2 LIMIT $1::bigint";
 constexpr std::pair<std::string_view, const char*> kAppTables[] = {
     {"shared_install_applications", kListSharedApps},
     {"device_install_applications", kListDeviceApps},
@@ -212,6 +215,7 @@ MdmDirectorProfile ReadProfile(Row& row) {
 MdmDirectorPending ReadPending(Row& row) {
   MdmDirectorPending pending;
   pending.udid = row.Text();
+  pending.product_name = row.Text();
   pending.is_erase = row.Flag();
   pending.is_enrolled = row.Flag();
   pending.is_queued = row.Flag();
@@ -412,6 +416,7 @@ class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
         MdmDirectorApp& app = apps.emplace_back();
         app.udid = rows->Text();
         app.manifest_url = rows->Text();
+        app.serial_number = rows->Text();
       }
     }
     if (apps.size() <= kAppsMax) return apps;

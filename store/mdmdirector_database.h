@@ -60,6 +60,7 @@ struct MdmDirectorDevice {
 /// A lock or an erase that MDMDirector has set for a device and not taken back.
 struct MdmDirectorPending {
   std::string udid;
+  std::string product_name;
   bool is_erase = false;  ///< stands above a lock
   /// The device is active and its TokenUpdate came: it can be pushed.
   bool is_enrolled = false;
@@ -75,6 +76,7 @@ struct MdmDirectorPending {
 struct MdmDirectorApp {
   std::string udid;  ///< empty for all devices
   std::string manifest_url;
+  std::string serial_number;  ///< of the device, as far as `devices` knows it
 };
 
 struct MdmDirectorCount {

@@ -151,6 +151,18 @@ TEST_CASE("what came from MDMDirector and differs by now is a problem, or replac
         ToUpperAscii(newer.row.hashed_payload_uuid));
 }
 
+TEST_CASE("what stands under a name that only Director knows is found") {
+  Fixture world;
+  world.source.AddDevice(kUdid, "C02A");
+  world.Run();
+  world.source.devices.at(kUdid).serial_number.clear();
+  world.source.Add(OwnRow(kUdid, kWifi));
+  world.Save(AbsentBySomebody(kWifi, "C02A"));
+  const ImportRun run = world.Run();
+  CHECK(run.outcome.problems == 1);
+  CHECK(run.Says("Director has absent for device C02A from source somebody; that stays"));
+}
+
 /// A request to MDMDirector's paths.
 HttpServerResponse SendTo(Fixture& world, const std::string& method, const std::string& path,
                           const std::string& body = {}) {
@@ -224,11 +236,14 @@ TEST_CASE("apps are taken over for the enrollments to come, once") {
   Fixture world;
   world.source.AddDevice(kUdid);
   const std::string url = "https://repo.example/agent.plist";
-  world.source.apps = {{"", url}, {kUdid, url}, {"", "ftp://repo.example/b.plist"}};
+  world.source.apps = {{"", url, ""}, {kUdid, url, ""}, {"", "ftp://repo.example/b.plist", ""}};
   const ImportRun run = world.Run();
   CHECK(run.outcome.problems == 1);
   CHECK(run.Says("the app ftp://repo.example/b.plist for all devices is left out"));
-  CHECK(run.Says("app:" + url + ": at enrollment, 2 assignments (done)"));
+  CHECK(run.Says("app:" + url + ": present for all devices, at enrollment"));
+  CHECK(run.Says("app:" + url + ": present for 1 device, at enrollment"));
+  CHECK(run.Says("to do: 1 revision, 2 assignments, 1 device"));
+  CHECK(run.Says("done: 1 revision, 2 assignments, 1 device"));
   const auto assignments = director_test::ListAll(*world.store);
   CHECK(world.Run().outcome.changes == 0);
   CHECK(director_test::ListAll(*world.store) == assignments);
@@ -239,6 +254,43 @@ TEST_CASE("apps are taken over for the enrollments to come, once") {
     CHECK(Reconcile(known, {}, world.clock.Now()).items.empty());
     return {};
   }));
+}
+
+TEST_CASE("an app that is there already under any name of the device stays as it is") {
+  const std::string name = GENERATE(as<std::string>{}, kUdid, "C02A", "c02a");
+  const bool is_known_by_serial_there = GENERATE(true, false);
+  Fixture world;
+  const std::string url = "https://repo.example/agent.plist";
+  world.source.AddDevice(kUdid, "C02A");
+  world.Run();
+  world.source.apps = {{kUdid, url, is_known_by_serial_there ? "C02A" : ""}};
+  nlohmann::json body = {{"manifest_urls", {{{"url", url}}}}};
+  body[name == kUdid ? "udids" : "serial_numbers"] = {name};
+  REQUIRE(SendTo(world, "POST", "/installapplication", body.dump()).status == 200);
+  Assignment row = world.Assignments().at(0);
+  row.target = name;
+  world.Save(row);
+  const auto before = world.Assignments();
+  CHECK(world.Run().outcome.changes == 0);
+  CHECK(world.Run().outcome.problems == 0);
+  CHECK(world.Assignments() == before);
+}
+
+TEST_CASE("an app of which Director says something else is a problem") {
+  const std::string name = GENERATE(as<std::string>{}, kUdid, "c02a", "");
+  Fixture world;
+  const std::string url = "https://repo.example/agent.plist";
+  world.source.AddDevice(kUdid, "C02A");
+  world.source.apps = {{name.empty() ? "" : kUdid, url, "C02A"}};
+  world.Save(AbsentBySomebody("app:" + url, name));
+  for (const ImportMode mode : {ImportMode::kPlan, ImportMode::kImport}) {
+    const ImportRun run = world.Run(mode);
+    CHECK(run.outcome.problems == 1);
+    CHECK(run.Says("problem: app:" + url + " for " +
+                   (name.empty() ? "all devices" : "device " + kUdid)));
+    CHECK(run.Says("Director has absent"));
+  }
+  CHECK(world.Assignments().size() == 1);
 }
 
 TEST_CASE("the check asks the decision about every last ProfileList") {
