@@ -145,6 +145,7 @@ void ReadAccess(Reader& reader, Config& config) {
   config.api_password = reader.SecretOf("api_password");
   config.mdmdirector_password = reader.SecretOf("mdmdirector_password");
   config.profile_download = reader.Flag("profile_download");
+  config.clear_device_on_enroll = reader.Flag("clear_device_on_enroll");
   config.strict_compat = reader.Flag("strict_compat");
   if (!config.api_token.is_set() && !config.api_password.is_set()) {
     reader.Problem("api_token", "set api_token (or api_token_file), or api_password for Basic");

@@ -72,12 +72,13 @@ void ImportText::SayRemarks(const Remarks& remarks) const {
 void ImportText::SayTally(const ImportTally& tally, std::string_view head) const {
   if (tally.Changes() == 0) {
     lines_.Say(fmt::format("{}: nothing; {} assignments and devices are there already", head,
-                     tally.already));
+                           tally.already));
     return;
   }
   lines_.Say(fmt::format("{}: {}, {}, {}; {} are there already", head,
-                   Plural(tally.revisions, "revision"), Plural(tally.Assignments(), "assignment"),
-                   Plural(tally.enrollments, "device"), tally.already));
+                         Plural(tally.revisions, "revision"),
+                         Plural(tally.Assignments(), "assignment"),
+                         Plural(tally.enrollments, "device"), tally.already));
 }
 
 void ImportText::SayItems(const ImportTally& tally) const {
@@ -89,7 +90,8 @@ void ImportText::SayItems(const ImportTally& tally) const {
   for (const auto& [item, count] : tally.for_all) say(item, "all devices");
   for (const auto& [item, count] : tally.for_devices) say(item, Plural(count, "device"));
   if (tally.replaced > 0) {
-    lines_.Say(fmt::format("  {} of them in place of another", Plural(tally.replaced, "assignment")));
+    lines_.Say(
+        fmt::format("  {} of them in place of another", Plural(tally.replaced, "assignment")));
   }
 }
 

@@ -148,14 +148,14 @@ TEST_CASE("-push-new-build installs profiles again when the OS build has grown")
 TEST_CASE("what has no meaning or is not built is accepted and said once, without values") {
   const Result<Invocation> translated =
       Translate({With({"-redis-host=redis", "-redis-password", "hidden", "-once-in=5",
-                       "-clear-device-on-enroll", "-prometheus"}),
+                       "-use-ddm-packages", "-prometheus"}),
                  {},
                  {}});
   REQUIRE(translated);
   REQUIRE(translated->notes.size() == 3);
   CHECK(translated->notes[1] ==
         "these have no meaning here: -redis-host, -redis-password, -once-in, -prometheus");
-  CHECK(translated->notes[2] == "what these ask for is not built yet: -clear-device-on-enroll");
+  CHECK(translated->notes[2] == "what these ask for is not built yet: -use-ddm-packages");
 }
 
 /// What an image of the NanoMDM branch says.
@@ -185,6 +185,13 @@ TEST_CASE("the NanoMDM branch's flags become Director's settings") {
   CHECK(ConfigOf(With({"-nanomdm-url=https://nano.example.com", "-mdm-server-type=micromdm"}))
             .upstreams[0]
             .url == "https://mdm.example.com");
+}
+
+TEST_CASE("a device is cleared on enrollment only when it was asked for") {
+  CHECK_FALSE(ConfigOf(With({})).clear_device_on_enroll);
+  CHECK(ConfigOf(With({"-clear-device-on-enroll"})).clear_device_on_enroll);
+  CHECK_FALSE(ConfigOf(With({"-clear-device-on-enroll=false"})).clear_device_on_enroll);
+  CHECK(ConfigOf(With({}), {"CLEAR_DEVICE_ON_ENROLL=yes"}).clear_device_on_enroll);
 }
 
 TEST_CASE("profiles can be downloaded only where MDMDirector handed out their addresses") {
