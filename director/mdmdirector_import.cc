@@ -279,6 +279,9 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   text.SayTally(plan.tally, "to do");
   text.SayItems(plan.tally);
   ImportOutcome outcome{.changes = plan.tally.Changes()};
+  if (Status done = TakeInventories(places, ImportMode::kPlan, outcome); !done) {
+    return Fail(done.error());
+  }
   if (Status done = TakePending(places, ImportMode::kPlan, outcome); !done) {
     return Fail(done.error());
   }
@@ -287,6 +290,9 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
     if (Status done = import.Run(); !done) return Fail(done.error());
     text.SayTally(import.tally, "done");
     outcome.changes = import.tally.Changes();
+    if (Status done = TakeInventories(places, ImportMode::kImport, outcome); !done) {
+      return Fail(done.error());
+    }
     if (Status done = TakePending(places, ImportMode::kImport, outcome); !done) {
       return Fail(done.error());
     }

@@ -97,6 +97,10 @@ Result<WantedRow> TranslateApp(const MdmDirectorApp& app, Timestamp now);
 /// nothing without `settings.secrets`. Adds to `outcome`.
 Status TakePending(const ImportPlaces& places, ImportMode mode, ImportOutcome& outcome);
 
+/// Takes over what MDMDirector last heard of each device, unless an import has brought something as
+/// new before. It is only shown, see `ImportedAnswers`. Adds to `outcome`.
+Status TakeInventories(const ImportPlaces& places, ImportMode mode, ImportOutcome& outcome);
+
 /// The end of an import; see `Import`. Adds to `outcome`.
 Status CheckFirstDecisions(const ImportPlaces& places, const UsableRows& rows, Documents& documents,
                            ImportOutcome& outcome);

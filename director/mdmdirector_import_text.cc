@@ -15,8 +15,6 @@ constexpr std::size_t kNamesShown = 5;
 /// Tables of what Director has no place for yet.
 constexpr std::pair<std::string_view, std::string_view> kNotImported[] = {
     {"unlock_pins", "PINs"},
-    {"security_infos", "inventory, which devices are asked for anew"},
-    {"certificates", "inventory, which devices are asked for anew"},
 };
 
 }  // namespace
