@@ -197,7 +197,9 @@ Status App::Parts::Serve() {
   payloads = std::make_unique<Payloads>(*store, signing.get());
   executor = std::make_unique<Executor>(*store, upstreams, *payloads, secrets, clock, random);
   runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, config.settings);
-  ingest = std::make_unique<Ingest>(*store, [this] { runner->Notify(); });
+  ingest = std::make_unique<Ingest>(
+      *store, [this] { runner->Notify(); },
+      RecordOptions{.clear_device_on_enroll = config.clear_device_on_enroll});
   housekeeper = std::make_unique<Housekeeper>(*store, clock);
   api = std::make_unique<Api>(Api::Dependencies{*store, upstreams, *executor, secrets, clock,
                                                 config, [this] { runner->Notify(); }});

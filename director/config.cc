@@ -145,6 +145,7 @@ void ReadAccess(Reader& reader, Config& config) {
   config.api_password = reader.SecretOf("api_password");
   config.mdmdirector_password = reader.SecretOf("mdmdirector_password");
   config.profile_download = reader.Flag("profile_download");
+  config.clear_device_on_enroll = reader.Flag("clear_device_on_enroll");
   config.strict_compat = reader.Flag("strict_compat");
   if (!config.api_token.is_set() && !config.api_password.is_set()) {
     reader.Problem("api_token", "set api_token (or api_token_file), or api_password for Basic");
@@ -204,18 +205,31 @@ void ReadLog(Reader& reader, Config& config) {
   config.log_format = format == "json" ? LogFormat::kJson : LogFormat::kLogfmt;
 }
 
+/// The parts between commas, without the spaces around them.
+std::vector<std::string> SplitList(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, ',');) {
+    const std::size_t first = std::min(part.find_first_not_of(" \t"), part.size());
+    const std::size_t end = part.find_last_not_of(" \t") + 1;
+    parts.push_back(first < end ? part.substr(first, end - first) : "");
+  }
+  return parts;
+}
+
 /// `none`, `all`, or PayloadIdentifiers with commas between them.
 void ReadReinstall(Reader& reader, Settings& settings) {
   settings.reinstall_spread = reader.Time("reinstall_spread");
   const std::string text = reader.Text("reinstall_after_update");
   settings.reinstall_all = text == "all";
   if (text == "all" || text == "none") return;
-  std::istringstream in(text);
-  for (std::string identifier; std::getline(in, identifier, ',');) {
-    if (Status usable = CheckPayloadIdentifier(identifier); !usable) {
+  for (const std::string& part : SplitList(text)) {
+    if (part == "all" || part == "none") {
+      reader.Problem("reinstall_after_update", part + " stands alone, not in a list");
+    } else if (Status usable = CheckPayloadIdentifier(part); !usable) {
       reader.Problem("reinstall_after_update", usable.error().message);
     }
-    settings.reinstall_named.emplace_back(identifier);
+    settings.reinstall_named.emplace_back(part);
   }
 }
 

@@ -60,6 +60,7 @@ struct Config {
   SecretSource mdmdirector_password;  ///< when set, the paths of MDMDirector answer
   /// Whether profiles are handed out to who says by a header which device it is.
   bool profile_download = false;
+  bool clear_device_on_enroll = false;  ///< see `RecordOptions`
   bool strict_compat = false;  ///< those with `push_now` answer when the commands have left
 
   std::vector<UpstreamConfig> upstreams;

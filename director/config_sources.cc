@@ -80,6 +80,8 @@ const std::vector<OptionSpec>& ConfigOptions() {
        "true: MDMDirector's paths with push_now answer when the commands have left"},
       {"profile_download", "false",
        "true: /profiledownload answers, for NanoMDM's authentication proxy only"},
+      {"clear_device_on_enroll", "false",
+       "true: a device that enrolls again loses what is assigned to it alone"},
       {"signing_pkcs12_file", "", "PKCS#12 with the identity that signs profiles"},
       {"signing_certificate_file", "", "PEM certificate (leaf first) that signs profiles"},
       {"signing_key_file", "", "PEM key for signing_certificate_file"},

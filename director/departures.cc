@@ -12,6 +12,8 @@ namespace {
 // journal is looked at, soon at first.
 constexpr Duration kFirstLookAfter = std::chrono::milliseconds(10);
 constexpr Duration kLookAgainAfterMax = std::chrono::milliseconds(160);
+/// A look at more would hold the database for longer than the time that is left.
+constexpr std::size_t kDevicesPerLook = 200;
 
 /// Counts one that waits for as long as it lives.
 class WaitingPlace {
@@ -29,17 +31,29 @@ class WaitingPlace {
   const bool is_free_;
 };
 
-Result<std::map<EnrollmentId, Dispatching>> Look(Store& store, const std::set<EnrollmentId>& ids,
-                                                 Timestamp since) {
+/// The devices of a request.
+struct Progress {
+  std::set<EnrollmentId> open;    ///< not known yet
+  std::set<EnrollmentId> failed;  ///< their changes have not surely left
+  std::set<EnrollmentId> taken;   ///< the MDM server has taken something for them
+};
+
+Status Look(Store& store, const std::vector<EnrollmentId>& ids, Timestamp since,
+            Progress& progress) {
   std::map<EnrollmentId, Dispatching> seen;
-  const Status done = store.Read([&](StoreReader& reader) -> Status {
-    auto found = reader.LoadDispatching({ids.begin(), ids.end()}, since);
+  Status done = store.Read([&](StoreReader& reader) -> Status {
+    auto found = reader.LoadDispatching(ids, since);
     if (!found) return Fail(found.error());
     seen = std::move(*found);
     return {};
   });
-  if (!done) return Fail(done.error());
-  return seen;
+  for (const auto& [id, dispatching] : seen) {
+    if (!dispatching.is_decided || dispatching.waiting > 0) continue;
+    if (dispatching.failed > 0) progress.failed.insert(id);
+    if (dispatching.taken > 0) progress.taken.insert(id);
+    progress.open.erase(id);
+  }
+  return done;
 }
 
 }  // namespace
@@ -61,24 +75,27 @@ Result<std::set<EnrollmentId>> Departures::Await(const std::vector<Enrollment>& 
 Result<std::set<EnrollmentId>> Departures::Watch(const std::vector<Enrollment>& devices,
                                                  Timestamp since) {
   const auto give_up_at = std::chrono::steady_clock::now() + limits_.time_max;
-  std::set<EnrollmentId> open;
-  for (const Enrollment& device : devices) open.insert(device.channel.enrollment_id);
-  std::set<EnrollmentId> failed;
+  const auto is_over = [&] { return std::chrono::steady_clock::now() >= give_up_at; };
+  Progress progress;
+  for (const Enrollment& device : devices) progress.open.insert(device.channel.enrollment_id);
   for (Duration pause = kFirstLookAfter;; pause = std::min(pause * 2, kLookAgainAfterMax)) {
-    const auto seen = Look(store_, open, since);
-    if (!seen) return Fail(seen.error());
-    for (const auto& [id, dispatching] : *seen) {
-      if (!dispatching.is_decided || dispatching.waiting > 0) continue;
-      if (dispatching.failed > 0) failed.insert(id);
-      open.erase(id);
+    const std::vector<EnrollmentId> open(progress.open.begin(), progress.open.end());
+    for (auto first = open.begin(); first != open.end() && !is_over();) {
+      const auto last = first + std::min<std::ptrdiff_t>(kDevicesPerLook, open.end() - first);
+      if (Status looked = Look(store_, {first, last}, since, progress); !looked) {
+        return Fail(looked.error());
+      }
+      first = last;
     }
-    if (open.empty() || std::chrono::steady_clock::now() >= give_up_at) break;
+    if (progress.open.empty() || is_over()) break;
     pause_(pause);
   }
-  failed.insert(open.begin(), open.end());
-  // While a server is away nothing is journaled for it.
+  std::set<EnrollmentId> failed = std::move(progress.failed);
+  failed.insert(progress.open.begin(), progress.open.end());
+  // While a server is away nothing is journaled for it. That it went away later is no failure.
   for (const Enrollment& device : devices) {
-    if (IsAway(device.upstream)) failed.insert(device.channel.enrollment_id);
+    const EnrollmentId& id = device.channel.enrollment_id;
+    if (!progress.taken.contains(id) && IsAway(device.upstream)) failed.insert(id);
   }
   return failed;
 }

@@ -34,8 +34,9 @@ class Departures {
   /// decided later does not count: the change that a sleeping device is asked and pushed for, what
   /// waits for its turn.
   ///
-  /// Returns those whose commands have not surely left: not taken by the server, the server away,
-  /// no time left. With too many waiting already nobody is waited for and nobody returned. Errors
+  /// Returns those whose changes have not surely left: not taken by the server, the server away
+  /// before it took anything, no time left. A question that the server refuses is no change. With
+  /// too many waiting already nobody is waited for and nobody returned. Errors
   /// are those of the store.
   Result<std::set<EnrollmentId>> Await(const std::vector<Enrollment>& devices, Timestamp since);
 

@@ -223,8 +223,10 @@ class Server final : public HttpServer {
     own.path = request.path;
     own.path_values = std::move(values);
     for (const auto& [key, value] : request.params) own.query.emplace(key, value);
-    for (const auto& [name, value] : request.headers)
-      own.headers.emplace(ToLowerAscii(name), value);
+    for (const auto& [name, value] : request.headers) {
+      const auto [header, is_first] = own.headers.emplace(ToLowerAscii(name), value);
+      if (!is_first) header->second += ", " + value;
+    }
     return own;
   }
 

@@ -20,7 +20,9 @@ struct HttpServerRequest {
   std::map<std::string, std::string> path_values;  ///< by name in the pattern, percent-decoded
   std::map<std::string, std::string>
       query;  ///< decoded; a key that stands twice keeps its first value
-  std::map<std::string, std::string> headers;  ///< lower-case names
+  /// Lower-case names. The values of one that stands several times are joined with `, ` (RFC 9110,
+  /// 5.3): who believes a header refuses it then.
+  std::map<std::string, std::string> headers;
   std::string body;
 
   /// Empty when absent.

@@ -11,6 +11,7 @@
 #include "base/invariant.h"
 #include "base/log.h"
 #include "base/log_keys.h"
+#include "director/clear_device.h"
 #include "reconciler/observe.h"
 #include "store/report_json.h"
 #include "webhook/decode.h"
@@ -23,7 +24,8 @@ using IntentKey = std::pair<EnrollmentId, CommandUuid>;
 /// The state that one batch touches, loaded once, changed event by event, written once.
 class Recording {
  public:
-  explicit Recording(StoreWriter& writer) : writer_(writer) {}
+  Recording(StoreWriter& writer, const RecordOptions& options)
+      : writer_(writer), options_(options) {}
 
   Status Load(const std::vector<Incoming>& batch) {
     std::set<EnrollmentId> ids;
@@ -68,6 +70,9 @@ class Recording {
     return Take(event, incoming.received_at);
   }
 
+  /// Whether `Save` changes what is desired.
+  bool changes_desired() const { return !cleared_.empty(); }
+
   Status Save() {
     std::vector<Enrollment> enrollments;
     for (const EnrollmentId& id : changed_) enrollments.push_back(enrollments_.at(id));
@@ -79,6 +84,9 @@ class Recording {
     if (Status done = writer_.SaveAppLists(app_lists_, now_); !done) return done;
     if (Status done = writer_.SaveInventory(inventory_); !done) return done;
     if (Status done = writer_.AddHappenings(happenings_); !done) return done;
+    for (const EnrollmentId& id : cleared_) {
+      if (Status done = WithdrawOwn(writer_, enrollments_.at(id), now_); !done) return done;
+    }
     return writer_.AddDeadLetters(dead_letters_);
   }
 
@@ -102,6 +110,8 @@ class Recording {
       if (Status done = writer_.LoseOpenIntents({id}, received_at); !done) return done;
       ForgetIntents(id);
     }
+    const bool is_device = !IsUserChannel(event.channel.type);
+    if (options_.clear_device_on_enroll && seen.begins_epoch && is_device) cleared_.insert(id);
     if (seen.enrollment_changed) {
       enrollments_.insert_or_assign(id, std::move(seen.enrollment));
       changed_.insert(id);
@@ -127,10 +137,12 @@ class Recording {
   }
 
   StoreWriter& writer_;
+  const RecordOptions& options_;
   Timestamp now_;
   std::map<EnrollmentId, Enrollment> enrollments_;
   std::map<IntentKey, Intent> intents_;
   std::set<EnrollmentId> changed_;
+  std::set<EnrollmentId> cleared_;  ///< they began anew and lose what is for them alone
   std::set<IntentKey> answered_;
   std::vector<std::pair<EnrollmentId, ProfileListReport>> reports_;
   std::vector<std::pair<EnrollmentId, AppListReport>> app_lists_;
@@ -140,15 +152,27 @@ class Recording {
   std::map<EnrollmentId, Timestamp> due_;
 };
 
-Status RecordOnce(Store& store, const std::vector<Incoming>& batch) {
-  return store.Write([&](StoreWriter& writer) -> Status {
-    Recording recording(writer);
-    if (Status done = recording.Load(batch); !done) return done;
-    for (const Incoming& incoming : batch) {
-      if (Status done = recording.Apply(incoming); !done) return done;
-    }
-    return recording.Save();
-  });
+/// What is desired is locked before devices are, as everywhere, or two transactions could wait for
+/// each other. Whether it has to be is only seen by looking at the devices: rarely, and then a
+/// second time.
+Status RecordOnce(Store& store, const std::vector<Incoming>& batch, const RecordOptions& options) {
+  Status done;
+  bool needs_lock = false;
+  for (const bool is_locked : {false, true}) {
+    done = store.Write([&](StoreWriter& writer) -> Status {
+      if (Status locked = is_locked ? writer.LockDesired() : Status(); !locked) return locked;
+      Recording recording(writer, options);
+      if (Status loaded = recording.Load(batch); !loaded) return loaded;
+      for (const Incoming& incoming : batch) {
+        if (Status applied = recording.Apply(incoming); !applied) return applied;
+      }
+      needs_lock = !is_locked && recording.changes_desired();
+      if (needs_lock) return Fail(ErrorKind::kInvalid, "what is desired must be locked first");
+      return recording.Save();
+    });
+    if (!needs_lock) break;
+  }
+  return done;
 }
 
 bool IsPoll(const Incoming& incoming) {
@@ -214,12 +238,13 @@ Result<std::vector<Incoming>> WithoutIdlePolls(Store& store, std::vector<Incomin
   return batch;
 }
 
-Status RecordIncoming(Store& store, const std::vector<Incoming>& batch) {
-  Status done = RecordOnce(store, batch);
+Status RecordIncoming(Store& store, const std::vector<Incoming>& batch,
+                      const RecordOptions& options) {
+  Status done = RecordOnce(store, batch, options);
   if (done || done.error().kind == ErrorKind::kUnavailable) return done;
   if (batch.size() > 1) {
     for (const Incoming& incoming : batch) {
-      if (Status alone = RecordIncoming(store, {incoming}); !alone) return alone;
+      if (Status alone = RecordIncoming(store, {incoming}, options); !alone) return alone;
     }
     return {};
   }
@@ -232,7 +257,7 @@ Status RecordIncoming(Store& store, const std::vector<Incoming>& batch) {
       MakeDeadLetter({}, event->upstream, batch.front().received_at,
                      fmt::format("{} of {}: {}", EventName(event->body),
                                  event->channel.enrollment_id.value(), done.error().message));
-  return RecordOnce(store, {Incoming{batch.front().received_at, letter}});
+  return RecordOnce(store, {Incoming{batch.front().received_at, letter}}, options);
 }
 
 /// One request that waits; lives on its thread's stack.
@@ -242,7 +267,8 @@ struct Ingest::Waiting {
   std::optional<Status> outcome;
 };
 
-Ingest::Ingest(Store& store, OnDue on_due) : store_(store), on_due_(std::move(on_due)) {
+Ingest::Ingest(Store& store, OnDue on_due, RecordOptions options)
+    : store_(store), on_due_(std::move(on_due)), options_(options) {
   for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
@@ -277,7 +303,7 @@ Status Ingest::Take(std::vector<Incoming> batch) {
     const Result<std::vector<Incoming>> news = WithoutIdlePolls(store_, std::move(batch));
     if (!news) return Fail(news.error());
     if (news->empty()) return {};
-    Status done = RecordIncoming(store_, *news);
+    Status done = RecordIncoming(store_, *news, options_);
     if (done) on_due_();
     return done;
   } catch (const InvariantViolation& violation) {

@@ -30,10 +30,17 @@ Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Tim
 /// when the store is out of reach.
 Result<std::vector<Incoming>> WithoutIdlePolls(Store& store, std::vector<Incoming> batch);
 
+/// What is recorded beside what devices say.
+struct RecordOptions {
+  /// A device that enrolls again loses what is assigned to it alone; see `WithdrawOwn`.
+  bool clear_device_on_enroll = false;
+};
+
 /// Records a batch in one transaction: facts, answered intents, reports, due times. When the store
 /// calls one of them corrupt, the others are recorded all the same and that one becomes a dead
 /// letter. kUnavailable when nothing was recorded.
-Status RecordIncoming(Store& store, const std::vector<Incoming>& batch);
+Status RecordIncoming(Store& store, const std::vector<Incoming>& batch,
+                      const RecordOptions& options = {});
 
 /// Group commit of webhooks: many requests wait for one transaction, and while that one is on its
 /// way the next one gathers on another thread: two batches may be recorded in either order, as
@@ -43,7 +50,7 @@ class Ingest {
   /// Called after a commit that made enrollments due; must not block.
   using OnDue = std::function<void()>;
 
-  Ingest(Store& store, OnDue on_due);
+  Ingest(Store& store, OnDue on_due, RecordOptions options = {});
   /// Finishes what was accepted, then stops.
   ~Ingest();
   Ingest(const Ingest&) = delete;
@@ -67,6 +74,7 @@ class Ingest {
 
   Store& store_;
   OnDue on_due_;
+  const RecordOptions options_;
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Waiting*> queue_;

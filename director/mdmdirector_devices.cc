@@ -10,6 +10,8 @@
 #include "base/text.h"
 #include "director/mdmdirector_api.h"
 #include "director/mdmdirector_support.h"
+#include "mdm/command.h"
+#include "store/report_json.h"
 
 namespace director::mdmdirector {
 namespace {
@@ -82,9 +84,9 @@ constexpr char kNoDevice[] = R"({
 
 std::string TimeText(const std::optional<Timestamp>& at) { return at ? FormatTime(*at) : kNever; }
 
-Json ProfileListJson(const ProfileListReport& report, const std::string& udid) {
+Json ProfileListJson(const std::vector<ReportedProfile>& profiles, const std::string& udid) {
   Json list = Json::array();
-  for (const ReportedProfile& profile : report.profiles) {
+  for (const ReportedProfile& profile : profiles) {
     const std::string& identifier = profile.payload_identifier.value();
     list.push_back({{"ID", ToLowerAscii(NameUuid("reported " + udid + " " + identifier))},
                     {"DeviceUDID", udid},
@@ -105,23 +107,52 @@ Json ProfileListJson(const ProfileListReport& report, const std::string& udid) {
   return list;
 }
 
-/// Answers of an earlier epoch are about a device that may have been wiped since: they have no
-/// time in this one.
-void AddInventory(Json& device, const Enrollment& enrollment, const Inventory& inventory) {
-  for (const auto& [kind, add] :
-       {std::pair(InventoryKind::kDeviceInformation, &AddDeviceInformation),
-        std::pair(InventoryKind::kSecurityInfo, &AddSecurityInfo),
-        std::pair(InventoryKind::kCertificateList, &AddCertificates)}) {
+/// What devices said to Director, and what MDMDirector last heard of them.
+struct Answers {
+  Inventory inventory;
+  ImportedAnswers imported;
+
+  /// Null when the import brought none, or one of an earlier epoch.
+  const InventoryRecord* FindImported(const Enrollment& enrollment,
+                                      std::string_view request_type) const {
+    const auto found = imported.find({enrollment.channel.enrollment_id, std::string(request_type)});
+    const bool counts = found != imported.end() && found->second.epoch == enrollment.epoch;
+    return counts ? &found->second : nullptr;
+  }
+  /// Answers of an earlier epoch are about a device that may have been wiped since: they have no
+  /// time in this one. What was imported stands in until the device answers.
+  const InventoryRecord* Find(const Enrollment& enrollment, InventoryKind kind) const {
     const auto found = inventory.find({enrollment.channel.enrollment_id, kind});
-    if (found == inventory.end() || !enrollment.inventory_at[kind]) continue;
-    add(device, UdidOf(enrollment), found->second);
+    if (found != inventory.end() && enrollment.inventory_at[kind]) return &found->second;
+    return FindImported(enrollment, InventoryKindName(kind));
+  }
+};
+
+struct ShownKind {
+  InventoryKind kind;
+  void (*add)(Json& device, const std::string& udid, const InventoryRecord& record);
+  const char* time_key;
+};
+constexpr ShownKind kShownKinds[] = {
+    {InventoryKind::kDeviceInformation, AddDeviceInformation, "LastDeviceInfo"},
+    {InventoryKind::kSecurityInfo, AddSecurityInfo, "LastSecurityInfo"},
+    {InventoryKind::kCertificateList, AddCertificates, "LastCertificateList"},
+};
+
+void AddInventory(Json& device, const Enrollment& enrollment, const Answers& answers) {
+  for (const ShownKind& shown : kShownKinds) {
+    const std::optional<Timestamp>& answered_at = enrollment.inventory_at[shown.kind];
+    const InventoryRecord* record = answers.Find(enrollment, shown.kind);
+    device[shown.time_key] =
+        TimeText(answered_at || record == nullptr ? answered_at : record->reported_at);
+    if (record != nullptr) shown.add(device, UdidOf(enrollment), *record);
   }
 }
 
-Json DeviceJson(const Enrollment& enrollment, const Inventory& inventory) {
+Json DeviceJson(const Enrollment& enrollment, const Answers& answers) {
   static const Json kTemplate = Json::parse(kNoDevice);
   Json device = kTemplate;
-  AddInventory(device, enrollment, inventory);
+  AddInventory(device, enrollment, answers);
   // What Director itself knows is newer or surer than the answers.
   device["DeviceName"] = enrollment.device_name;
   device["BuildVersion"] = enrollment.build_version;
@@ -129,7 +160,7 @@ Json DeviceJson(const Enrollment& enrollment, const Inventory& inventory) {
   device["OSVersion"] = enrollment.os_version;
   device["ProductName"] = enrollment.product_name;
   device["SerialNumber"] = enrollment.serial_number;
-  device["IsSupervised"] = enrollment.is_supervised.value_or(false);
+  if (enrollment.is_supervised) device["IsSupervised"] = *enrollment.is_supervised;
   device["AwaitingConfiguration"] = enrollment.awaiting_configuration.value_or(false);
   device["UDID"] = UdidOf(enrollment);
   const bool is_enrolled = enrollment.status == EnrollmentStatus::kEnrolled;
@@ -139,10 +170,6 @@ Json DeviceJson(const Enrollment& enrollment, const Inventory& inventory) {
   device["TokenUpdateRecieved"] = is_enrolled;
   device["InitialTasksRun"] = is_enrolled;
   device["LastCheckedIn"] = FormatTime(enrollment.last_seen_at);
-  const auto& inventory_at = enrollment.inventory_at;
-  device["LastDeviceInfo"] = TimeText(inventory_at[InventoryKind::kDeviceInformation]);
-  device["LastSecurityInfo"] = TimeText(inventory_at[InventoryKind::kSecurityInfo]);
-  device["LastCertificateList"] = TimeText(inventory_at[InventoryKind::kCertificateList]);
   return device;
 }
 
@@ -168,10 +195,19 @@ Result<std::vector<Proposal>> LoadOpenProposals(StoreReader& reader, const Enrol
   }
 }
 
-void AddReport(Json& device, const std::optional<ProfileListReport>& report) {
-  if (!report) return;
-  device["ProfileList"] = ProfileListJson(*report, device["UDID"].get<std::string>());
-  device["LastProfileList"] = FormatTime(report->reported_at);
+void AddReport(Json& device, const Enrollment& enrollment,
+               const std::optional<ProfileListReport>& report, const Answers& answers) {
+  if (report) {
+    device["ProfileList"] = ProfileListJson(report->profiles, UdidOf(enrollment));
+    device["LastProfileList"] = FormatTime(report->reported_at);
+    return;
+  }
+  const InventoryRecord* imported = answers.FindImported(enrollment, request_type::kProfileList);
+  if (imported == nullptr) return;
+  const auto profiles = DecodeReportedProfiles(imported->answer);
+  if (!profiles) return;  // it was only to be shown
+  device["ProfileList"] = ProfileListJson(*profiles, UdidOf(enrollment));
+  device["LastProfileList"] = FormatTime(imported->reported_at);
 }
 
 void LeaveOutEmpty(Json& device) {
@@ -185,11 +221,20 @@ bool IsLimited(const HttpServerRequest& request) {
   return info != request.query.end() && info->second == "limited";
 }
 
-Result<Inventory> LoadShown(StoreReader& reader, const std::vector<EnrollmentId>& ids,
-                            bool is_limited) {
+Result<Answers> LoadShown(StoreReader& reader, const std::vector<EnrollmentId>& ids,
+                          bool is_limited) {
   std::vector<InventoryKind> kinds(kWholeKinds.begin(), kWholeKinds.end());
   if (is_limited) kinds.assign(kLimitedKinds.begin(), kLimitedKinds.end());
-  return reader.LoadInventory(ids, kinds);
+  auto inventory = reader.LoadInventory(ids, kinds);
+  if (!inventory) return Fail(inventory.error());
+  auto imported = reader.LoadImported(ids);
+  if (!imported) return Fail(imported.error());
+  if (is_limited) {
+    std::erase_if(*imported, [](const auto& one) {
+      return one.first.second == request_type::kCertificateList;
+    });
+  }
+  return Answers{std::move(*inventory), std::move(*imported)};
 }
 
 /// The list as it is sent, a page of devices in each part.
@@ -226,9 +271,10 @@ class DeviceList {
     if (!said) return Fail(said.error());
     for (const EnrollmentRow& row : *rows) {
       if (IsUserChannel(row.enrollment.channel.type)) continue;
-      Json device = DeviceJson(row.enrollment, said->inventory);
-      AddFlags(device, said->open, row.enrollment.channel.enrollment_id);
-      AddReport(device, said->reports[row.enrollment.channel.enrollment_id]);
+      const EnrollmentId& id = row.enrollment.channel.enrollment_id;
+      Json device = DeviceJson(row.enrollment, said->answers);
+      AddFlags(device, said->open, id);
+      if (!is_limited_) AddReport(device, row.enrollment, said->reports[id], said->answers);
       LeaveOutEmpty(device);
       part += (place.is_first ? "[\n    " : ",\n    ") + Indented(Render(device));
       place.is_first = false;
@@ -242,7 +288,7 @@ class DeviceList {
   /// What the devices of a page said.
   struct Said {
     std::map<EnrollmentId, std::optional<ProfileListReport>> reports;
-    Inventory inventory;
+    Answers answers;
     std::vector<Proposal> open;
   };
 
@@ -250,9 +296,9 @@ class DeviceList {
     Said said;
     std::vector<EnrollmentId> ids;
     for (const EnrollmentRow& row : rows) ids.push_back(row.enrollment.channel.enrollment_id);
-    auto inventory = LoadShown(reader, ids, is_limited_);
-    if (!inventory) return Fail(inventory.error());
-    said.inventory = std::move(*inventory);
+    auto answers = LoadShown(reader, ids, is_limited_);
+    if (!answers) return Fail(answers.error());
+    said.answers = std::move(*answers);
     auto open = LoadOpenProposals(reader);
     if (!open) return Fail(open.error());
     said.open = std::move(*open);
@@ -281,9 +327,9 @@ HttpServerResponse OneDevice(Store& store, bool is_limited, const auto& find) {
     const Result<std::optional<Enrollment>> found = find(reader);
     if (!found) return Fail(found.error());
     if (!*found) return {};
-    const auto inventory = LoadShown(reader, {(*found)->channel.enrollment_id}, is_limited);
-    if (!inventory) return Fail(inventory.error());
-    device = DeviceJson(**found, *inventory);
+    const auto answers = LoadShown(reader, {(*found)->channel.enrollment_id}, is_limited);
+    if (!answers) return Fail(answers.error());
+    device = DeviceJson(**found, *answers);
     const auto open = LoadOpenProposals(reader, (*found)->channel.enrollment_id);
     if (!open) return Fail(open.error());
     AddFlags(*device, *open, (*found)->channel.enrollment_id);
@@ -293,7 +339,7 @@ HttpServerResponse OneDevice(Store& store, bool is_limited, const auto& find) {
       (*device)["Profiles"] = std::move(*profiles);
       const Result<Snapshot> snapshot = reader.LoadSnapshot((*found)->channel.enrollment_id);
       if (!snapshot) return Fail(snapshot.error());
-      AddReport(*device, snapshot->profile_list);
+      AddReport(*device, **found, snapshot->profile_list, *answers);
     }
     LeaveOutEmpty(*device);
     return {};

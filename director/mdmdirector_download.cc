@@ -27,19 +27,15 @@ HttpServerResponse Failure(const std::string& udid, const Error& error) {
   return Refusal(500, "Internal Server Error");
 }
 
-bool TakesProfiles(const Enrollment& enrollment) {
-  return enrollment.status == EnrollmentStatus::kAuthenticated ||
-         enrollment.status == EnrollmentStatus::kEnrolled;
-}
-
 /// The revision that the device shall have now; by the same rule as the loop's. Nothing when it
-/// shall have none, when that is contradictory, or when the device is sent nothing.
+/// shall have none, when that is contradictory, or when the device is not enrolled (an Authenticate
+/// proves nothing yet): the loop sends it nothing then.
 Result<std::optional<PayloadUuid>> AssignedRevision(StoreReader& reader, const std::string& udid,
                                                     const std::string& identifier) {
   const std::optional<PayloadUuid> none;
   const auto device = FindByUdid(reader, udid);
   if (!device) return Fail(device.error());
-  if (!*device || !TakesProfiles(**device)) return none;
+  if (!*device || (*device)->status != EnrollmentStatus::kEnrolled) return none;
   const Result<Snapshot> snapshot = reader.LoadSnapshot((*device)->channel.enrollment_id);
   if (!snapshot) return Fail(snapshot.error());
   for (const DesiredItem& item :

@@ -69,7 +69,7 @@ constexpr Flag kFlags[] = {
     {"push-rate-limit", "PUSH_RATE_LIMIT", Kind::kText, Use::kMeaningless},
     {"push-new-build", "PUSH_NEW_BUILD", Kind::kFlag},
     {"escrowurl", "ESCROW_URL"},
-    {"clear-device-on-enroll", "CLEAR_DEVICE_ON_ENROLL", Kind::kFlag, Use::kNotBuilt},
+    {"clear-device-on-enroll", "CLEAR_DEVICE_ON_ENROLL", Kind::kFlag},
     {"scep-cert-issuer", "SCEP_CERT_ISSUER", Kind::kText, Use::kNotBuilt},
     {"scep-cert-min-validity", "SCEP_CERT_MIN_VALIDITY", Kind::kNumber, Use::kNotBuilt},
     {"enrollment-profile", "ENROLLMENT_PROFILE", Kind::kText, Use::kNotBuilt},
@@ -167,6 +167,7 @@ class Translation {
     SetReinstall();
     SetWebhooks();
     Set("DIRECTOR_ESCROW_URL", ValueOr("escrowurl", ""));
+    if (IsOn("clear-device-on-enroll")) Set("DIRECTOR_CLEAR_DEVICE_ON_ENROLL", "true");
     if (const std::string minutes = ValueOr("info-request-interval", ""); !minutes.empty()) {
       for (const char* question :
            {"PROFILE_LIST", "DEVICE_INFORMATION", "SECURITY_INFO", "CERTIFICATE_LIST"}) {
@@ -255,7 +256,9 @@ class Translation {
     Set("DIRECTOR_MDM_KIND", kind);
     Set("DIRECTOR_MDM_URL", Required(is_nano ? "nanomdm-url" : "micromdmurl"));
     Set("DIRECTOR_MDM_API_KEY", Required(is_nano ? "nanomdm-api-key" : "micromdmapikey"));
-    if (is_nano) Set("DIRECTOR_PROFILE_DOWNLOAD", "true");
+    // Declarations are what devices have the addresses of profiles from.
+    const bool hands_out = IsOn("use-ddm") || !ValueOr("nanomdm-profile-url", "").empty();
+    if (is_nano && hands_out) Set("DIRECTOR_PROFILE_DOWNLOAD", "true");
   }
 
   void SetDatabase() {

@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::size_t kRowsPerTransaction = 200;
 constexpr std::size_t kDevicesPerTransaction = 100;
-constexpr std::size_t kNamesShown = 5;
-constexpr std::size_t kNameSizeMaxBytes = 255;
 
 std::string NameRow(const MdmDirectorProfile& row) {
   const std::string identifier = Printable(row.payload_identifier, kNameSizeMaxBytes);
@@ -22,14 +20,6 @@ std::string NameRow(const MdmDirectorProfile& row) {
       "{} for {}", identifier.empty() ? "(no identifier)" : identifier,
       row.row_id.empty() ? "device " + Printable(row.udid, kNameSizeMaxBytes) : "all devices");
 }
-
-/// What is found on the way that is neither done nor wrong.
-struct Remarks {
-  NamedCount inactive;
-  NamedCount unfinished;
-  NamedCount without_row;
-  NamedCount same_serial;
-};
 
 /// Goes through everything once: to say what would be done, or to do it.
 class ImportPass {
@@ -43,14 +33,12 @@ class ImportPass {
     if (done) done = Flush();
     // Last: a device's own row stands above what is for all, and is there by now.
     if (done) done = TakeShared();
+    if (done) done = TakeApps();
     return done ? Flush() : done;
   }
 
-  /// Lines that a pass before has said are not said again.
-  std::set<std::string> said;
   ImportTally tally;
   Remarks remarks;
-  std::int64_t problems = 0;
 
  private:
   Status Take(const MdmDirectorDevice& device) {
@@ -97,8 +85,8 @@ class ImportPass {
     }
     const char* pending = device.wants_erase ? "erase" : device.wants_lock ? "lock" : nullptr;
     if (pending == nullptr || places_.settings.secrets != nullptr) return;
-    Say(fmt::format("not imported: device {}: {} is pending in MDMDirector",
-                    Printable(device.udid, kNameSizeMaxBytes), pending));
+    places_.lines.SayOnce(fmt::format("not imported: device {}: {} is pending in MDMDirector",
+                                      Printable(device.udid, kNameSizeMaxBytes), pending));
   }
 
   Status TakeShared() {
@@ -154,6 +142,25 @@ class ImportPass {
     return {};
   }
 
+  Status TakeApps() {
+    const auto apps = places_.source.ListApps();
+    if (!apps) return Fail(apps.error());
+    for (const MdmDirectorApp& app : *apps) {
+      Result<WantedRow> wanted = TranslateApp(app, places_.clock.Now());
+      if (!wanted) {
+        Problem(fmt::format(
+            "the app {} for {} is left out: {}", Printable(app.manifest_url, kNameSizeMaxBytes),
+            app.udid.empty() ? "all devices" : "device " + Printable(app.udid, kNameSizeMaxBytes),
+            wanted.error().message));
+        continue;
+      }
+      batch_.rows.push_back(std::move(*wanted));
+      const bool is_full = batch_.rows.size() >= kRowsPerTransaction;
+      if (Status flushed = is_full ? Flush() : Status(); !flushed) return flushed;
+    }
+    return {};
+  }
+
   /// Looks first, for the documents of what changes have to be stored before: one at a time is
   /// held.
   Status Flush() {
@@ -178,9 +185,12 @@ class ImportPass {
     for (const BatchDecision::Change& change : decision.changes) {
       const WantedRow& wanted = *change.wanted;
       if (wanted.new_revision.empty() || !revisions_.insert(wanted.new_revision).second) continue;
+      const Result<bool> is_stored = IsStored(wanted);
+      if (!is_stored) return Fail(is_stored.error());
+      if (*is_stored) continue;
       ++tally.revisions;
       if (mode_ == ImportMode::kPlan) continue;
-      const Result<Revision> revision = documents_.Load(wanted.row);
+      const Result<Revision> revision = wanted.app ? *wanted.app : documents_.Load(wanted.row);
       if (!revision) return Fail(revision.error());
       Status saved = places_.store.Write([&](StoreWriter& writer) -> Status {
         const Result<bool> is_new = writer.SaveRevision(*revision);
@@ -190,6 +200,20 @@ class ImportPass {
       if (!saved) return saved;
     }
     return {};
+  }
+
+  /// Of profiles that was looked at when their documents were judged.
+  Result<bool> IsStored(const WantedRow& wanted) {
+    if (!wanted.app) return false;
+    bool is_stored = false;
+    const Status read = places_.store.Read([&](StoreReader& reader) -> Status {
+      const Result<Revision> revision = reader.LoadRevision(wanted.new_revision);
+      is_stored = revision.has_value();
+      const bool is_answer = is_stored || revision.error().kind == ErrorKind::kNotFound;
+      return is_answer ? Status() : Fail(revision.error());
+    });
+    if (!read) return Fail(read.error());
+    return is_stored;
   }
 
   /// Decides once more: a service may be at work beside.
@@ -203,12 +227,7 @@ class ImportPass {
     });
   }
 
-  void Problem(const std::string& what) { problems += Say("problem: " + what) ? 1 : 0; }
-  bool Say(const std::string& line) {
-    const bool is_new = said.insert(line).second;
-    if (is_new) places_.say(line);
-    return is_new;
-  }
+  void Problem(const std::string& what) { places_.lines.Problem(what); }
 
   const ImportPlaces& places_;
   Documents& documents_;
@@ -218,94 +237,7 @@ class ImportPass {
   std::set<PayloadUuid> revisions_;  ///< seen to
 };
 
-/// Tables of what Director has no place for yet.
-constexpr std::pair<std::string_view, std::string_view> kNotImported[] = {
-    {"unlock_pins", "PINs"},
-    {"security_infos", "inventory, which devices are asked for anew"},
-    {"certificates", "inventory, which devices are asked for anew"},
-};
-
-/// What an import says before and after it does anything.
-class ImportText {
- public:
-  explicit ImportText(const ImportPlaces& places) : say_(places.say) {}
-
-  void SayFound(const std::vector<MdmDirectorCount>& counts) {
-    std::string found;
-    for (const MdmDirectorCount& count : counts) {
-      found += fmt::format("{}{} {}", found.empty() ? "" : ", ", count.table, count.rows);
-    }
-    say_("found: " + found);
-  }
-
-  void SayNotImported(const std::vector<MdmDirectorCount>& counts) {
-    for (const auto& [table, what] : kNotImported) {
-      for (const MdmDirectorCount& count : counts) {
-        if (count.table != table || count.rows == 0) continue;
-        say_(fmt::format("not imported: {} of {}: {}", Plural(count.rows, "row"), table, what));
-      }
-    }
-  }
-
-  void SayRemarks(const Remarks& remarks) {
-    Say(remarks.inactive,
-        "not active: left out; their own profiles are for them when they enroll again");
-    Say(remarks.unfinished,
-        "enrolling (no TokenUpdate yet): left out; Director knows them when they speak");
-    Say(remarks.without_row, "only in device_profiles: their profiles wait for them");
-    Say(remarks.same_serial,
-        "with the serial number of another: without it until they say it themselves");
-  }
-
-  void SayTally(const ImportTally& tally, std::string_view head) {
-    if (tally.Changes() == 0) {
-      say_(fmt::format("{}: nothing; {} assignments and devices are there already", head,
-                       tally.already));
-      return;
-    }
-    say_(fmt::format("{}: {}, {}, {}; {} are there already", head,
-                     Plural(tally.revisions, "revision"), Plural(tally.Assignments(), "assignment"),
-                     Plural(tally.enrollments, "device"), tally.already));
-  }
-
-  void SayItems(const ImportTally& tally) {
-    for (const auto& [item, count] : tally.for_all) {
-      say_(fmt::format("  {}: {} for all devices", item.first, PresenceName(item.second)));
-    }
-    for (const auto& [item, count] : tally.for_devices) {
-      say_(fmt::format("  {}: {} for {}", item.first, PresenceName(item.second),
-                       Plural(count, "device")));
-    }
-    if (tally.replaced > 0) {
-      say_(fmt::format("  {} of them in place of another", Plural(tally.replaced, "assignment")));
-    }
-  }
-
- private:
-  void Say(const NamedCount& devices, std::string_view what) {
-    if (devices.count() == 0) return;
-    say_(fmt::format("{} {}: {}", Plural(devices.count(), "device"), what, devices.Names()));
-  }
-
-  const std::function<void(const std::string&)>& say_;
-};
-
 }  // namespace
-
-void NamedCount::Add(const std::string& name) {
-  ++count_;
-  if (first_.size() < kNamesShown) first_.push_back(Printable(name, kNameSizeMaxBytes));
-}
-
-std::string NamedCount::Names() const {
-  std::string names;
-  for (const std::string& name : first_) names += (names.empty() ? "" : ", ") + name;
-  return count_ > static_cast<std::int64_t>(first_.size()) ? names + ", ..." : names;
-}
-
-std::string Plural(std::int64_t count, const char* noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
 
 bool IsAboutRow(const Error& error) {
   return error.kind == ErrorKind::kInvalid || error.kind == ErrorKind::kRejected;
@@ -332,8 +264,9 @@ Result<WantedRow> TranslateRow(const MdmDirectorProfile& row, Documents& documen
 Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Clock& clock,
                              const ImportSettings& settings,
                              const std::function<void(const std::string&)>& say) {
-  const ImportPlaces places{source, store, clock, settings, say};
-  ImportText text(places);
+  ImportLines lines(say);
+  const ImportPlaces places{source, store, clock, settings, lines};
+  const ImportText text(lines);
   const auto counts = source.CountRows();
   if (!counts) return Fail(counts.error());
   text.SayFound(*counts);
@@ -345,31 +278,29 @@ Result<ImportOutcome> Import(MdmDirectorDatabase& source, Store& store, const Cl
   text.SayRemarks(plan.remarks);
   text.SayTally(plan.tally, "to do");
   text.SayItems(plan.tally);
-  ImportOutcome outcome{.changes = plan.tally.Changes(), .problems = plan.problems};
-  if (Status done = TakeApps(places, ImportMode::kPlan, plan.said, outcome); !done) {
+  ImportOutcome outcome{.changes = plan.tally.Changes()};
+  if (Status done = TakeInventories(places, ImportMode::kPlan, outcome); !done) {
     return Fail(done.error());
   }
-  if (settings.secrets != nullptr) {
-    Status done = TakePending(places, ImportMode::kPlan, plan.said, outcome);
-    if (!done) return Fail(done.error());
-  }
-  if (settings.mode == ImportMode::kPlan) return outcome;
-  ImportPass import(places, documents, rows, ImportMode::kImport);
-  import.said = std::move(plan.said);
-  if (Status done = import.Run(); !done) return Fail(done.error());
-  text.SayTally(import.tally, "done");
-  outcome.changes = import.tally.Changes();
-  outcome.problems += import.problems;
-  if (Status done = TakeApps(places, ImportMode::kImport, import.said, outcome); !done) {
+  if (Status done = TakePending(places, ImportMode::kPlan, outcome); !done) {
     return Fail(done.error());
   }
-  if (settings.secrets != nullptr) {
-    Status done = TakePending(places, ImportMode::kImport, import.said, outcome);
-    if (!done) return Fail(done.error());
+  if (settings.mode == ImportMode::kImport) {
+    ImportPass import(places, documents, rows, ImportMode::kImport);
+    if (Status done = import.Run(); !done) return Fail(done.error());
+    text.SayTally(import.tally, "done");
+    outcome.changes = import.tally.Changes();
+    if (Status done = TakeInventories(places, ImportMode::kImport, outcome); !done) {
+      return Fail(done.error());
+    }
+    if (Status done = TakePending(places, ImportMode::kImport, outcome); !done) {
+      return Fail(done.error());
+    }
+    if (Status checked = CheckFirstDecisions(places, rows, documents, outcome); !checked) {
+      return Fail(checked.error());
+    }
   }
-  if (Status checked = CheckFirstDecisions(places, rows, documents, outcome); !checked) {
-    return Fail(checked.error());
-  }
+  outcome.problems = lines.problems();
   return outcome;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "base/text.h"
 #include "director/assignment_rules.h"
@@ -39,6 +40,21 @@ class BatchDeciding {
   BatchDeciding(StoreReader& reader, OnDifference on_difference)
       : reader_(reader), on_difference_(on_difference) {}
 
+  /// A device's enrollment id is its UDID.
+  Status LearnNames(const std::vector<WantedRow>& rows) {
+    std::set<EnrollmentId> ids;
+    for (const WantedRow& wanted : rows) {
+      if (!wanted.assignment.target.empty()) ids.emplace(wanted.assignment.target);
+    }
+    if (ids.empty()) return {};
+    const auto known = reader_.LoadEnrollments({ids.begin(), ids.end()});
+    if (!known) return Fail(known.error());
+    for (const Enrollment& one : *known) {
+      serial_numbers_[ToLowerAscii(UdidOf(one))] = ToLowerAscii(one.serial_number);
+    }
+    return {};
+  }
+
   Status Decide(const WantedRow& wanted) {
     const Assignment& wish = wanted.assignment;
     if (const auto twin = changing_.find(KeyOf(wish)); twin != changing_.end()) {
@@ -53,7 +69,8 @@ class BatchDeciding {
     for (const Assignment& row : *rivals) {
       const bool same_key = EqualsIgnoreCaseAscii(row.target, wish.target);
       const bool agrees = Agree(row, wish) && (!same_key || row.adopt == wish.adopt);
-      is_said = is_said || (same_key && agrees);
+      // An app that is there under another name, or for the present enrollment, too, is there.
+      is_said = is_said || (agrees && (same_key || wanted.app));
       if (agrees) continue;
       if (row.source != kSource || on_difference_ == OnDifference::kKeep) {
         decision.conflicts.push_back(DescribeConflict(wish, row));
@@ -121,10 +138,8 @@ class BatchDeciding {
       return DeviceChannelOnly(reader_.ListAssignments(
           {.payload_identifier = wish.payload_identifier, .target_kind = TargetKind::kAll}));
     }
-    const std::set<std::string> names = {ToLowerAscii(wish.target),
-                                         ToLowerAscii(wanted.serial_number)};
     std::vector<Assignment> rivals;
-    for (const std::string& name : names) {
+    for (const std::string& name : NamesOf(wanted)) {
       if (name.empty()) continue;
       const Result<const std::vector<Assignment>*> rows = RowsOf(name);
       if (!rows) return Fail(rows.error());
@@ -133,6 +148,15 @@ class BatchDeciding {
           [&](const Assignment& row) { return row.payload_identifier == wish.payload_identifier; });
     }
     return rivals;
+  }
+
+  /// What MDMDirector and Director call the device, in lower case.
+  std::set<std::string> NamesOf(const WantedRow& wanted) const {
+    const std::string udid = ToLowerAscii(wanted.assignment.target);
+    std::set<std::string> names = {udid, ToLowerAscii(wanted.serial_number)};
+    const auto known = serial_numbers_.find(udid);
+    if (known != serial_numbers_.end()) names.insert(known->second);
+    return names;
   }
 
   /// All that is assigned to a device under one of its names; read once.
@@ -170,6 +194,7 @@ class BatchDeciding {
 
   StoreReader& reader_;
   const OnDifference on_difference_;
+  std::map<std::string, std::string> serial_numbers_;    ///< Director's, by UDID; in lower case
   std::map<std::string, std::vector<Assignment>> rows_;  ///< by name in lower case
   std::map<ItemKey, const Assignment*> changing_;
 };
@@ -219,6 +244,7 @@ void ImportTally::Add(const ImportTally& other) {
 Result<BatchDecision> DecideBatch(StoreReader& reader, const ImportBatch& batch,
                                   OnDifference on_difference) {
   BatchDeciding deciding(reader, on_difference);
+  if (Status done = deciding.LearnNames(batch.rows); !done) return Fail(done.error());
   for (const WantedRow& wanted : batch.rows) {
     if (Status done = deciding.Decide(wanted); !done) return Fail(done.error());
   }

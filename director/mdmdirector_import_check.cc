@@ -69,21 +69,24 @@ class FirstDecisions {
   }
 
   void SayAll() const {
-    places_.say("check, by the last ProfileList in MDMDirector's database:");
-    places_.say(
+    places_.lines.Say("check, by the last ProfileList in MDMDirector's database:");
+    places_.lines.Say(
         fmt::format("  {} with everything as wanted{}", Plural(matching_, "device"),
                     matching_ > 0 && disturbed_.count() == 0 ? "; they are sent nothing" : ""));
     if (disturbed_.count() > 0) {
-      places_.say(fmt::format("  problem: of these {} would be sent something all the same: {}",
-                              disturbed_.count(), disturbed_.Names()));
+      places_.lines.Say(
+          fmt::format("  problem: of these {} would be sent something all the same: {}",
+                      disturbed_.count(), disturbed_.Names()));
     }
-    if (differing_ > 0) places_.say(fmt::format("  {} not yet", Plural(differing_, "device")));
+    if (differing_ > 0)
+      places_.lines.Say(fmt::format("  {} not yet", Plural(differing_, "device")));
     for (const auto& [change, count] : changes_) {
-      places_.say(fmt::format("  would be sent: {} to {}", change, Plural(count, "device")));
+      places_.lines.Say(fmt::format("  would be sent: {} to {}", change, Plural(count, "device")));
     }
-    for (const std::string& line : shown_) places_.say(line);
+    for (const std::string& line : shown_) places_.lines.Say(line);
     if (unreported_ > 0) {
-      places_.say(fmt::format("  {} without a ProfileList there", Plural(unreported_, "device")));
+      places_.lines.Say(
+          fmt::format("  {} without a ProfileList there", Plural(unreported_, "device")));
     }
   }
 

@@ -1,14 +1,15 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "director/mdmdirector_import.h"
+#include "director/mdmdirector_import_text.h"
 #include "director/mdmdirector_rows.h"
 
 namespace director::mdmdirector {
@@ -21,15 +22,16 @@ struct ImportPlaces {
   Store& store;
   const Clock& clock;
   const ImportSettings& settings;
-  const std::function<void(const std::string&)>& say;
+  ImportLines& lines;
 };
 
 /// A row that can be used.
 struct WantedRow {
   MdmDirectorProfile row;
   Assignment assignment;
-  PayloadUuid new_revision;   ///< of `row`, when Director does not have it; also to be removed
-  std::string serial_number;  ///< of the device
+  PayloadUuid new_revision;     ///< of `row`, when Director does not have it; also to be removed
+  std::string serial_number;    ///< of the device
+  std::optional<Revision> app;  ///< in place of `row`
 };
 
 /// Devices and rows that one transaction takes.
@@ -40,9 +42,9 @@ struct ImportBatch {
 
 /// What became, or would become, of batches.
 struct ImportTally {
-  /// Assignments by identifier and presence.
-  std::map<std::pair<std::string, Presence>, std::int64_t> for_all;
-  std::map<std::pair<std::string, Presence>, std::int64_t> for_devices;
+  using Item = std::pair<std::string, Presence>;  ///< identifier
+  std::map<Item, std::int64_t> for_all;           ///< assignments
+  std::map<Item, std::int64_t> for_devices;
   std::int64_t replaced = 0;  ///< of those, the ones that took another's place
   std::int64_t enrollments = 0;
   std::int64_t revisions = 0;
@@ -86,34 +88,21 @@ Result<WantedRow> TranslateRow(const MdmDirectorProfile& row, Documents& documen
 /// True when an error of `TranslateRow` is about the row.
 bool IsAboutRow(const Error& error);
 
-/// Takes apps over as those with `bootstrap_only`: for enrollments to come, so that no device is
-/// sent anything now. `said` has the lines that are not said again. Adds to `outcome`.
-Status TakeApps(const ImportPlaces& places, ImportMode mode, std::set<std::string>& said,
-                ImportOutcome& outcome);
+/// An app as POST /installapplication with `bootstrap_only` would have stored it: for enrollments
+/// to come, since MDMDirector has sent it to whoever is enrolled. kInvalid with the reason when it
+/// cannot be used.
+Result<WantedRow> TranslateApp(const MdmDirectorApp& app, Timestamp now);
 
-/// Makes proposals of pending locks and erases, or says which it would make; see `Import`. Requires
-/// `settings.secrets`. `said` has the lines that are not said again. Adds to `outcome`.
-Status TakePending(const ImportPlaces& places, ImportMode mode, std::set<std::string>& said,
-                   ImportOutcome& outcome);
+/// Makes proposals of pending locks and erases, or says which it would make; see `Import`. Does
+/// nothing without `settings.secrets`. Adds to `outcome`.
+Status TakePending(const ImportPlaces& places, ImportMode mode, ImportOutcome& outcome);
+
+/// Takes over what MDMDirector last heard of each device, unless an import has brought something as
+/// new before. It is only shown, see `ImportedAnswers`. Adds to `outcome`.
+Status TakeInventories(const ImportPlaces& places, ImportMode mode, ImportOutcome& outcome);
 
 /// The end of an import; see `Import`. Adds to `outcome`.
 Status CheckFirstDecisions(const ImportPlaces& places, const UsableRows& rows, Documents& documents,
                            ImportOutcome& outcome);
-
-/// A number and the first names of what is counted.
-class NamedCount {
- public:
-  void Add(const std::string& name);
-  std::int64_t count() const { return count_; }
-  /// `A, B, ...`
-  std::string Names() const;
-
- private:
-  std::int64_t count_ = 0;
-  std::vector<std::string> first_;
-};
-
-/// `1 device`, `2 devices`.
-std::string Plural(std::int64_t count, const char* noun);
 
 }  // namespace director::mdmdirector

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -62,15 +63,33 @@ struct PendingOutcome {
 };
 
 PendingOutcome PendingProblem(const MdmDirectorPending& pending, const std::string& why) {
-  return {fmt::format("problem: {} is pending in MDMDirector and not proposed: {}",
-                      NamePending(pending), why),
-          true, false};
+  return {
+      fmt::format("{} is pending in MDMDirector and not proposed: {}", NamePending(pending), why),
+      true, false};
 }
 
 /// True when an error is about this one device and not about the database.
 bool IsAboutDevice(const Error& error) {
   return IsAboutRow(error) || error.kind == ErrorKind::kConflict ||
          error.kind == ErrorKind::kNotFound;
+}
+
+/// What stands in the way of a proposal for a device that Director knows; the words of `Propose`.
+Status CheckDevice(StoreReader& reader, const Enrollment& device, ProposalKind kind) {
+  const bool takes_commands = device.status == EnrollmentStatus::kEnrolled ||
+                              device.status == EnrollmentStatus::kAuthenticated;
+  if (!takes_commands) {
+    return Fail(ErrorKind::kConflict, "the device has checked out or is in quarantine");
+  }
+  const auto open = OpenProposal(reader, device.channel.enrollment_id);
+  if (!open) return Fail(open.error());
+  if (!*open) return {};
+  const bool makes_way = kind == ProposalKind::kEraseDevice &&
+                         (*open)->kind == ProposalKind::kDeviceLock &&
+                         (*open)->state == ProposalState::kWaiting;
+  if (makes_way) return {};
+  return Fail(ErrorKind::kConflict, fmt::format("the device has an open proposal, {} by {}",
+                                                ProposalKindName((*open)->kind), (*open)->source));
 }
 
 class PendingPass {
@@ -84,64 +103,101 @@ class PendingPass {
     PendingOutcome outcome;
     const Status done = mode_ == ImportMode::kPlan
                             ? places_.store.Read([&](StoreReader& reader) -> Status {
-                                return Look(reader, pending, outcome, nullptr);
+                                Enrollment device;
+                                ProposalRequest request;
+                                return Look(reader, pending, device, request, outcome);
                               })
                             : places_.store.Write([&](StoreWriter& writer) -> Status {
                                 return Propose(writer, pending, outcome);
                               });
-    if (done) return outcome;
+    if (done) {
+      planned_ += mode_ == ImportMode::kPlan && outcome.is_change ? 1 : 0;
+      return outcome;
+    }
     if (!IsAboutDevice(done.error())) return Fail(done.error());
     return PendingProblem(pending, done.error().message);
   }
 
  private:
-  /// What is to be done; kNotFound when Director does not know the device and the import does not
-  /// make it known. `device` may be null.
-  Status Look(StoreReader& reader, const MdmDirectorPending& pending, PendingOutcome& outcome,
-              std::optional<Enrollment>* device) {
+  /// What is to be done, after every check that can be made before. kNotFound when Director does
+  /// not know the device and the import does not make it known.
+  Status Look(StoreReader& reader, const MdmDirectorPending& pending, Enrollment& device,
+              ProposalRequest& request, PendingOutcome& outcome) {
     outcome = {"to propose: " + NamePending(pending), false, true};
     auto found = FindByUdid(reader, pending.udid);
     if (!found) return Fail(found.error());
-    if (!*found && mode_ == ImportMode::kPlan && pending.is_enrolled) return {};
-    if (!*found) return Fail(ErrorKind::kNotFound, "Director does not know the device");
-    const auto earlier = EarlierProposal(reader, (*found)->channel.enrollment_id, KindOf(pending));
-    if (!earlier) return Fail(earlier.error());
-    if (*earlier) {
-      outcome = {
-          fmt::format("already: {} was proposed by {} at {} and is {}; it is not proposed "
-                      "again",
-                      NamePending(pending), (*earlier)->source, FormatTime((*earlier)->created_at),
-                      ProposalStateName((*earlier)->state)),
-          false, false};
+    const bool will_be_known = mode_ == ImportMode::kPlan && pending.is_enrolled;
+    if (!*found && !will_be_known) {
+      return Fail(ErrorKind::kNotFound, "Director does not know the device");
     }
-    if (device != nullptr) *device = std::move(*found);
+    if (*found) {
+      device = std::move(**found);
+      if (Status looked = LookForEarlier(reader, pending, device, outcome); !looked) return looked;
+      if (!outcome.is_change) return {};
+      Status fits = CheckDevice(reader, device, KindOf(pending));
+      if (!fits) return fits;
+    } else {
+      device.product_name = pending.product_name;
+    }
+    return MakeRequest(reader, pending, device, request);
+  }
+
+  static Status LookForEarlier(StoreReader& reader, const MdmDirectorPending& pending,
+                               const Enrollment& device, PendingOutcome& outcome) {
+    const auto earlier = EarlierProposal(reader, device.channel.enrollment_id, KindOf(pending));
+    if (!earlier) return Fail(earlier.error());
+    if (!*earlier) return {};
+    outcome = {
+        fmt::format("already: {} was proposed by {} at {} and is {}; it is not proposed "
+                    "again",
+                    NamePending(pending), (*earlier)->source, FormatTime((*earlier)->created_at),
+                    ProposalStateName((*earlier)->state)),
+        false, false};
     return {};
+  }
+
+  Status MakeRequest(StoreReader& reader, const MdmDirectorPending& pending,
+                     const Enrollment& device, ProposalRequest& request) {
+    request = FlagRequest(KindOf(pending), "It was pending in MDMDirector.");
+    const bool needs_pin = NeedsPin(request.kind, device);
+    if (needs_pin) request.pin = pending.pin;
+    if (Status checked = CheckProposal(request); !checked) {
+      return Fail(checked.error().kind, "MDMDirector's PIN " + checked.error().message);
+    }
+    if (needs_pin && !places_.settings.secrets->can_seal()) {
+      return Fail(ErrorKind::kRejected,
+                  "a Mac needs a PIN, and PINs are only kept sealed: set data_key_file");
+    }
+    const auto spent = reader.CountProposalsSince(places_.clock.Now() - std::chrono::hours(1));
+    if (!spent) return Fail(spent.error());
+    const std::int64_t allowed = places_.settings.proposals.per_hour_max;
+    if (*spent + planned_ < allowed) return {};
+    return Fail(
+        ErrorKind::kRejected,
+        fmt::format("proposals_per_hour_max allows {} in an hour; import again later", allowed));
   }
 
   Status Propose(StoreWriter& writer, const MdmDirectorPending& pending, PendingOutcome& outcome) {
     if (Status locked = writer.LockDesired(); !locked) return locked;
-    std::optional<Enrollment> device;
-    if (Status looked = Look(writer, pending, outcome, &device); !looked) return looked;
-    if (!outcome.is_change) return {};
-    ProposalRequest wanted = FlagRequest(KindOf(pending), "It was pending in MDMDirector.");
-    if (NeedsPin(wanted.kind, *device)) wanted.pin = pending.pin;
-    if (Status checked = CheckProposal(wanted); !checked) {
-      return Fail(checked.error().kind, "MDMDirector's PIN " + checked.error().message);
-    }
+    Enrollment device;
+    ProposalRequest request;
+    Status looked = Look(writer, pending, device, request, outcome);
+    if (!looked || !outcome.is_change) return looked;
     outcome.line = fmt::format("proposed: {}{}", NamePending(pending),
-                               wanted.pin.empty() ? "" : ", with MDMDirector's PIN");
+                               request.pin.empty() ? "" : ", with MDMDirector's PIN");
     return RaiseFlag(writer, *places_.settings.secrets, places_.settings.proposals,
-                     device->channel.enrollment_id, wanted, places_.clock.Now());
+                     device.channel.enrollment_id, request, places_.clock.Now());
   }
 
   const ImportPlaces& places_;
   const ImportMode mode_;
+  std::int64_t planned_ = 0;  ///< proposals that an import would make before this one
 };
 
 }  // namespace
 
-Status TakePending(const ImportPlaces& places, ImportMode mode, std::set<std::string>& said,
-                   ImportOutcome& outcome) {
+Status TakePending(const ImportPlaces& places, ImportMode mode, ImportOutcome& outcome) {
+  if (places.settings.secrets == nullptr) return {};
   const auto all = places.source.ListPending();
   if (!all) return Fail(all.error());
   PendingPass pass(places, mode);
@@ -149,9 +205,11 @@ Status TakePending(const ImportPlaces& places, ImportMode mode, std::set<std::st
     const Result<PendingOutcome> one = pass.Take(pending);
     if (!one) return Fail(one.error());
     outcome.changes += one->is_change ? 1 : 0;
-    const bool is_new = said.insert(one->line).second;
-    outcome.problems += is_new && one->is_problem ? 1 : 0;
-    if (is_new) places.say(one->line);
+    if (one->is_problem) {
+      places.lines.Problem(one->line);
+    } else {
+      places.lines.SayOnce(one->line);
+    }
   }
   return {};
 }

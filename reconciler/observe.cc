@@ -19,7 +19,6 @@ struct Step {
   Timestamp heard_at;
   bool is_new = false;
   Observation& out;
-  bool begins_epoch = false;
 };
 
 template <typename T>
@@ -110,8 +109,8 @@ void TakeSteps(Step& step) {
     case EnrollmentStatus::kEnrolled:
       break;
   }
-  const bool begins =
-      step.begins_epoch || step.is_new || enrollment.missing_step == EnrollmentStep::kTokenUpdate;
+  const bool begins = step.out.begins_epoch || step.is_new ||
+                      enrollment.missing_step == EnrollmentStep::kTokenUpdate;
   if (begins) Miss(step, EnrollmentStep::kFirstAnswer);
   const bool answers = result != nullptr && result->status != CommandStatus::kNotNow;
   if (answers && enrollment.missing_step == EnrollmentStep::kFirstAnswer) {
@@ -124,7 +123,7 @@ void TakeSteps(Step& step) {
 void BeginEpoch(Step& step) {
   ++step.out.enrollment.epoch;
   step.out.enrollment.epoch_began_at = step.received_at;
-  step.begins_epoch = true;
+  step.out.begins_epoch = true;
   step.out.enrollment.inventory_at = {};
   step.out.queue_lost = true;
 }
@@ -250,10 +249,12 @@ void TakeLetGo(Step& step, CommandStatus status) {
 }
 
 /// True when the device said that VerifyRecoveryLock brought another password than its own. Some
-/// Macs say it by an error.
+/// Macs say it by an error. Source: Apple's error codes, ROSLockoutServiceDaemonErrorDomain 8
+/// (recovery password failed validation), which Apple does not document; seen in the field.
 bool DeniesPassword(const Intent& intent, const ResultEvent& result) {
   if (intent.request_type != request_type::kVerifyRecoveryLock) return false;
   if (result.status == CommandStatus::kAcknowledged) return result.password_verified == false;
+  if (result.status != CommandStatus::kError) return false;
   return std::any_of(
       result.error_chain.begin(), result.error_chain.end(), [](const ErrorChainEntry& entry) {
         return entry.domain == "ROSLockoutServiceDaemonErrorDomain" && entry.code == 8;

@@ -23,6 +23,7 @@ struct Observation {
   std::optional<InventoryReport> inventory;  ///< an answer to keep in place of the one before
   std::optional<AppListReport> app_list;     ///< of the same answer, when we asked for it
   bool enrollment_changed = false;           ///< `enrollment` has to be written
+  bool begins_epoch = false;                 ///< a known enrollment began anew
   bool queue_lost = false;              ///< the MDM dropped its queue: every open intent is lost
   bool due = false;                     ///< something changed that a decision rests on
   std::vector<std::string> happenings;  ///< sentences for the event list; most events have none

@@ -103,7 +103,8 @@ constexpr const char* kListShared =
     "ORDER BY payload_identifier COLLATE \"C\", id LIMIT $1::bigint";
 /// Of a command that the MDM server refused MDMDirector keeps a row without a CommandUUID.
 constexpr const char* kListPending =
-    "WITH pending AS (SELECT ud_id, COALESCE(erase, false) AS is_erase, "
+    "WITH pending AS (SELECT ud_id, COALESCE(product_name, '') AS product_name, "
+    "COALESCE(erase, false) AS is_erase, "
     "COALESCE(active, false) AND COALESCE(token_update_recieved, false) AS is_enrolled, "
     "COALESCE(unlock_pin, '') AS fixed_pin FROM devices "
     "WHERE COALESCE(erase, false) OR COALESCE(lock, false)), "
@@ -115,7 +116,8 @@ constexpr const char* kListPending =
     "temporary AS (SELECT DISTINCT ON (device_ud_id) device_ud_id, unlock_pin FROM unlock_pins "
     "WHERE device_ud_id IN (SELECT ud_id FROM pending) "
     "ORDER BY device_ud_id, pin_set DESC NULLS LAST, id) "
-    "SELECT left(p.ud_id, 1000), p.is_erase, p.is_enrolled, COALESCE(s.is_queued, false), "
+    "SELECT left(p.ud_id, 1000), left(p.product_name, 1000), p.is_erase, p.is_enrolled, "
+    "COALESCE(s.is_queued, false), "
     "COALESCE(s.was_acknowledged, false), "
     "left(COALESCE(NULLIF(p.fixed_pin, ''), t.unlock_pin, ''), 1000) FROM pending AS p "
     "LEFT JOIN sent AS s ON s.device_ud_id = p.ud_id "
@@ -123,12 +125,13 @@ constexpr const char* kListPending =
     "LEFT JOIN temporary AS t ON t.device_ud_id = p.ud_id "
     "ORDER BY p.ud_id COLLATE \"C\" LIMIT $1::bigint";
 constexpr const char* kListSharedApps =
-    "SELECT DISTINCT '', left(COALESCE(manifest_url, ''), 1000) AS url "
+    "SELECT DISTINCT '', left(COALESCE(manifest_url, ''), 1000) AS url, '' "
     "FROM shared_install_applications ORDER BY 2 LIMIT $1::bigint";
 constexpr const char* kListDeviceApps =
-    "SELECT DISTINCT left(COALESCE(device_ud_id, ''), 1000) AS id, "
-    "left(COALESCE(manifest_url, ''), 1000) AS url FROM device_install_applications "
-    "WHERE COALESCE(device_ud_id, '') <> '' ORDER BY 1, 2 LIMIT $1::bigint";
+    "SELECT DISTINCT left(a.device_ud_id, 1000), left(COALESCE(a.manifest_url, ''), 1000), "
+    "left(COALESCE(d.serial_number, ''), 1000) FROM device_install_applications AS a "
+    "LEFT JOIN devices AS d ON d.ud_id = a.device_ud_id "
+    "WHERE COALESCE(a.device_ud_id, '') <> '' ORDER BY 1, 2 LIMIT $1::bigint";
 constexpr std::pair<std::string_view, const char*> kAppTables[] = {
     {"shared_install_applications", kListSharedApps},
     {"device_install_applications", kListDeviceApps},
@@ -143,11 +146,11 @@ constexpr const char* kSelectDeviceDocument =
 /// The three tables are read side by side, all in the same order: none of them has an index by
 /// device but `devices`. Of a PIN not even its length leaves the server.
 struct CursorSql {
-  const char* declare;
+  std::string declare;
   const char* fetch;
   const char* close;
 };
-constexpr CursorSql kDevices = {
+const CursorSql kDevices = {
     "DECLARE import_devices NO SCROLL CURSOR FOR "
     "SELECT left(ud_id, 1000), left(COALESCE(serial_number, ''), 1000), "
     "COALESCE(active, false) AND COALESCE(serial_number, '') <> '' AND count(*) FILTER "
@@ -160,7 +163,7 @@ constexpr CursorSql kDevices = {
     "THEN (extract(epoch FROM last_checked_in) * 1000)::bigint END "
     "FROM devices ORDER BY ud_id COLLATE \"C\"",
     "FETCH FORWARD 500 FROM import_devices", "CLOSE import_devices"};
-constexpr CursorSql kDeviceProfiles = {
+const CursorSql kDeviceProfiles = {
     "DECLARE import_profiles NO SCROLL CURSOR FOR "
     "SELECT '', left(device_ud_id, 1000), left(payload_identifier, 1000), "
     "left(COALESCE(payload_uuid, ''), 1000), left(COALESCE(hashed_payload_uuid, ''), 1000), "
@@ -169,12 +172,82 @@ constexpr CursorSql kDeviceProfiles = {
     "COALESCE(octet_length(mobileconfig_data), 0) FROM device_profiles "
     "ORDER BY device_ud_id COLLATE \"C\", payload_identifier COLLATE \"C\"",
     "FETCH FORWARD 1000 FROM import_profiles", "CLOSE import_profiles"};
-constexpr CursorSql kProfileLists = {
+const CursorSql kProfileLists = {
     "DECLARE import_lists NO SCROLL CURSOR FOR "
     "SELECT left(device_ud_id, 1000), left(COALESCE(payload_identifier, ''), 1000), "
     "left(COALESCE(payload_uuid, ''), 1000) FROM profile_lists WHERE device_ud_id IS NOT NULL "
     "ORDER BY device_ud_id COLLATE \"C\"",
     "FETCH FORWARD 5000 FROM import_lists", "CLOSE import_lists"};
+
+/// Tables that hold answers of devices, by `device_ud_id`, with their columns as JSON. Whole rows,
+/// so that an older MDMDirector may lack columns, or tables.
+constexpr std::pair<std::string_view, std::string_view> kAnswerTables[] = {
+    {"profile_lists", "to_jsonb(t)"},
+    {"certificates",
+     "jsonb_build_object('data', translate(encode(t.data, 'base64'), chr(10), ''))"},
+    {"security_infos", "to_jsonb(t) - 'fde_personal_recovery_key_cms'"},
+    {"firewall_settings", "to_jsonb(t)"},
+    {"firmware_password_statuses", "to_jsonb(t)"},
+    {"management_statuses", "to_jsonb(t)"},
+    {"secure_boots", "to_jsonb(t)"},
+    {"secure_boot_reduced_securities", "to_jsonb(t)"},
+    {"os_update_settings", "to_jsonb(t)"},
+};
+
+/// Milliseconds of a column of `devices`; NULL for never, and when there is no such column.
+std::string MillisecondsOf(std::string_view column) {
+  return fmt::format(
+      "(SELECT CASE WHEN isfinite(at) AND at > '1970-01-01T00:00:00Z' "
+      "THEN (extract(epoch FROM at) * 1000)::bigint END "
+      "FROM (SELECT (to_jsonb(d) ->> '{}')::timestamptz AS at) AS one)",
+      column);
+}
+
+/// The device first, then its rows in `tables`.
+CursorSql InventorySql(const std::vector<std::pair<std::string_view, std::string_view>>& tables) {
+  std::string rows = fmt::format(
+      "SELECT ud_id AS id, '' AS name, COALESCE(active, false) AND "
+      "COALESCE(token_update_recieved, false) AS is_enrolled, {} AS a, {} AS b, {} AS c, {} AS d, "
+      "to_jsonb(d) - 'unlock_pin' - 'push_token' AS columns FROM devices AS d",
+      MillisecondsOf("last_profile_list"), MillisecondsOf("last_device_info"),
+      MillisecondsOf("last_security_info"), MillisecondsOf("last_certificate_list"));
+  for (const auto& [table, columns] : tables) {
+    rows += fmt::format(
+        " UNION ALL SELECT t.device_ud_id, '{}', false, NULL, NULL, NULL, NULL, {} FROM {} AS t "
+        "WHERE t.device_ud_id IS NOT NULL",
+        table, columns, table);
+  }
+  return {fmt::format("DECLARE import_inventory NO SCROLL CURSOR FOR "
+                      "SELECT left(id, 1000), name, is_enrolled, a, b, c, d, "
+                      "CASE WHEN octet_length(columns::text) <= 65536 THEN columns::text ELSE '' "
+                      "END FROM ({}) AS answers ORDER BY id COLLATE \"C\", name COLLATE \"C\"",
+                      rows),
+          "FETCH FORWARD 500 FROM import_inventory", "CLOSE import_inventory"};
+}
+
+/// One row of the cursor; that of `devices` has an empty table.
+struct AnswerRow {
+  std::string udid;
+  bool is_enrolled = false;
+  std::optional<Timestamp> profile_list_at;
+  std::optional<Timestamp> device_information_at;
+  std::optional<Timestamp> security_info_at;
+  std::optional<Timestamp> certificate_list_at;
+  MdmDirectorInventory::TableRow row;
+};
+
+AnswerRow ReadAnswerRow(Row& row) {
+  AnswerRow answer;
+  answer.udid = row.Text();
+  answer.row.table = row.Text();
+  answer.is_enrolled = row.Flag();
+  answer.profile_list_at = row.OptionalTime();
+  answer.device_information_at = row.OptionalTime();
+  answer.security_info_at = row.OptionalTime();
+  answer.certificate_list_at = row.OptionalTime();
+  answer.row.columns = row.Text();
+  return answer;
+}
 
 MdmDirectorDevice ReadDevice(Row& row) {
   MdmDirectorDevice device;
@@ -212,6 +285,7 @@ MdmDirectorProfile ReadProfile(Row& row) {
 MdmDirectorPending ReadPending(Row& row) {
   MdmDirectorPending pending;
   pending.udid = row.Text();
+  pending.product_name = row.Text();
   pending.is_erase = row.Flag();
   pending.is_enrolled = row.Flag();
   pending.is_queued = row.Flag();
@@ -240,7 +314,7 @@ class Cursor {
   Cursor(SourceTransaction& db, const CursorSql& sql, T (*read)(Row&))
       : db_(db), sql_(sql), read_(read) {}
 
-  Status Open() { return Run(sql_.declare); }
+  Status Open() { return Run(sql_.declare.c_str()); }
   Status Close() { return Run(sql_.close); }
 
   /// The row that comes next; null at the end.
@@ -332,6 +406,47 @@ class DeviceReading {
   Cursor<ListedProfile> listed_;
 };
 
+/// Puts together what the tables of answers say of each device.
+class InventoryReading {
+ public:
+  InventoryReading(SourceTransaction& db, const CursorSql& sql) : rows_(db, sql, ReadAnswerRow) {}
+
+  Status Open() { return rows_.Open(); }
+  Status Close() { return rows_.Close(); }
+
+  /// Nothing after the last one.
+  Result<std::optional<MdmDirectorInventory>> Next() {
+    std::optional<MdmDirectorInventory> inventory;
+    while (true) {
+      const Result<AnswerRow*> next = rows_.Peek();
+      if (!next) return Fail(next.error());
+      const bool is_other = *next == nullptr || (inventory && (*next)->udid != inventory->udid);
+      if (inventory && is_other) break;
+      if (*next == nullptr) return inventory;
+      AnswerRow row = rows_.Take();
+      if (row.row.table.empty()) {
+        inventory = {row.udid,
+                     row.is_enrolled,
+                     row.profile_list_at,
+                     row.device_information_at,
+                     row.security_info_at,
+                     row.certificate_list_at,
+                     {}};
+        row.row.table = "devices";
+      }
+      // Rows of devices that are nowhere else are passed over.
+      if (!inventory || row.row.columns.empty()) continue;
+      if (inventory->rows.size() <= kInventoryRowsMax)
+        inventory->rows.push_back(std::move(row.row));
+    }
+    if (inventory->rows.size() > kInventoryRowsMax) inventory->rows.clear();
+    return inventory;
+  }
+
+ private:
+  Cursor<AnswerRow> rows_;
+};
+
 class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
  public:
   /// Throws what libpqxx throws.
@@ -399,6 +514,25 @@ class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
     }
   }
 
+  Status ForEachInventory(
+      const std::function<Status(const MdmDirectorInventory&)>& visit) override {
+    std::vector<std::pair<std::string_view, std::string_view>> tables;
+    for (const auto& one : kAnswerTables) {
+      Result<PostgresResult> exists = db_.Run(kTableExists, {ToPostgres(one.first)});
+      if (!exists) return Fail(exists.error());
+      if (exists->Next() && exists->Flag()) tables.push_back(one);
+    }
+    const CursorSql sql = InventorySql(tables);
+    InventoryReading reading(db_, sql);
+    if (Status opened = reading.Open(); !opened) return opened;
+    while (true) {
+      const Result<std::optional<MdmDirectorInventory>> inventory = reading.Next();
+      if (!inventory) return Fail(inventory.error());
+      if (!*inventory) return reading.Close();
+      if (Status visited = visit(**inventory); !visited) return visited;
+    }
+  }
+
   Result<std::vector<MdmDirectorApp>> ListApps() override {
     std::vector<MdmDirectorApp> apps;
     const auto limit = static_cast<std::int64_t>(kAppsMax + 1);
@@ -412,6 +546,7 @@ class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
         MdmDirectorApp& app = apps.emplace_back();
         app.udid = rows->Text();
         app.manifest_url = rows->Text();
+        app.serial_number = rows->Text();
       }
     }
     if (apps.size() <= kAppsMax) return apps;

@@ -60,6 +60,7 @@ struct MdmDirectorDevice {
 /// A lock or an erase that MDMDirector has set for a device and not taken back.
 struct MdmDirectorPending {
   std::string udid;
+  std::string product_name;
   bool is_erase = false;  ///< stands above a lock
   /// The device is active and its TokenUpdate came: it can be pushed.
   bool is_enrolled = false;
@@ -71,10 +72,28 @@ struct MdmDirectorPending {
   Secret pin;
 };
 
+/// What MDMDirector last heard of one device, as rows of its tables.
+struct MdmDirectorInventory {
+  std::string udid;
+  /// The device is active and its TokenUpdate came.
+  bool is_enrolled = false;
+  // When the last answers came; empty for never.
+  std::optional<Timestamp> profile_list_at;
+  std::optional<Timestamp> device_information_at;
+  std::optional<Timestamp> security_info_at;
+  std::optional<Timestamp> certificate_list_at;
+  struct TableRow {
+    std::string table;
+    std::string columns;  ///< JSON object by column name, without PINs, keys and push tokens
+  };
+  std::vector<TableRow> rows;  ///< in the order of their tables
+};
+
 /// A row of device_install_applications or shared_install_applications.
 struct MdmDirectorApp {
   std::string udid;  ///< empty for all devices
   std::string manifest_url;
+  std::string serial_number;  ///< of the device, as far as `devices` knows it
 };
 
 struct MdmDirectorCount {
@@ -99,6 +118,10 @@ class MdmDirectorDatabase {
   /// Visits every device in the order of the bytes of its UDID; holds one page of each table. Ends
   /// with the error of `visit`, and must not be called from it.
   virtual Status ForEachDevice(const std::function<Status(const MdmDirectorDevice&)>& visit) = 0;
+  /// The same for what it last heard of them, one device in `devices` after the other. A device
+  /// with more than `kInventoryRowsMax` rows has none; a row above 64 KiB is left out.
+  virtual Status ForEachInventory(
+      const std::function<Status(const MdmDirectorInventory&)>& visit) = 0;
   /// By UDID. Reads PINs, which nothing else does. kInvalid for more than `kPendingMax`, and when
   /// the tables of commands or PINs are missing.
   virtual Result<std::vector<MdmDirectorPending>> ListPending() = 0;
@@ -113,6 +136,7 @@ class MdmDirectorDatabase {
 inline constexpr std::size_t kSharedProfilesMax = 10'000;
 inline constexpr std::size_t kPendingMax = 10'000;
 inline constexpr std::size_t kAppsMax = 100'000;
+inline constexpr std::size_t kInventoryRowsMax = 2'000;
 
 /// Connects and begins one transaction that only reads and sees no later change; it lasts as long
 /// as the object. `settings.url` may hold a password; `connections_max` and `transaction_max` have

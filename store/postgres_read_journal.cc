@@ -34,7 +34,9 @@ constexpr const char* kListFailedIntents =
 
 constexpr const char* kSelectDispatching =
     "SELECT s.enrollment_id, s.due_at > $2::bigint, count(*) FILTER (WHERE i.state = 'journaled'), "
-    "count(*) FILTER (WHERE i.state IN ('unknown', 'not_sent', 'refused')) "
+    "count(*) FILTER (WHERE i.state NOT IN ('journaled', 'unknown', 'not_sent', 'refused')), "
+    "count(*) FILTER (WHERE i.state IN ('unknown', 'not_sent', 'refused') "
+    "AND i.payload_identifier <> '') "
     "FROM schedule AS s LEFT JOIN intents AS i "
     "ON i.enrollment_id = s.enrollment_id AND i.journaled_at >= $2::bigint "
     "WHERE s.enrollment_id = ANY ($1::text[]) GROUP BY s.enrollment_id, s.due_at";
@@ -79,7 +81,7 @@ Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(PostgresTransaction&
   std::map<EnrollmentId, Dispatching> found;
   while (rows->Next()) {
     const auto id = rows->TextAs<EnrollmentId>();
-    found[id] = {rows->Flag(), rows->Int(), rows->Int()};
+    found[id] = {rows->Flag(), rows->Int(), rows->Int(), rows->Int()};
   }
   return found;
 }

@@ -32,6 +32,7 @@ Result<std::vector<Snapshot>> LoadSnapshots(PostgresTransaction& db,
                                             const std::vector<EnrollmentId>& ids);
 Result<Inventory> LoadInventory(PostgresTransaction& db, const std::vector<EnrollmentId>& ids,
                                 const std::vector<InventoryKind>& kinds);
+Result<ImportedAnswers> LoadImported(PostgresTransaction& db, const std::vector<EnrollmentId>& ids);
 
 Result<std::optional<Timestamp>> NextDueAt(PostgresTransaction& db);
 Result<FleetCounts> CountFleet(PostgresTransaction& db, Timestamp now);
@@ -86,6 +87,9 @@ class PostgresReaderOf : public Port {
   Result<Inventory> LoadInventory(const std::vector<EnrollmentId>& ids,
                                   const std::vector<InventoryKind>& kinds) final {
     return postgres::LoadInventory(db_, ids, kinds);
+  }
+  Result<ImportedAnswers> LoadImported(const std::vector<EnrollmentId>& ids) final {
+    return postgres::LoadImported(db_, ids);
   }
   Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) final {
     return postgres::FindEnrollments(db_, name);

@@ -16,6 +16,11 @@ constexpr const char* kSelectAnswers =
     "SELECT r.enrollment_id, r.kind, r.epoch, r.reported_at, b.body "
     "FROM reports AS r JOIN report_bodies AS b USING (enrollment_id, kind) "
     "WHERE r.enrollment_id = ANY ($1::text[]) AND r.kind = ANY ($2::text[])";
+constexpr const char* kSelectImported =
+    "SELECT r.enrollment_id, r.kind, r.epoch, r.reported_at, b.body "
+    "FROM reports AS r JOIN report_bodies AS b USING (enrollment_id, kind) "
+    "WHERE r.enrollment_id = ANY ($1::text[]) AND r.kind >= 'mdmdirector:' "
+    "AND r.kind < 'mdmdirector;'";
 constexpr const char* kSelectHeads =
     "SELECT enrollment_id, kind, epoch, reported_at, asked_at, digest FROM reports "
     "WHERE enrollment_id = ANY ($1::text[]) AND kind = ANY ($2::text[])";
@@ -96,6 +101,21 @@ Result<Inventory> postgres::LoadInventory(PostgresTransaction& db,
   return inventory;
 }
 
+Result<ImportedAnswers> postgres::LoadImported(PostgresTransaction& db,
+                                               const std::vector<EnrollmentId>& ids) {
+  Result<PostgresResult> found = db.Run(kSelectImported, {ArrayToPostgres(ids)}, "reports");
+  if (!found) return Fail(found.error());
+  ImportedAnswers answers;
+  while (found->Next()) {
+    auto id = found->TextAs<EnrollmentId>();
+    std::string request_type = found->Text().substr(kImportedPrefix.size());
+    InventoryRecord record = ReadInventoryRecord(*found);
+    if (Status read = found->Check(id.value()); !read) return Fail(read.error());
+    answers.emplace(std::pair(std::move(id), std::move(request_type)), std::move(record));
+  }
+  return answers;
+}
+
 Status PostgresWriter::SaveReports(
     const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
   std::vector<NewReport> encoded;
@@ -145,6 +165,25 @@ Status PostgresWriter::SaveInventory(const Inventory& inventory) {
   for (const auto& [key, record] : inventory) {
     const std::string kind(InventoryKindName(key.second));
     Keep(HeadOf(record), record.answer, (*kept)[{key.first, kind}]);
+  }
+  const NewRows rows = NewRowsOf(*kept);
+  return WriteReports(rows.heads, rows.bodies);
+}
+
+Status PostgresWriter::SaveImported(const ImportedAnswers& answers) {
+  if (answers.empty()) return {};
+  std::vector<EnrollmentId> ids;
+  std::vector<std::string> kinds;
+  for (const auto& [key, record] : answers) {
+    ids.push_back(key.first);
+    kinds.push_back(std::string(kImportedPrefix) + key.second);
+  }
+  if (Status done = Lock(ids); !done) return done;
+  Result<KeptReports> kept = LoadKept(db(), ids, {kinds.begin(), kinds.end()});
+  if (!kept) return Fail(kept.error());
+  for (const auto& [key, record] : answers) {
+    Keep(HeadOf(record), record.answer,
+         (*kept)[{key.first, std::string(kImportedPrefix) + key.second}]);
   }
   const NewRows rows = NewRowsOf(*kept);
   return WriteReports(rows.heads, rows.bodies);

@@ -43,6 +43,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status SaveAppLists(const std::vector<std::pair<EnrollmentId, AppListReport>>& reports,
                       Timestamp now) override;
   Status SaveInventory(const Inventory& inventory) override;
+  Status SaveImported(const ImportedAnswers& answers) override;
 
   // postgres_write_loop.cc
   Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) override;

@@ -31,5 +31,7 @@ bool Outdates(const ReportHead& kept, const DeviceReport& report, Timestamp now)
 
 /// What lists of apps are kept as, beside the whole answers.
 inline constexpr std::string_view kAppListKind = "apps";
+/// What imported answers are kept as: this before the request type.
+inline constexpr std::string_view kImportedPrefix = "mdmdirector:";
 
 }  // namespace director

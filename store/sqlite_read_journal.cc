@@ -36,7 +36,9 @@ constexpr const char* kListFailedIntents =
 
 constexpr const char* kSelectDispatching =
     "SELECT e.due_at > ?2, COUNT(*) FILTER (WHERE i.state = 'journaled'), "
-    "COUNT(*) FILTER (WHERE i.state IN ('unknown', 'not_sent', 'refused')) "
+    "COUNT(*) FILTER (WHERE i.state NOT IN ('journaled', 'unknown', 'not_sent', 'refused')), "
+    "COUNT(*) FILTER (WHERE i.state IN ('unknown', 'not_sent', 'refused') "
+    "AND i.payload_identifier <> '') "
     "FROM enrollments AS e LEFT JOIN intents AS i "
     "ON i.enrollment_id = e.enrollment_id AND i.journaled_at >= ?2 "
     "WHERE e.enrollment_id = ?1 GROUP BY e.enrollment_id";
@@ -80,7 +82,7 @@ Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(SqliteDb& db,
     statement.Bind(id).Bind(since);
     if (statement.Next()) {
       SqliteRow row(statement, "intents");
-      found[id] = {row.Flag(), row.Int(), row.Int()};
+      found[id] = {row.Flag(), row.Int(), row.Int(), row.Int()};
     }
     if (Status done = statement.Finish(); !done) return Fail(done.error());
   }

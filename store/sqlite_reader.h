@@ -35,6 +35,7 @@ Result<std::map<EnrollmentId, Dispatching>> LoadDispatching(SqliteDb& db,
 Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<EnrollmentId>& ids);
 Result<Inventory> LoadInventory(SqliteDb& db, const std::vector<EnrollmentId>& ids,
                                 const std::vector<InventoryKind>& kinds);
+Result<ImportedAnswers> LoadImported(SqliteDb& db, const std::vector<EnrollmentId>& ids);
 
 Result<std::optional<Timestamp>> NextDueAt(SqliteDb& db);
 Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now);
@@ -86,6 +87,9 @@ class SqliteReaderOf : public Port {
   Result<Inventory> LoadInventory(const std::vector<EnrollmentId>& ids,
                                   const std::vector<InventoryKind>& kinds) final {
     return sqlite::LoadInventory(db_, ids, kinds);
+  }
+  Result<ImportedAnswers> LoadImported(const std::vector<EnrollmentId>& ids) final {
+    return sqlite::LoadImported(db_, ids);
   }
   Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) final {
     return sqlite::FindEnrollments(db_, name);

@@ -1,4 +1,5 @@
 #include <string>
+#include <utility>
 
 #include "mdm/command.h"
 #include "store/report_head.h"
@@ -15,6 +16,11 @@ constexpr const char* kSelectAnswer =
     "SELECT r.epoch, r.reported_at, b.body "
     "FROM reports AS r JOIN report_bodies AS b USING (enrollment_id, kind) "
     "WHERE r.enrollment_id = ? AND r.kind = ?";
+/// The prefix of imported kinds, and the character after its last one.
+constexpr const char* kSelectImported =
+    "SELECT r.kind, r.epoch, r.reported_at, b.body "
+    "FROM reports AS r JOIN report_bodies AS b USING (enrollment_id, kind) "
+    "WHERE r.enrollment_id = ? AND r.kind >= 'mdmdirector:' AND r.kind < 'mdmdirector;'";
 constexpr const char* kSelectHead =
     "SELECT epoch, reported_at, asked_at, digest FROM reports WHERE enrollment_id = ? AND kind = ?";
 constexpr const char* kUpsertHead =
@@ -86,6 +92,22 @@ Result<Inventory> sqlite::LoadInventory(SqliteDb& db, const std::vector<Enrollme
   return inventory;
 }
 
+Result<ImportedAnswers> sqlite::LoadImported(SqliteDb& db, const std::vector<EnrollmentId>& ids) {
+  ImportedAnswers answers;
+  for (const EnrollmentId& id : ids) {
+    SqliteStatement statement = db.Use(kSelectImported);
+    statement.Bind(id);
+    while (statement.Next()) {
+      SqliteRow row(statement, "reports");
+      std::string request_type = row.Text().substr(kImportedPrefix.size());
+      answers.emplace(std::pair(id, std::move(request_type)), ReadInventoryRecord(row));
+      if (Status read = row.Check(id.value()); !read) return Fail(read.error());
+    }
+    if (Status done = statement.Finish(); !done) return Fail(done.error());
+  }
+  return answers;
+}
+
 Status SqliteWriter::SaveReports(
     const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
   for (const auto& [id, report] : reports) {
@@ -109,6 +131,17 @@ Status SqliteWriter::SaveAppLists(
 Status SqliteWriter::SaveInventory(const Inventory& inventory) {
   for (const auto& [key, record] : inventory) {
     ReportRows rows(db(), key.first, InventoryKindName(key.second));
+    const Result<ReportHead> kept = rows.LoadHead();
+    if (!kept) return Fail(kept.error());
+    if (Status done = rows.Save(*kept, HeadOf(record), record.answer); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteWriter::SaveImported(const ImportedAnswers& answers) {
+  for (const auto& [key, record] : answers) {
+    const std::string kind = std::string(kImportedPrefix) + key.second;
+    ReportRows rows(db(), key.first, kind);
     const Result<ReportHead> kept = rows.LoadHead();
     if (!kept) return Fail(kept.error());
     if (Status done = rows.Save(*kept, HeadOf(record), record.answer); !done) return done;

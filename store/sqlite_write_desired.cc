@@ -23,9 +23,10 @@ constexpr const char* kUpsertAssignment =
 constexpr const char* kDeleteAssignment =
     "DELETE FROM assignments WHERE assignment_id = ? RETURNING channel, target";
 
+/// Those that are due already are not written again.
 constexpr const char* kMarkChannelsDue =
-    "UPDATE enrollments SET due_at = MIN(due_at, ?1) "
-    "WHERE (channel_type IN ('User', 'Shared iPad', 'User Enrollment')) = ?2";
+    "UPDATE enrollments SET due_at = ?1 WHERE due_at > ?1 "
+    "AND (channel_type IN ('User', 'Shared iPad', 'User Enrollment')) = ?2";
 
 constexpr const char* kUnparkItem =
     "UPDATE items SET parked = 0, parked_build = '', attempts = 0, next_attempt_at = NULL, "

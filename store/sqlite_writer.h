@@ -31,6 +31,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status SaveAppLists(const std::vector<std::pair<EnrollmentId, AppListReport>>& reports,
                       Timestamp now) override;
   Status SaveInventory(const Inventory& inventory) override;
+  Status SaveImported(const ImportedAnswers& answers) override;
 
   // sqlite_write_loop.cc
   Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) override;

@@ -73,6 +73,11 @@ struct InventoryRecord {
 };
 using Inventory = std::map<std::pair<EnrollmentId, InventoryKind>, InventoryRecord>;
 
+/// What MDMDirector last heard of devices, by request type: ProfileList (as of
+/// `EncodeReportedProfiles`), DeviceInformation, SecurityInfo, CertificateList. Shown until the
+/// device answers Director; no decision reads it. `epoch` is the enrollment's at the import.
+using ImportedAnswers = std::map<std::pair<EnrollmentId, std::string>, InventoryRecord>;
+
 /// A line of the list of recent events.
 struct Happening {
   std::int64_t happening_id = 0;
@@ -189,9 +194,11 @@ struct IntentRow {
 
 /// How far an enrollment is with what it was to be sent from a moment on.
 struct Dispatching {
-  bool is_decided = false;   ///< what was due at that moment has been decided on since
-  std::int64_t waiting = 0;  ///< commands journaled since, of which the MDM server has said nothing
-  std::int64_t failed = 0;   ///< commands journaled since that it did not surely take
+  bool is_decided = false;  ///< what was due at that moment has been decided on since
+  // Commands journaled since:
+  std::int64_t waiting = 0;  ///< the MDM server has said nothing of them
+  std::int64_t taken = 0;    ///< it has them, or had
+  std::int64_t failed = 0;   ///< changes (to an item) that it did not surely take
   friend bool operator==(const Dispatching&, const Dispatching&) = default;
 };
 
@@ -270,6 +277,8 @@ class StoreReader {
   /// The latest answers of these kinds that are kept, whatever their epoch.
   virtual Result<Inventory> LoadInventory(const std::vector<EnrollmentId>& ids,
                                           const std::vector<InventoryKind>& kinds) = 0;
+  /// Every one of these devices.
+  virtual Result<ImportedAnswers> LoadImported(const std::vector<EnrollmentId>& ids) = 0;
   /// When `ClaimDue` finds something, if nothing happens before: the earliest due time of those
   /// that nobody holds or the earliest end of a lease. Empty when there is no enrollment.
   virtual Result<std::optional<Timestamp>> NextDueAt() = 0;
@@ -337,6 +346,8 @@ class StoreWriter : public StoreReader {
                               Timestamp now) = 0;
   /// Keeps each answer in place of the one before. Equal content costs no rewrite of the answer.
   virtual Status SaveInventory(const Inventory& inventory) = 0;
+  /// Keeps each in place of the one before, whatever its age. Requires: the enrollments are known.
+  virtual Status SaveImported(const ImportedAnswers& answers) = 0;
   /// Makes each enrollment due at its time at the latest.
   virtual Status MarkDue(const std::map<EnrollmentId, Timestamp>& due_at) = 0;
   virtual Status AddHappenings(const std::vector<Happening>& happenings) = 0;

@@ -65,7 +65,10 @@ CREATE TABLE reports (
   enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind text COLLATE "C" NOT NULL
     CHECK (kind IN ('ProfileList', 'DeviceInformation', 'SecurityInfo', 'CertificateList',
-      'InstalledApplicationList', 'apps')),
+      'InstalledApplicationList', 'apps',
+      -- what MDMDirector last heard: only shown
+      'mdmdirector:ProfileList', 'mdmdirector:DeviceInformation', 'mdmdirector:SecurityInfo',
+      'mdmdirector:CertificateList')),
   epoch bigint NOT NULL,
   digest text NOT NULL CHECK (length(digest) = 64),  -- SHA-256 of the body
   reported_at bigint NOT NULL,

@@ -71,7 +71,10 @@ CREATE TABLE reports (
   enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind TEXT NOT NULL
     CHECK (kind = 'ProfileList' OR kind = 'DeviceInformation' OR kind = 'SecurityInfo' OR
-      kind = 'CertificateList' OR kind = 'InstalledApplicationList' OR kind = 'apps'),
+      kind = 'CertificateList' OR kind = 'InstalledApplicationList' OR kind = 'apps' OR
+      -- what MDMDirector last heard: only shown
+      kind = 'mdmdirector:ProfileList' OR kind = 'mdmdirector:DeviceInformation' OR
+      kind = 'mdmdirector:SecurityInfo' OR kind = 'mdmdirector:CertificateList'),
   epoch INTEGER NOT NULL,
   digest TEXT NOT NULL CHECK (length(digest) = 64),  -- SHA-256 of the body
   reported_at INTEGER NOT NULL,

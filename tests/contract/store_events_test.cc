@@ -118,6 +118,37 @@ TEST_CASE("the journal is listed in pages, whole or those that are open or faile
   CHECK(page(IntentFilter::kAll, {EnrollmentId("B"), CommandUuid("2")}, 10).empty());
 }
 
+TEST_CASE("imported answers are kept beside the device's own, and go with it") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  const auto imported = [&] {
+    return store.Get<ImportedAnswers>([](StoreReader& reader) {
+      return reader.LoadImported({EnrollmentId("A"), EnrollmentId("B"), EnrollmentId("C")});
+    });
+  };
+  CHECK(imported().empty());
+  ImportedAnswers answers;
+  for (const char* type : {"ProfileList", "DeviceInformation", "SecurityInfo", "CertificateList"}) {
+    answers[{EnrollmentId("A"), type}] = {3, At(10), "{\"a\":1}"};
+  }
+  answers[{EnrollmentId("B"), "SecurityInfo"}] = {0, At(20), "{}"};
+  const auto save = [&] {
+    store.Write([&](StoreWriter& writer) { return writer.SaveImported(answers); });
+  };
+  save();
+  CHECK(imported() == answers);
+  answers[{EnrollmentId("A"), "ProfileList"}] = {4, At(5), "[]"};
+  save();
+  CHECK(imported() == answers);
+  // They are nobody's answer to Director.
+  CHECK_FALSE(store.LoadSnapshot("A").profile_list);
+  const auto own = store.Get<Inventory>([](StoreReader& reader) {
+    return reader.LoadInventory({EnrollmentId("A")}, {InventoryKind::kSecurityInfo});
+  });
+  CHECK(own.empty());
+}
+
 TEST_CASE("how far a dispatch is: decided on, journaled, sent or not") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
@@ -156,7 +187,16 @@ TEST_CASE("how far a dispatch is: decided on, journaled, sent or not") {
     intent.journaled_at = At(seconds);
     store.Save("A", intent);
   }
-  CHECK(of("A", At(10)) == Dispatching{.is_decided = true, .waiting = 1, .failed = 3});
+  // Questions are about no item; that the server refuses one is no change that failed.
+  for (const IntentState state : {IntentState::kJournaled, IntentState::kSent,
+                                  IntentState::kNotSent, IntentState::kRefused}) {
+    Intent question = MakeIntent("CMD-" + std::to_string(++command));
+    question.payload_identifier = PayloadIdentifier();
+    question.state = state;
+    question.journaled_at = At(12);
+    store.Save("A", question);
+  }
+  CHECK(of("A", At(10)) == Dispatching{.is_decided = true, .waiting = 2, .taken = 4, .failed = 3});
   CHECK(of("A", At(13)) == Dispatching{.is_decided = true});
   CHECK(of("B", At(10)) == Dispatching{});
 }

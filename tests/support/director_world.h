@@ -39,8 +39,9 @@ class CoreWire final : public HttpClient {
  public:
   enum class Fault {
     kNone,
-    kDown,        ///< connection refused
-    kLoseAnswers  ///< enqueue requests arrive, their answers do not
+    kDown,         ///< connection refused
+    kLoseAnswers,  ///< enqueue requests arrive, their answers do not
+    kRefuse        ///< enqueue requests are answered 400
   };
 
   CoreWire(MdmStandIn& core, const Clock& clock) : http_(MakeCoreWire(core, clock)) {}
@@ -48,6 +49,7 @@ class CoreWire final : public HttpClient {
   Result<HttpResponse> Send(const HttpRequest& request) override {
     if (fault == Fault::kDown) return Fail(ErrorKind::kUnavailable, "connection refused");
     const bool is_enqueue = Remember(request);
+    if (is_enqueue && fault == Fault::kRefuse) return HttpResponse{400, "bad command", {}};
     Result<HttpResponse> response = http_->Send(request);
     const bool is_lost = is_enqueue && fault == Fault::kLoseAnswers;
     if (is_lost) return Fail(ErrorKind::kUnknownOutcome, "connection closed");

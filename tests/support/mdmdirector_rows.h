@@ -116,6 +116,13 @@ class FakeMdmDirectorDatabase final : public MdmDirectorDatabase {
     }
     return {};
   }
+  Status ForEachInventory(
+      const std::function<Status(const MdmDirectorInventory&)>& visit) override {
+    for (const MdmDirectorInventory& inventory : inventories) {
+      if (Status done = visit(inventory); !done) return done;
+    }
+    return {};
+  }
   Result<std::string> LoadDocument(const MdmDirectorProfile& row) override {
     ++loads;
     const auto found = documents.find(row.document_digest);
@@ -127,6 +134,7 @@ class FakeMdmDirectorDatabase final : public MdmDirectorDatabase {
   std::vector<MdmDirectorProfile> shared;
   std::map<std::string, std::string> documents;
   std::vector<MdmDirectorApp> apps;
+  std::vector<MdmDirectorInventory> inventories;
   std::vector<MdmDirectorCount> counts;
   std::vector<MdmDirectorPending> pending;
   int pending_reads = 0;

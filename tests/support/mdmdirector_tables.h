@@ -41,7 +41,14 @@ CREATE TABLE commands (
 CREATE TABLE certificates (
   id uuid PRIMARY KEY, common_name text, subject text, not_after timestamptz,
   not_before timestamptz, data bytea, issuer text, device_ud_id text);
-CREATE TABLE security_infos (device_ud_id text PRIMARY KEY, fde_enabled boolean);
+CREATE TABLE security_infos (
+  device_ud_id text PRIMARY KEY, fde_enabled boolean, fde_personal_recovery_key_cms bytea);
+CREATE TABLE firewall_settings (
+  device_ud_id text PRIMARY KEY, block_all_incoming boolean, firewall_enabled boolean,
+  stealth_mode boolean);
+CREATE TABLE management_statuses (
+  device_ud_id text PRIMARY KEY, enrolled_via_dep boolean, user_approved_enrollment boolean,
+  is_user_enrollment boolean, is_activation_lock_manageable boolean);
 CREATE TABLE device_install_applications (
   id uuid PRIMARY KEY, manifest_url text, device_ud_id text);
 CREATE TABLE shared_install_applications (id uuid PRIMARY KEY, manifest_url text);
@@ -50,11 +57,12 @@ CREATE TABLE unlock_pins (
 )sql";
 
 inline constexpr const char* kMdmDirectorTableNames[] = {
-    "devices",         "device_profiles",
-    "shared_profiles", "profile_lists",
-    "commands",        "certificates",
-    "security_infos",  "device_install_applications",
-    "unlock_pins",     "shared_install_applications"};
+    "devices",           "device_profiles",
+    "shared_profiles",   "profile_lists",
+    "commands",          "certificates",
+    "security_infos",    "device_install_applications",
+    "unlock_pins",       "shared_install_applications",
+    "firewall_settings", "management_statuses"};
 
 /// A real database of MDMDirector. Rows gather until `Send`.
 class MdmDirectorTables {

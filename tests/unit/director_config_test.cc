@@ -138,6 +138,10 @@ TEST_CASE("values of the wrong type or out of range are refused by name") {
       {"certificates_per_minute", "-1"},
       {"mdm_commands_per_second", "0.5"},
       {"mdm_pushes_per_second", "many"},
+      {"reinstall_after_update", "com.example.a,all"},
+      {"reinstall_after_update", "none, com.example.a"},
+      {"reinstall_after_update", "com.example.a,,com.example.b"},
+      {"reinstall_after_update", "com.example.a, "},
       {"mdm_name", "No Name"},
       {"mdm_name", "a/b"},
       {"mdm_url", ""},
@@ -148,6 +152,24 @@ TEST_CASE("values of the wrong type or out of range are refused by name") {
     INFO(key << "=" << value);
     CHECK(Mentions(ProblemOf(options), key));
   }
+}
+
+TEST_CASE("profiles to install again after an update are all, none, or a list") {
+  const auto settings_of = [](const char* text) {
+    RawOptions options = Enough();
+    options["reinstall_after_update"] = text;
+    const Result<Config> config = Make(options);
+    REQUIRE(config);
+    return config->settings;
+  };
+  CHECK(settings_of("all").reinstall_all);
+  CHECK_FALSE(settings_of("none").reinstall_all);
+  CHECK(settings_of("none").reinstall_named.empty());
+  const Settings named = settings_of(" com.example.wifi,\tcom.example.vpn ");
+  CHECK_FALSE(named.reinstall_all);
+  REQUIRE(named.reinstall_named.size() == 2);
+  CHECK(named.reinstall_named[0].value() == "com.example.wifi");
+  CHECK(named.reinstall_named[1].value() == "com.example.vpn");
 }
 
 TEST_CASE("settings that contradict each other are refused") {

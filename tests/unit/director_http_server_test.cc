@@ -38,6 +38,7 @@ std::unique_ptr<HttpServer> StartEcho() {
   const auto echo = [](const HttpServerRequest& request) -> HttpServerResponse {
     std::string text = request.method + " " + request.body;
     for (const auto& [name, value] : request.path_values) text += " " + name + "=" + value;
+    if (const std::string id = request.Header("x-id"); !id.empty()) text += " id " + id;
     return {200, "text/plain", text, {}};
   };
   const auto broken = [](const HttpServerRequest&) -> HttpServerResponse {
@@ -98,6 +99,13 @@ TEST_CASE("paths are matched before they are decoded, so that a slash can stand 
   CHECK(IsProblem(Exchange(server->port(), Request("GET /things/")), 404));
   CHECK(IsProblem(Exchange(server->port(), Request("GET /things/%zz")), 404));
   CHECK(IsProblem(Exchange(server->port(), Request("GET /things/%4")), 404));
+}
+
+TEST_CASE("a header that stands twice has both values, so that none is believed for the other") {
+  const auto server = StartEcho();
+  CHECK(Exchange(server->port(), Request("GET /things", "X-Id: one\r\n")).ends_with(" id one"));
+  CHECK(Exchange(server->port(), Request("GET /things", "X-Id: one\r\nx-id: two\r\n"))
+            .ends_with(" id one, two"));
 }
 
 TEST_CASE("unknown paths, other methods and HEAD are answered as documented") {

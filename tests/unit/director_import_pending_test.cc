@@ -26,6 +26,7 @@ struct PendingWorld : director_test::ImportWorld {
   MdmDirectorPending& AddLock(const std::string& pin = "") {
     MdmDirectorPending& pending = source.pending.emplace_back();
     pending.udid = kUdid;
+    pending.product_name = source.devices.at(kUdid).product_name;
     pending.is_enrolled = true;
     pending.pin = Secret(pin);
     return pending;
@@ -187,15 +188,14 @@ TEST_CASE("nothing is proposed for a device that Director does not know") {
 
 TEST_CASE("a PIN that no Mac takes is a problem, and an iPad needs none") {
   PendingWorld world;
-  world.AddLock("12");
   SECTION("a Mac") {
-    const ImportRun run = world.Run();
-    CHECK(run.outcome.problems == 1);
-    CHECK(run.Says("MDMDirector's PIN must be six digits"));
-    CHECK(world.Proposals().empty());
+    world.AddLock("12");
+    CheckLeftOut(world, "MDMDirector's PIN must be six digits");
   }
   SECTION("an iPad") {
     world.source.devices.at(kUdid).product_name = "iPad14,1";
+    world.AddLock("12");
+    CHECK(world.Run(ImportMode::kPlan).outcome.problems == 0);
     CHECK(world.Run().outcome.problems == 0);
     REQUIRE(world.Proposals().size() == 1);
     CHECK_FALSE(world.Proposals().front().has_secret);
@@ -215,9 +215,51 @@ TEST_CASE("another proposal that is open is in the way of a lock and says so") {
     return {};
   });
   world.AddLock();
-  const ImportRun run = world.Run();
-  CHECK(run.outcome.problems == 1);
-  CHECK(run.Says("an open proposal"));
+  for (const ImportMode mode : {ImportMode::kPlan, ImportMode::kImport}) {
+    const ImportRun run = world.Run(mode);
+    CHECK(run.outcome.problems == 1);
+    CHECK(run.Says("an open proposal"));
+  }
+  CHECK(world.Proposals().size() == 1);
+}
+
+TEST_CASE("an erase takes the place of a lock that waits, in the plan, too") {
+  PendingWorld world;
+  world.AddLock();
+  world.Run();
+  world.source.pending.clear();
+  world.AddErase();
+  CHECK(world.Run(ImportMode::kPlan).outcome.problems == 0);
+  CHECK(world.Run().outcome.problems == 0);
+  CHECK(world.Proposals().size() == 2);
+}
+
+TEST_CASE("nothing is proposed for a device that has left") {
+  PendingWorld world;
+  world.Run();
+  director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
+    auto found = writer.LoadEnrollments({EnrollmentId(kUdid)});
+    REQUIRE(found);
+    found->front().status = EnrollmentStatus::kCheckedOut;
+    return writer.SaveEnrollments(*found);
+  });
+  world.AddErase();
+  CheckLeftOut(world, "the device has checked out");
+}
+
+TEST_CASE("the plan counts what the import would spend of the budget") {
+  PendingWorld world;
+  world.limits.per_hour_max = 1;
+  const std::string other = "00000000-0000-4000-8000-00000000000B";
+  world.source.AddDevice(other, "C02B");
+  world.AddLock();
+  world.AddLock().udid = other;
+  for (const ImportMode mode : {ImportMode::kPlan, ImportMode::kImport}) {
+    const ImportRun run = world.Run(mode);
+    CHECK(run.outcome.problems == 1);
+    CHECK(run.Says("DeviceLock for device " + other + " is pending in MDMDirector and not"));
+    CHECK(run.Says("proposals_per_hour_max allows 1"));
+  }
   CHECK(world.Proposals().size() == 1);
 }
 
@@ -233,10 +275,7 @@ TEST_CASE("without data_key or beyond the budget it is a problem, and the next i
     world.limits.per_hour_max = 0;
     why = "proposals_per_hour_max";
   }
-  const ImportRun run = world.Run();
-  CHECK(run.outcome.problems == 1);
-  CHECK(run.Says(why));
-  CHECK(world.Proposals().empty());
+  CheckLeftOut(world, why);
   // All else was taken over.
   CHECK(director_test::ListAll(*world.store).size() == 1);
   world.secrets = Secrets(TestDataKey(), nullptr);

@@ -151,6 +151,18 @@ TEST_CASE("what came from MDMDirector and differs by now is a problem, or replac
         ToUpperAscii(newer.row.hashed_payload_uuid));
 }
 
+TEST_CASE("what stands under a name that only Director knows is found") {
+  Fixture world;
+  world.source.AddDevice(kUdid, "C02A");
+  world.Run();
+  world.source.devices.at(kUdid).serial_number.clear();
+  world.source.Add(OwnRow(kUdid, kWifi));
+  world.Save(AbsentBySomebody(kWifi, "C02A"));
+  const ImportRun run = world.Run();
+  CHECK(run.outcome.problems == 1);
+  CHECK(run.Says("Director has absent for device C02A from source somebody; that stays"));
+}
+
 /// A request to MDMDirector's paths.
 HttpServerResponse SendTo(Fixture& world, const std::string& method, const std::string& path,
                           const std::string& body = {}) {
@@ -224,11 +236,14 @@ TEST_CASE("apps are taken over for the enrollments to come, once") {
   Fixture world;
   world.source.AddDevice(kUdid);
   const std::string url = "https://repo.example/agent.plist";
-  world.source.apps = {{"", url}, {kUdid, url}, {"", "ftp://repo.example/b.plist"}};
+  world.source.apps = {{"", url, ""}, {kUdid, url, ""}, {"", "ftp://repo.example/b.plist", ""}};
   const ImportRun run = world.Run();
   CHECK(run.outcome.problems == 1);
   CHECK(run.Says("the app ftp://repo.example/b.plist for all devices is left out"));
-  CHECK(run.Says("app:" + url + ": at enrollment, 2 assignments (done)"));
+  CHECK(run.Says("app:" + url + ": present for all devices, at enrollment"));
+  CHECK(run.Says("app:" + url + ": present for 1 device, at enrollment"));
+  CHECK(run.Says("to do: 1 revision, 2 assignments, 1 device"));
+  CHECK(run.Says("done: 1 revision, 2 assignments, 1 device"));
   const auto assignments = director_test::ListAll(*world.store);
   CHECK(world.Run().outcome.changes == 0);
   CHECK(director_test::ListAll(*world.store) == assignments);
@@ -239,6 +254,150 @@ TEST_CASE("apps are taken over for the enrollments to come, once") {
     CHECK(Reconcile(known, {}, world.clock.Now()).items.empty());
     return {};
   }));
+}
+
+TEST_CASE("an app that is there already under any name of the device stays as it is") {
+  const std::string name = GENERATE(as<std::string>{}, kUdid, "C02A", "c02a");
+  const bool is_known_by_serial_there = GENERATE(true, false);
+  Fixture world;
+  const std::string url = "https://repo.example/agent.plist";
+  world.source.AddDevice(kUdid, "C02A");
+  world.Run();
+  world.source.apps = {{kUdid, url, is_known_by_serial_there ? "C02A" : ""}};
+  nlohmann::json body = {{"manifest_urls", {{{"url", url}}}}};
+  body[name == kUdid ? "udids" : "serial_numbers"] = {name};
+  REQUIRE(SendTo(world, "POST", "/installapplication", body.dump()).status == 200);
+  Assignment row = world.Assignments().at(0);
+  row.target = name;
+  world.Save(row);
+  const auto before = world.Assignments();
+  CHECK(world.Run().outcome.changes == 0);
+  CHECK(world.Run().outcome.problems == 0);
+  CHECK(world.Assignments() == before);
+}
+
+TEST_CASE("an app of which Director says something else is a problem") {
+  const std::string name = GENERATE(as<std::string>{}, kUdid, "c02a", "");
+  Fixture world;
+  const std::string url = "https://repo.example/agent.plist";
+  world.source.AddDevice(kUdid, "C02A");
+  world.source.apps = {{name.empty() ? "" : kUdid, url, "C02A"}};
+  world.Save(AbsentBySomebody("app:" + url, name));
+  for (const ImportMode mode : {ImportMode::kPlan, ImportMode::kImport}) {
+    const ImportRun run = world.Run(mode);
+    CHECK(run.outcome.problems == 1);
+    CHECK(run.Says("problem: app:" + url + " for " +
+                   (name.empty() ? "all devices" : "device " + kUdid)));
+    CHECK(run.Says("Director has absent"));
+  }
+  CHECK(world.Assignments().size() == 1);
+}
+
+MdmDirectorInventory Heard(const std::string& udid, std::int64_t second = -3600) {
+  MdmDirectorInventory inventory;
+  inventory.udid = udid;
+  inventory.is_enrolled = true;
+  inventory.profile_list_at = director_test::At(second);
+  inventory.device_information_at = director_test::At(second + 1);
+  inventory.security_info_at = director_test::At(second + 2);
+  inventory.rows = {
+      {"devices", R"({"model": "MX2H3LL/A", "battery_level": 0.5, "is_supervised": true,
+                      "wi_fi_mac": "aa:bb", "imei": null, "unknown_column": 1})"},
+      {"firewall_settings", R"({"firewall_enabled": true})"},
+      {"os_update_settings", R"({"automatic_check_enabled": true})"},
+      {"profile_lists", R"({"payload_identifier": "com.example.wifi", "payload_uuid": "U-1",
+                            "payload_display_name": "Wi-Fi"})"},
+      {"secure_boot_reduced_securities", R"({"allows_mdm": true})"},
+      {"security_infos", R"({"fde_enabled": true, "passcode_lock_grace_period": 7})"},
+      {"security_infos", "no JSON"}};
+  return inventory;
+}
+
+nlohmann::json Shown(Fixture& world, const std::string& udid) {
+  const HttpServerResponse answer = SendTo(world, "GET", "/device/" + udid);
+  REQUIRE(answer.status == 200);
+  return nlohmann::json::parse(answer.body);
+}
+
+TEST_CASE("what MDMDirector last heard is shown with its age, and is no evidence") {
+  Fixture world;
+  world.source.AddDevice(kUdid, "C02A");
+  world.source.inventories = {Heard(kUdid), Heard("NOBODY")};
+  world.source.inventories[1].is_enrolled = false;
+  const ImportRun plan = world.Run(ImportMode::kPlan);
+  CHECK(plan.outcome.changes == 4);
+  CHECK(plan.Says("last answers, to be shown: SecurityInfo of 1 device (to do)"));
+  const ImportRun run = world.Run();
+  CHECK(run.outcome.changes == 4);
+  CHECK(run.Says("last answers, to be shown: ProfileList of 1 device (done)"));
+  const nlohmann::json device = Shown(world, kUdid);
+  CHECK(device["Model"] == "MX2H3LL/A");
+  CHECK(device["BatteryLevel"] == 0.5);
+  CHECK(device["WiFiMAC"] == "aa:bb");
+  CHECK(device["IsSupervised"] == true);
+  CHECK(device["IMEI"].get<std::string>().empty());
+  CHECK(device["OSUpdateSettings"]["AutomaticCheckEnabled"] == true);
+  CHECK(device["SecurityInfo"]["FDEEnabled"] == true);
+  CHECK(device["SecurityInfo"]["PasscodeLockGracePeriod"] == 7);
+  CHECK(device["SecurityInfo"]["FirewallSettings"]["FirewallEnabled"] == true);
+  CHECK(device["SecurityInfo"]["SecureBoot"]["SecureBootReducedSecurity"]["AllowsMDM"] == true);
+  CHECK(device["ProfileList"].at(0)["PayloadDisplayName"] == "Wi-Fi");
+  CHECK(device["LastProfileList"] == FormatTime(director_test::At(-3600)));
+  CHECK(device["LastDeviceInfo"] == FormatTime(director_test::At(-3599)));
+  CHECK(device["LastSecurityInfo"] == FormatTime(director_test::At(-3598)));
+  CHECK(device["LastCertificateList"] == "0001-01-01T00:00:00Z");
+  const HttpServerResponse list = SendTo(world, "GET", "/device");
+  const Result<std::string> part = list.more();
+  REQUIRE(part);
+  CHECK(nlohmann::json::parse(*part).at(0)["ProfileList"].size() == 1);
+  // The decision does not know of it: the device is asked everything, and sent nothing.
+  const Snapshot known = director_test::SnapshotOf(*world.store, EnrollmentId(kUdid));
+  CHECK_FALSE(known.profile_list);
+  for (const InventoryKind kind : kInventoryKinds) CHECK_FALSE(known.enrollment.inventory_at[kind]);
+  CHECK_FALSE(known.enrollment.is_supervised);
+}
+
+TEST_CASE("a second import brings only what is newer, and never over the device's own answer") {
+  Fixture world;
+  world.source.AddDevice(kUdid, "C02A");
+  world.source.inventories = {Heard(kUdid)};
+  world.Run();
+  CHECK(world.Run(ImportMode::kPlan).outcome.changes == 0);
+  CHECK(world.Run().outcome.changes == 0);
+  world.source.inventories = {Heard(kUdid, -7200)};
+  CHECK(world.Run().outcome.changes == 0);
+  director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
+    auto found = writer.LoadEnrollments({EnrollmentId(kUdid)});
+    REQUIRE(found);
+    found->front().inventory_at[InventoryKind::kDeviceInformation] = director_test::At(-10);
+    if (Status saved = writer.SaveEnrollments(*found); !saved) return saved;
+    return writer.SaveInventory({{{EnrollmentId(kUdid), InventoryKind::kDeviceInformation},
+                                  {0, director_test::At(-10), R"({"Model": "OWN"})"}}});
+  });
+  world.source.inventories = {Heard(kUdid, -5)};
+  CHECK(world.Run().outcome.changes == 3);
+  const nlohmann::json device = Shown(world, kUdid);
+  CHECK(device["Model"] == "OWN");
+  CHECK(device["WiFiMAC"].get<std::string>().empty());
+  CHECK(device["LastDeviceInfo"] == FormatTime(director_test::At(-10)));
+  CHECK(device["LastSecurityInfo"] == FormatTime(director_test::At(-3)));
+}
+
+TEST_CASE("what was imported is not shown of a device that has enrolled again") {
+  Fixture world;
+  world.source.AddDevice(kUdid, "C02A");
+  world.source.inventories = {Heard(kUdid)};
+  world.Run();
+  director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
+    auto found = writer.LoadEnrollments({EnrollmentId(kUdid)});
+    REQUIRE(found);
+    ++found->front().epoch;
+    return writer.SaveEnrollments(*found);
+  });
+  const nlohmann::json device = Shown(world, kUdid);
+  CHECK(device["Model"].get<std::string>().empty());
+  CHECK_FALSE(device.contains("ProfileList"));
+  CHECK(device["LastDeviceInfo"] == "0001-01-01T00:00:00Z");
 }
 
 TEST_CASE("the check asks the decision about every last ProfileList") {

@@ -39,6 +39,12 @@ Incoming Enrolled(const std::string& id, std::int64_t second = 0) {
   return {At(second), MakeEvent(id, TokenUpdateEvent{}, second)};
 }
 
+Incoming Authenticated(const std::string& id, std::int64_t second) {
+  AuthenticateEvent event;
+  event.serial_number = "C02" + id;
+  return {At(second), MakeEvent(id, std::move(event), second)};
+}
+
 /// An event that no store takes: it belongs to no device.
 Incoming Refused(const std::string& id) {
   MdmEvent event = MakeEvent(id, TokenUpdateEvent{});
@@ -248,6 +254,99 @@ TEST_CASE("with every webhook doubled the fleet converges to the same state") {
   world.Run(std::chrono::minutes(5));
   for (std::size_t i = 0; i < 3; ++i) CHECK(world.IsVerified(i, "com.example.wifi"));
   CHECK(world.Enqueued("InstallProfile").size() == 1);
+}
+
+/// A device with assignments, of which some are for it alone.
+struct OwnedWorld {
+  OwnedWorld() {
+    Record(Enrolled("A"));
+    Record(Enrolled("B"));
+    Record(Authenticated("A", 1));
+    Record(Enrolled("A", 2));
+    int number = 0;
+    for (const char* target : {"A", "a", "C02A", "B", ""}) {
+      Assignment assignment;
+      assignment.payload_identifier = PayloadIdentifier("com." + std::to_string(++number));
+      assignment.presence = Presence::kAbsent;
+      assignment.target = target;
+      assignment.target_kind = *target == '\0' ? TargetKind::kAll : TargetKind::kDevice;
+      assignment.channel = number == 2 ? AssignmentChannel::kUser : AssignmentChannel::kDevice;
+      assignment.source = "test";
+      director_test::WriteTo(*store, [&](StoreWriter& writer) -> Status {
+        const auto saved = writer.SaveAssignment(assignment, At(2));
+        if (!saved) return Fail(saved.error());
+        return {};
+      });
+    }
+  }
+
+  void Record(const Incoming& incoming) {
+    REQUIRE(RecordIncoming(*store, {incoming}, {.clear_device_on_enroll = is_set}));
+  }
+  /// Numbers of the assignments that are left.
+  std::string Left() {
+    std::string left;
+    for (const Assignment& row : director_test::ReadFrom(
+             *store, [](StoreReader& reader) { return reader.ListAssignments({}); })) {
+      left += row.payload_identifier.value().substr(4);
+    }
+    return left;
+  }
+
+  bool is_set = true;
+  std::unique_ptr<Store> store = OpenStore();
+};
+
+TEST_CASE("clear_device_on_enroll: a device that enrolls again loses what is for it alone") {
+  OwnedWorld world;
+  CHECK(world.Left() == "12345");
+  SECTION("Authenticate") { world.Record(Authenticated("A", 60)); }
+  SECTION("a word long after a CheckOut") {
+    world.Record({At(60), MakeEvent("A", CheckOutEvent{}, 60)});
+    CHECK(world.Left() == "12345");
+    world.Record({At(600), MakeEvent("A", IdleEvent{}, 600)});
+  }
+  CHECK(world.Left() == "45");
+  const auto happenings = director_test::ReadFrom(*world.store, [](StoreReader& reader) {
+    return reader.ListHappenings({}, {"", 100});
+  });
+  CHECK(std::any_of(happenings.begin(), happenings.end(), [](const Happening& happening) {
+    return happening.enrollment_id.value() == "A" && happening.kind == "desired" &&
+           happening.text.find(
+               "3 assignments for this device alone withdrawn "
+               "(com.1, com.2, com.3)") != std::string::npos;
+  }));
+}
+
+TEST_CASE("clear_device_on_enroll: nothing else takes anything away") {
+  OwnedWorld world;
+  SECTION("when it is off") {
+    world.is_set = false;
+    world.Record(Authenticated("A", 60));
+  }
+  SECTION("a TokenUpdate, a poll, a CheckOut") {
+    world.Record(Enrolled("A", 60));
+    world.Record({At(70), MakeEvent("A", IdleEvent{}, 70)});
+    world.Record({At(80), MakeEvent("A", CheckOutEvent{}, 80)});
+  }
+  SECTION("the same Authenticate again") { world.Record(Authenticated("A", 1)); }
+  SECTION("another device") {
+    world.Record(Authenticated("C", 60));
+    world.Record(Authenticated("C", 300));
+  }
+  SECTION("a user of the device") {
+    MdmEvent event = MakeEvent("A:U", TokenUpdateEvent{}, 60);
+    event.channel.device_id = EnrollmentId("A");
+    event.channel.type = ChannelType::kUser;
+    world.Record({At(60), event});
+    event.body = CheckOutEvent{};
+    event.created_at = At(70);
+    world.Record({At(70), event});
+    event.body = TokenUpdateEvent{};
+    event.created_at = At(80);
+    world.Record({At(80), event});
+  }
+  CHECK(world.Left() == "12345");
 }
 
 }  // namespace

@@ -86,9 +86,10 @@ TEST_CASE("only who is named by the proxy gets a profile") {
   CheckRefused(world.Get("/profiledownload/nobody/" + kWifi, "nobody"), 404, "Not Found\n");
 }
 
-TEST_CASE("a device that has left, or is in quarantine, downloads nothing") {
+TEST_CASE("a device that has left, is in quarantine or still enrolls downloads nothing") {
   const EnrollmentStatus status =
-      GENERATE(EnrollmentStatus::kCheckedOut, EnrollmentStatus::kQuarantined);
+      GENERATE(EnrollmentStatus::kAuthenticated, EnrollmentStatus::kCheckedOut,
+               EnrollmentStatus::kQuarantined);
   DownloadService world;
   world.Post(world.ToMac());
   REQUIRE(world.Download().status == 200);

@@ -148,14 +148,14 @@ TEST_CASE("-push-new-build installs profiles again when the OS build has grown")
 TEST_CASE("what has no meaning or is not built is accepted and said once, without values") {
   const Result<Invocation> translated =
       Translate({With({"-redis-host=redis", "-redis-password", "hidden", "-once-in=5",
-                       "-clear-device-on-enroll", "-prometheus"}),
+                       "-use-ddm-packages", "-prometheus"}),
                  {},
                  {}});
   REQUIRE(translated);
   REQUIRE(translated->notes.size() == 3);
   CHECK(translated->notes[1] ==
         "these have no meaning here: -redis-host, -redis-password, -once-in, -prometheus");
-  CHECK(translated->notes[2] == "what these ask for is not built yet: -clear-device-on-enroll");
+  CHECK(translated->notes[2] == "what these ask for is not built yet: -use-ddm-packages");
 }
 
 /// What an image of the NanoMDM branch says.
@@ -179,15 +179,31 @@ TEST_CASE("the NanoMDM branch's flags become Director's settings") {
   CHECK(config.upstreams[0].kind == UpstreamKind::kNanoMdm);
   CHECK(config.upstreams[0].url == "https://nano.example.com");
   CHECK(config.upstreams[0].api_key.Get()->Reveal() == "nano key");
-  CHECK(config.profile_download);
-  CHECK_FALSE(ConfigOf(With({})).profile_download);
-  CHECK_FALSE(ConfigOf(NanoWith({}), {"DIRECTOR_PROFILE_DOWNLOAD=false"}).profile_download);
   // Of MicroMDM, which is named for the way back, nothing is taken.
   CHECK(ConfigOf(NanoWith({"-micromdmurl=https://micro.example.com"})).upstreams[0].url ==
         "https://nano.example.com");
   CHECK(ConfigOf(With({"-nanomdm-url=https://nano.example.com", "-mdm-server-type=micromdm"}))
             .upstreams[0]
             .url == "https://mdm.example.com");
+}
+
+TEST_CASE("a device is cleared on enrollment only when it was asked for") {
+  CHECK_FALSE(ConfigOf(With({})).clear_device_on_enroll);
+  CHECK(ConfigOf(With({"-clear-device-on-enroll"})).clear_device_on_enroll);
+  CHECK_FALSE(ConfigOf(With({"-clear-device-on-enroll=false"})).clear_device_on_enroll);
+  CHECK(ConfigOf(With({}), {"CLEAR_DEVICE_ON_ENROLL=yes"}).clear_device_on_enroll);
+}
+
+TEST_CASE("profiles can be downloaded only where MDMDirector handed out their addresses") {
+  CHECK_FALSE(ConfigOf(With({})).profile_download);
+  CHECK_FALSE(ConfigOf(NanoWith({})).profile_download);
+  CHECK_FALSE(ConfigOf(NanoWith({"-use-ddm=false"})).profile_download);
+  CHECK_FALSE(ConfigOf(With({"-use-ddm"})).profile_download);
+  CHECK(ConfigOf(NanoWith({"-use-ddm"})).profile_download);
+  const std::vector<std::string> with_url =
+      NanoWith({"-nanomdm-profile-url=https://mdm.example.com"});
+  CHECK(ConfigOf(with_url).profile_download);
+  CHECK_FALSE(ConfigOf(with_url, {"DIRECTOR_PROFILE_DOWNLOAD=false"}).profile_download);
 }
 
 TEST_CASE("the NanoMDM branch's environment counts as its flags do") {
@@ -197,6 +213,7 @@ TEST_CASE("the NanoMDM branch's environment counts as its flags do") {
                   "DB_USERNAME=user", "DB_PASSWORD=secret", "USE_DDM=true"});
   CHECK(config.upstreams[0].kind == UpstreamKind::kNanoMdm);
   CHECK(config.upstreams[0].url == "https://nano.example.com");
+  CHECK(config.profile_download);
 }
 
 TEST_CASE("what of the NanoMDM branch has no meaning or is not built is said once") {

@@ -2,6 +2,7 @@
 // virtual time, where the loop runs only while a request waits; then as a service.
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <future>
 #include <string>
 
@@ -31,6 +32,7 @@ struct StrictFleet {
   explicit StrictFleet(std::size_t macs = 1, Departures::Limits limits = {}) : world(macs) {
     world.SessionOfEach();
     world.Settle();
+    world.Run(std::chrono::seconds(1));
     departures = std::make_unique<Departures>(*world.store, world.upstreams, limits,
                                               [this](Duration) { Wait(); });
     client = std::make_unique<MdmDirectorClient>(*world.store, world.upstreams, world.clock,
@@ -40,6 +42,7 @@ struct StrictFleet {
   void Wait() {
     ++waits;
     if (loop_runs) world.Settle();
+    if (after_wait) after_wait();
   }
   Json Udids() const {
     Json udids = Json::array();
@@ -84,6 +87,7 @@ struct StrictFleet {
   std::unique_ptr<Departures> departures;
   std::unique_ptr<MdmDirectorClient> client;
   bool loop_runs = true;
+  std::function<void()> after_wait;
   int waits = 0;
 };
 
@@ -148,6 +152,48 @@ TEST_CASE("strict: an answer that was lost is no proof, and DELETE says 500") {
   fleet.Install();
   fleet.world.wire->fault = CoreWire::Fault::kLoseAnswers;
   CHECK(fleet.Delete().status == 500);
+}
+
+TEST_CASE("strict: what has left is deleted, though the MDM server goes away at once") {
+  StrictFleet fleet;
+  fleet.Install();
+  fleet.after_wait = [&] {
+    fleet.world.upstreams.Find(director_test::kServer)
+        ->health.RecordFailure(fleet.world.clock.Now(), "gone");
+  };
+  CHECK(fleet.StatusOf(fleet.Delete()) == "deleted");
+  CHECK(fleet.world.CountEnqueued("RemoveProfile") == 1);
+}
+
+TEST_CASE("strict: a question that the MDM server refuses is no removal that failed") {
+  StrictFleet fleet;
+  fleet.Install();
+  fleet.world.Run(std::chrono::hours(1));
+  fleet.world.wire->fault = CoreWire::Fault::kRefuse;
+  CHECK(fleet.StatusOf(fleet.Delete()) == "deleted");
+  CHECK(fleet.waits == 1);
+  StrictFleet awake;
+  awake.Install();
+  awake.world.wire->fault = CoreWire::Fault::kRefuse;
+  CHECK(awake.Delete().status == 500);
+}
+
+TEST_CASE("strict: a question that finds the MDM server away is a removal that failed") {
+  StrictFleet fleet;
+  fleet.Install();
+  fleet.world.Run(std::chrono::hours(1));
+  fleet.world.wire->fault = CoreWire::Fault::kDown;
+  CHECK(fleet.Delete().status == 500);
+}
+
+TEST_CASE("strict: more devices than one look takes are all waited for") {
+  StrictFleet fleet(201);
+  const HttpServerResponse response = fleet.Post();
+  const Json devices = fleet.MetadataOf(response);
+  REQUIRE(devices.size() == 201);
+  CHECK(fleet.waits == 1);
+  CHECK(fleet.world.CountEnqueued("InstallProfile") == 201);
+  CHECK(fleet.MetadataOf(fleet.Delete()).size() == 201);
 }
 
 TEST_CASE("strict: only the devices whose commands have not left are told nothing about") {

@@ -58,6 +58,12 @@ TEST_CASE("the Go client's session is answered as by MDMDirector") {
   Replay(world, "go_client.json");
 }
 
+TEST_CASE("the scripts for apps, and the NanoMDM lab, are answered as by MDMDirector") {
+  Fixture world;
+  const char* session = GENERATE("app_scripts.json", "nanomdmsandbox.json");
+  Replay(world, session);
+}
+
 TEST_CASE("the scripts' session is answered as by MDMDirector") {
   const SystemClock clock;
   MdmServerSettings settings;

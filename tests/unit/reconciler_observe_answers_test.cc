@@ -224,6 +224,12 @@ TEST_CASE("only a clear word about a recovery lock password proves anything") {
   CHECK(seen(refused) == IntentState::kFailed);
   refused.error_chain = {{8, "ROSLockoutServiceDaemonErrorDomain", "", "Validation failed"}};
   CHECK(seen(refused) == IntentState::kDenied);
+  // Only an error says so.
+  ResultEvent busy = refused;
+  busy.status = CommandStatus::kNotNow;
+  CHECK(seen(busy) == IntentState::kNotNow);
+  busy.status = CommandStatus::kCommandFormatError;
+  CHECK(seen(busy) == IntentState::kFailed);
   // To another command the same words are an error.
   CHECK(See(Recent(), refused, kNow, Sent(request_type::kSetRecoveryLock)).intent->state ==
         IntentState::kFailed);

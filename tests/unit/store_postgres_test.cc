@@ -221,6 +221,40 @@ TEST_CASE("an assignment concerns the enrollment that is being created meanwhile
   CHECK(database.Execute("SELECT due_at FROM schedule") == std::to_string(ToUnixMs(At(-5))));
 }
 
+TEST_CASE("a change for all reaches who is being decided about, and writes no row that is due") {
+  const PostgresDatabase database;
+  const auto store = Open(database);
+  REQUIRE(Save(*store, "A"));
+  REQUIRE(Save(*store, "B"));
+  database.Execute("UPDATE schedule SET due_at = 1");
+  const std::string place_of_b = "SELECT ctid FROM schedule WHERE enrollment_id = 'B'";
+  const std::string before = database.Execute(place_of_b);
+  pqxx::connection other(database.url());
+  pqxx::work deciding(other);
+  deciding.exec("SELECT 1 FROM schedule WHERE enrollment_id = 'A' FOR UPDATE");
+  std::thread owner([&] {
+    const Status done = store->Write([](StoreWriter& writer) -> Status {
+      Assignment assignment;
+      assignment.payload_identifier = PayloadIdentifier("com.example.all");
+      assignment.presence = Presence::kAbsent;
+      assignment.source = "test";
+      const auto saved = writer.SaveAssignment(assignment, At(100));
+      return saved ? Status() : Fail(saved.error());
+    });
+    CHECK(done);
+  });
+  while (database.Execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == "0") {
+    std::this_thread::yield();
+  }
+  // The decision has not seen the assignment, and nothing is due for long.
+  deciding.exec("UPDATE schedule SET due_at = 9999999999999 WHERE enrollment_id = 'A'");
+  deciding.commit();
+  owner.join();
+  CHECK(database.Execute("SELECT due_at FROM schedule WHERE enrollment_id = 'A'") ==
+        std::to_string(ToUnixMs(At(100))));
+  CHECK(database.Execute(place_of_b) == before);
+}
+
 TEST_CASE("two directors never claim one enrollment") {
   const PostgresDatabase database;
   const auto first = Open(database);
