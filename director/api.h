@@ -24,7 +24,8 @@ class Api {
     const Secrets& secrets;
     const Clock& clock;
     const Config& config;
-    std::function<void()> notify;  ///< something became due
+    std::function<void()> notify;        ///< something became due
+    SigningIdentity* signing = nullptr;  ///< null: profiles go unsigned
   };
 
   explicit Api(Dependencies dependencies) : deps_(std::move(dependencies)) {}

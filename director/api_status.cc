@@ -54,6 +54,16 @@ Json OpenProposalsJson(const std::vector<ProposalCount>& counts) {
   return proposals;
 }
 
+Json IdentitiesJson(const FleetCounts& counts) {
+  Json identities = Json::object();
+  for (const IdentityEnd end : kIdentityEnds) {
+    const auto count = counts.identities.find(end);
+    identities[std::string(IdentityEndName(end))] =
+        count == counts.identities.end() ? 0 : count->second;
+  }
+  return identities;
+}
+
 }  // namespace
 
 HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
@@ -80,21 +90,28 @@ HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
   Json servers = Json::array();
   for (const auto& [name, member] : deps_.upstreams.all()) {
     const std::optional<Timestamp> retry_at = member->health.retry_at(now);
-    servers.push_back({{"name", name.value()},
-                       {"reachable", member->health.answers()},
-                       {"retry_at", TimeJson(retry_at)},
-                       {"problem", member->health.problem()}});
+    servers.push_back(
+        {{"name", name.value()},
+         {"reachable", member->health.answers()},
+         {"retry_at", TimeJson(retry_at)},
+         {"problem", member->health.problem()},
+         {"push_certificate_expires_at", TimeJson(member->push_certificate.expires_at())}});
   }
-  return JsonResponse(200, {{"at", TimeJson(now)},
-                            {"enrollments", std::move(enrollments)},
-                            {"half_enrollments", std::move(half_enrollments)},
-                            {"item_states", StatesJson(counts.items)},
-                            {"items", CountsByItem(counts.items)},
-                            {"oldest_waiting", OldestJson(counts.oldest_waiting)},
-                            {"open_proposals", OpenProposalsJson(counts.proposals)},
-                            {"due", counts.due},
-                            {"dead_letters", counts.dead_letters},
-                            {"mdm_servers", std::move(servers)}});
+  return JsonResponse(
+      200, {{"at", TimeJson(now)},
+            {"enrollments", std::move(enrollments)},
+            {"half_enrollments", std::move(half_enrollments)},
+            {"item_states", StatesJson(counts.items)},
+            {"items", CountsByItem(counts.items)},
+            {"oldest_waiting", OldestJson(counts.oldest_waiting)},
+            {"open_proposals", OpenProposalsJson(counts.proposals)},
+            {"identities", IdentitiesJson(counts)},
+            {"signing_certificate_expires_at",
+             deps_.signing == nullptr ? Json()
+                                      : TimeJson(deps_.signing->Current()->CertificateNotAfter())},
+            {"due", counts.due},
+            {"dead_letters", counts.dead_letters},
+            {"mdm_servers", std::move(servers)}});
 }
 
 HttpServerResponse Api::ListEvents(const HttpServerRequest& request) {
