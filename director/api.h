@@ -81,6 +81,7 @@ class Api {
   HttpServerResponse GetStatus(const HttpServerRequest& request);
   HttpServerResponse ListEvents(const HttpServerRequest& request);
   HttpServerResponse ListDeadLetters(const HttpServerRequest& request);
+  HttpServerResponse ForgetEnrollmentProfile(const HttpServerRequest& request);
 
   /// The one device channel, or the enrollment itself, that a person calls `name`. kNotFound;
   /// kConflict when several devices answer to it.

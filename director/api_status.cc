@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <utility>
 
 #include "base/text.h"
@@ -164,6 +166,22 @@ HttpServerResponse Api::ListDeadLetters(const HttpServerRequest& request) {
   return JsonResponse(
       200, PageJson("dead_letters", std::move(items), *page,
                     letters.empty() ? "" : std::to_string(letters.back().dead_letter_id)));
+}
+
+HttpServerResponse Api::ForgetEnrollmentProfile(const HttpServerRequest& request) {
+  const UpstreamName upstream(request.path_values.at("upstream"));
+  const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
+    if (Status forgotten = writer.DeletePin(upstream); !forgotten) return forgotten;
+    return writer.AddHappenings(
+        {{0,
+          deps_.clock.Now(),
+          {},
+          "operator",
+          fmt::format("What enrollment profiles for devices of {} must keep is forgotten.",
+                      Printable(upstream.value(), 64))}});
+  });
+  if (!done) return ProblemResponse(done.error());
+  return {204, "", "", {}};
 }
 
 }  // namespace director

@@ -138,7 +138,8 @@ Result<std::string> Renewals::MakePayload(const EnrollmentId& id) {
 Result<std::unique_ptr<Renewals>> MakeRenewals(const Config& config, Store& store,
                                                SigningIdentity* signing, const Clock& clock) {
   if (!config.enrollment_profile_file.empty()) {
-    return std::make_unique<Renewals>(store, MakeEnrollmentProfileFile(config.enrollment_profile_file),
+    return std::make_unique<Renewals>(store,
+                                      MakeEnrollmentProfileFile(config.enrollment_profile_file),
                                       EnrollmentProfilesFrom::kFile, signing, clock);
   }
   if (!config.enrollment_profile_url.is_set()) return std::unique_ptr<Renewals>();

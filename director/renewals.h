@@ -32,8 +32,8 @@ class Renewals {
   /// Returns the bytes for the InstallProfile of this enrollment's renewal: a CMS-signed profile as
   /// it came, a plain one signed by us.
   ///
-  /// kRejected when it is refused, with a sentence that names the key and never its value: it cannot
-  /// be read; a certificate of its signature is out of date; it has another top-level
+  /// kRejected when it is refused, with a sentence that names the key and never its value: it
+  /// cannot be read; a certificate of its signature is out of date; it has another top-level
   /// PayloadIdentifier than the enrollment profile that the device reported, or another Topic than
   /// the device's own check-ins; its Topic, ServerURL, CheckInURL, AccessRights or another key that
   /// must stay differs from the profile that devices of this MDM server took first

@@ -166,8 +166,7 @@ void Renew(const RuleContext& context, ItemWork& work) {
 
 Timestamp RenewalDueAt(const Enrollment& enrollment, const Settings& settings) {
   const Duration window = RenewalWindow(*enrollment.identity, settings);
-  const std::string key =
-      enrollment.channel.enrollment_id.value() + IdentityItem().value();
+  const std::string key = enrollment.channel.enrollment_id.value() + IdentityItem().value();
   const auto thousandth = static_cast<std::int64_t>(StableHash(key) % 1000);
   return enrollment.identity->not_after - window + window / 3 * thousandth / 1000;
 }

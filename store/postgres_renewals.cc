@@ -17,7 +17,8 @@ constexpr const char* kSelectTopic =
     "SELECT topic FROM enrollments WHERE upstream = $1 AND topic <> '' LIMIT 1";
 
 constexpr const char* kSelectPin =
-    "SELECT upstream, content, pinned_at, is_proven FROM enrollment_profile_pins WHERE upstream = $1";
+    "SELECT upstream, content, pinned_at, is_proven FROM enrollment_profile_pins WHERE upstream = "
+    "$1";
 constexpr const char* kInsertPin =
     "INSERT INTO enrollment_profile_pins AS p (upstream, content, pinned_at, is_proven) "
     "VALUES ($1, $2, $3::bigint, false) ON CONFLICT (upstream) DO UPDATE "
@@ -40,11 +41,10 @@ constexpr const char* kUpdateRenewals =
 }  // namespace
 
 Status postgres::CountIdentities(PostgresTransaction& db, Timestamp now, FleetCounts& counts) {
-  Result<PostgresResult> found =
-      db.Run(kCountIdentities,
-             {ToPostgres(now), ToPostgres(now + 7 * kDay), ToPostgres(now + 30 * kDay),
-              ToPostgres(now + 90 * kDay)},
-             "enrollments");
+  Result<PostgresResult> found = db.Run(kCountIdentities,
+                                        {ToPostgres(now), ToPostgres(now + 7 * kDay),
+                                         ToPostgres(now + 30 * kDay), ToPostgres(now + 90 * kDay)},
+                                        "enrollments");
   if (!found) return Fail(found.error());
   while (found->Next()) {
     const IdentityEnd end = found->TextBy(ParseIdentityEnd);

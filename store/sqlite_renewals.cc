@@ -18,7 +18,8 @@ constexpr const char* kSelectTopic =
     "SELECT topic FROM enrollments WHERE upstream = ? AND topic <> '' LIMIT 1";
 
 constexpr const char* kSelectPin =
-    "SELECT upstream, content, pinned_at, is_proven FROM enrollment_profile_pins WHERE upstream = ?";
+    "SELECT upstream, content, pinned_at, is_proven FROM enrollment_profile_pins WHERE upstream = "
+    "?";
 constexpr const char* kInsertPin =
     "INSERT INTO enrollment_profile_pins (upstream, content, pinned_at, is_proven) "
     "VALUES (?, ?, ?, 0) ON CONFLICT (upstream) DO UPDATE SET content = excluded.content, "

@@ -81,9 +81,9 @@ void Checker::CheckRenewal(const Profile& profile, const EnrollmentId& id,
   if (known.certificates_recorded_at + kSkewMax < step_began_at) {
     Report("identity", "a renewal without a fresh list of certificates", id);
   }
-  const bool is_due = known.identity_until && *known.identity_until <=
-                                                  kernel_.Now() + kSkewMax +
-                                                      scenario_.settings.renewal.renew_before;
+  const bool is_due =
+      known.identity_until &&
+      *known.identity_until <= kernel_.Now() + kSkewMax + scenario_.settings.renewal.renew_before;
   if (!is_due) Report("identity", "a renewal of an identity that does not end soon", id);
 }
 
