@@ -47,6 +47,8 @@ std::vector<HttpRoute> Api::Routes() {
       Route("GET", base + "/status", 0, &Api::GetStatus),
       Route("GET", base + "/events", 0, &Api::ListEvents),
       Route("GET", base + "/dead-letters", 0, &Api::ListDeadLetters),
+      Route("DELETE", base + "/mdm-servers/{upstream}/enrollment-profile", kApiBodySizeMaxBytes,
+            &Api::ForgetEnrollmentProfile),
   };
 }
 

@@ -24,7 +24,8 @@ class Api {
     const Secrets& secrets;
     const Clock& clock;
     const Config& config;
-    std::function<void()> notify;  ///< something became due
+    std::function<void()> notify;        ///< something became due
+    SigningIdentity* signing = nullptr;  ///< null: profiles go unsigned
   };
 
   explicit Api(Dependencies dependencies) : deps_(std::move(dependencies)) {}
@@ -80,6 +81,7 @@ class Api {
   HttpServerResponse GetStatus(const HttpServerRequest& request);
   HttpServerResponse ListEvents(const HttpServerRequest& request);
   HttpServerResponse ListDeadLetters(const HttpServerRequest& request);
+  HttpServerResponse ForgetEnrollmentProfile(const HttpServerRequest& request);
 
   /// The one device channel, or the enrollment itself, that a person calls `name`. kNotFound;
   /// kConflict when several devices answer to it.

@@ -6,6 +6,7 @@
 #include "director/api.h"
 #include "director/api_support.h"
 #include "director/turns.h"
+#include "mdm/item_definition.h"
 
 namespace director {
 namespace {
@@ -76,6 +77,24 @@ Json PlannedJson(const Plan& plan) {
          {"reason", command.reason}});
   }
   return commands;
+}
+
+/// How the identity of a device stands; null where no issuers are configured.
+Json IdentityJson(const Enrollment& enrollment, const Plan& plan) {
+  const auto item = std::find_if(plan.items.begin(), plan.items.end(), [](const ItemRecord& one) {
+    return one.payload_identifier == IdentityItem();
+  });
+  if (item == plan.items.end()) return nullptr;
+  const std::optional<MdmIdentity>& identity = enrollment.identity;
+  return {{"issuer", identity ? Json(identity->issuer) : Json()},
+          {"not_before", identity ? TimeJson(identity->not_before) : Json()},
+          {"not_after", identity ? TimeJson(identity->not_after) : Json()},
+          {"asked_at", TimeJson(enrollment.identity_asked_at)},
+          {"state", ItemStateName(item->state)},
+          {"state_since", TimeJson(item->state_since)},
+          {"attempts", item->attempts},
+          {"next_attempt_at", TimeJson(item->next_attempt_at)},
+          {"reason", item->reason}};
 }
 
 /// The live decision beside what is stored: what would be done now, and why.
@@ -150,6 +169,7 @@ HttpServerResponse Api::GetDevice(const HttpServerRequest& request) {
   json["proposal"] = proposal ? ProposalJson(*proposal) : Json();
   json["profile_list"] = ReportJson(view->snapshot.profile_list);
   json["notes"] = view->plan.notes;
+  json["identity"] = IdentityJson(view->snapshot.enrollment, view->plan);
   return JsonResponse(200, json);
 }
 
@@ -277,6 +297,9 @@ HttpServerResponse Api::ReleaseDevice(const HttpServerRequest& request) {
     enrollment.quarantine_reason.clear();
     enrollment.serial_number.clear();
     enrollment.inventory_at = {};
+    enrollment.identity.reset();
+    enrollment.identity_asked_at.reset();
+    enrollment.renewal.reset();
     enrollment.missing_step = EnrollmentStep::kFirstAnswer;
     enrollment.missing_since = now;
     ++enrollment.epoch;

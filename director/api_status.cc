@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <utility>
 
 #include "base/text.h"
@@ -54,6 +56,16 @@ Json OpenProposalsJson(const std::vector<ProposalCount>& counts) {
   return proposals;
 }
 
+Json IdentitiesJson(const FleetCounts& counts) {
+  Json identities = Json::object();
+  for (const IdentityEnd end : kIdentityEnds) {
+    const auto count = counts.identities.find(end);
+    identities[std::string(IdentityEndName(end))] =
+        count == counts.identities.end() ? 0 : count->second;
+  }
+  return identities;
+}
+
 }  // namespace
 
 HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
@@ -80,21 +92,28 @@ HttpServerResponse Api::GetStatus(const HttpServerRequest& request) {
   Json servers = Json::array();
   for (const auto& [name, member] : deps_.upstreams.all()) {
     const std::optional<Timestamp> retry_at = member->health.retry_at(now);
-    servers.push_back({{"name", name.value()},
-                       {"reachable", member->health.answers()},
-                       {"retry_at", TimeJson(retry_at)},
-                       {"problem", member->health.problem()}});
+    servers.push_back(
+        {{"name", name.value()},
+         {"reachable", member->health.answers()},
+         {"retry_at", TimeJson(retry_at)},
+         {"problem", member->health.problem()},
+         {"push_certificate_expires_at", TimeJson(member->push_certificate.expires_at())}});
   }
-  return JsonResponse(200, {{"at", TimeJson(now)},
-                            {"enrollments", std::move(enrollments)},
-                            {"half_enrollments", std::move(half_enrollments)},
-                            {"item_states", StatesJson(counts.items)},
-                            {"items", CountsByItem(counts.items)},
-                            {"oldest_waiting", OldestJson(counts.oldest_waiting)},
-                            {"open_proposals", OpenProposalsJson(counts.proposals)},
-                            {"due", counts.due},
-                            {"dead_letters", counts.dead_letters},
-                            {"mdm_servers", std::move(servers)}});
+  return JsonResponse(
+      200, {{"at", TimeJson(now)},
+            {"enrollments", std::move(enrollments)},
+            {"half_enrollments", std::move(half_enrollments)},
+            {"item_states", StatesJson(counts.items)},
+            {"items", CountsByItem(counts.items)},
+            {"oldest_waiting", OldestJson(counts.oldest_waiting)},
+            {"open_proposals", OpenProposalsJson(counts.proposals)},
+            {"identities", IdentitiesJson(counts)},
+            {"signing_certificate_expires_at",
+             deps_.signing == nullptr ? Json()
+                                      : TimeJson(deps_.signing->Current()->CertificateNotAfter())},
+            {"due", counts.due},
+            {"dead_letters", counts.dead_letters},
+            {"mdm_servers", std::move(servers)}});
 }
 
 HttpServerResponse Api::ListEvents(const HttpServerRequest& request) {
@@ -147,6 +166,22 @@ HttpServerResponse Api::ListDeadLetters(const HttpServerRequest& request) {
   return JsonResponse(
       200, PageJson("dead_letters", std::move(items), *page,
                     letters.empty() ? "" : std::to_string(letters.back().dead_letter_id)));
+}
+
+HttpServerResponse Api::ForgetEnrollmentProfile(const HttpServerRequest& request) {
+  const UpstreamName upstream(request.path_values.at("upstream"));
+  const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
+    if (Status forgotten = writer.DeletePin(upstream); !forgotten) return forgotten;
+    return writer.AddHappenings(
+        {{0,
+          deps_.clock.Now(),
+          {},
+          "operator",
+          fmt::format("What enrollment profiles for devices of {} must keep is forgotten.",
+                      Printable(upstream.value(), 64))}});
+  });
+  if (!done) return ProblemResponse(done.error());
+  return {204, "", "", {}};
 }
 
 }  // namespace director

@@ -23,6 +23,7 @@
 #include "director/metrics.h"
 #include "director/open_store.h"
 #include "director/payloads.h"
+#include "director/renewals.h"
 #include "director/runner.h"
 #include "director/upstreams.h"
 #include "director/version.h"
@@ -89,11 +90,12 @@ class LoggedStore final : public Store {
   std::optional<Timestamp> told_at_;
 };
 
-/// Deletes what is past its retention, now and then, on a thread of its own.
+/// Deletes what is past its retention and asks when push certificates expire, now and then, on a
+/// thread of its own.
 class Housekeeper {
  public:
-  Housekeeper(Store& store, const Clock& clock)
-      : store_(store), clock_(clock), thread_([this] { Run(); }) {}
+  Housekeeper(Store& store, Upstreams& upstreams, const Clock& clock)
+      : store_(store), upstreams_(upstreams), clock_(clock), thread_([this] { Run(); }) {}
   ~Housekeeper() {
     {
       const std::lock_guard lock(mutex_);
@@ -107,6 +109,7 @@ class Housekeeper {
 
  private:
   void Run() {
+    AskForPushCertificates();
     std::unique_lock lock(mutex_);
     while (!wake_.wait_for(lock, kPruneInterval, [&] { return stopping_; })) {
       lock.unlock();
@@ -116,11 +119,35 @@ class Housekeeper {
       if (!done)
         Log(LogLevel::kError, "housekeeping failed",
             {{log_key::kError, ErrorForLog(done.error())}});
+      AskForPushCertificates();
       lock.lock();
     }
   }
 
+  /// What a server does not tell now is not known any more.
+  void AskForPushCertificates() {
+    for (const auto& [name, member] : upstreams_.all()) {
+      const Result<Timestamp> end = ReadPushCertificateEnd(name, *member->upstream);
+      member->push_certificate.Set(end ? std::optional(*end) : std::nullopt);
+    }
+  }
+
+  /// Of the topic of one of its devices: a server has one as a rule.
+  Result<Timestamp> ReadPushCertificateEnd(const UpstreamName& name, Upstream& upstream) {
+    std::string topic;
+    const Status read = store_.Read([&](StoreReader& reader) -> Status {
+      Result<std::string> found = reader.FindTopic(name);
+      if (!found) return Fail(found.error());
+      topic = std::move(*found);
+      return {};
+    });
+    if (!read) return Fail(read.error());
+    if (topic.empty()) return Fail(ErrorKind::kNotFound, "no device has told its topic");
+    return upstream.ReadPushCertificateEnd(topic);
+  }
+
   Store& store_;
+  Upstreams& upstreams_;
   const Clock& clock_;
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -152,7 +179,7 @@ Status AddUpstreams(const Config& config, Upstreams& upstreams) {
 /// In the order of construction; destroyed the other way round, so that each outlives its users.
 struct App::Parts {
   Parts(const Config& c, const Clock& k)
-      : config(c), clock(k), upstreams(c.certificates_per_minute) {}
+      : config(c), clock(k), upstreams(c.certificates_per_minute, c.renewals_per_hour_max) {}
 
   const Config config;
   const Clock& clock;
@@ -162,6 +189,7 @@ struct App::Parts {
   Upstreams upstreams;
   std::unique_ptr<Payloads> payloads;
   Secrets secrets;
+  std::unique_ptr<Renewals> renewals;
   std::unique_ptr<Executor> executor;
   std::unique_ptr<Runner> runner;
   std::unique_ptr<Ingest> ingest;
@@ -190,19 +218,24 @@ Status App::Parts::Open(std::unique_ptr<Store> opened) {
   if (!made) return Fail(made.error());
   secrets = std::move(*made);
   store = std::make_unique<LoggedStore>(std::move(opened), clock);
+  auto source = MakeRenewals(config, *store, signing.get(), clock);
+  if (!source) return Fail(source.error());
+  renewals = std::move(*source);
   return {};
 }
 
 Status App::Parts::Serve() {
   payloads = std::make_unique<Payloads>(*store, signing.get());
-  executor = std::make_unique<Executor>(*store, upstreams, *payloads, secrets, clock, random);
+  executor = std::make_unique<Executor>(*store, upstreams, *payloads, secrets, clock, random,
+                                        renewals.get());
   runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, config.settings);
   ingest = std::make_unique<Ingest>(
       *store, [this] { runner->Notify(); },
       RecordOptions{.clear_device_on_enroll = config.clear_device_on_enroll});
-  housekeeper = std::make_unique<Housekeeper>(*store, clock);
-  api = std::make_unique<Api>(Api::Dependencies{*store, upstreams, *executor, secrets, clock,
-                                                config, [this] { runner->Notify(); }});
+  housekeeper = std::make_unique<Housekeeper>(*store, upstreams, clock);
+  api =
+      std::make_unique<Api>(Api::Dependencies{*store, upstreams, *executor, secrets, clock, config,
+                                              [this] { runner->Notify(); }, signing.get()});
   metrics = std::make_unique<Metrics>(MetricsSources{*store, upstreams, *executor, *payloads,
                                                      *ingest, webhook_counts, signing.get(),
                                                      config.database_password});

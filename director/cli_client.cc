@@ -83,6 +83,9 @@ void PrintStatus(const Json& status) {
   fmt::print("half enrollments   {}\n",
              StatesLine(status.value("half_enrollments", Json::object())));
   fmt::print("items              {}\n", StatesLine(status.value("item_states", Json::object())));
+  fmt::print("identities end     {}\n", StatesLine(status.value("identities", Json::object())));
+  fmt::print("signing cert ends  {}\n",
+             Cell(status.value("signing_certificate_expires_at", Json())));
   for (const Json& open : status.value("open_proposals", Json::array())) {
     fmt::print("open proposals     {} {}: {}\n", open.value("request_type", ""),
                open.value("state", ""), open.value("count", 0));

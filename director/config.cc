@@ -18,6 +18,7 @@
 #include "reconciler/observe.h"
 #include "signing/seal.h"
 #include "store/postgres_store.h"
+#include "upstream/enrollment_profile.h"
 
 namespace director {
 namespace {
@@ -185,6 +186,57 @@ void ReadProposals(Reader& reader, Config& config) {
     reader.Problem("erase_delay", "must be less than proposal_time_max");
   }
   config.proposals.per_hour_max = reader.Number("proposals_per_hour_max", 0, kProposalsPerHourMax);
+}
+
+constexpr int kRenewalsPerHourMax = 100'000;
+constexpr std::size_t kIssuersMax = 16;
+
+/// Names hold commas.
+void ReadIssuers(Reader& reader, RenewalSettings& renewal) {
+  std::istringstream in(reader.Text("identity_issuers"));
+  for (std::string issuer; std::getline(in, issuer, ';');) {
+    const std::size_t begin = issuer.find_first_not_of(' ');
+    if (begin == std::string::npos) continue;
+    renewal.issuers.push_back(issuer.substr(begin, issuer.find_last_not_of(' ') + 1 - begin));
+  }
+  if (renewal.issuers.size() > kIssuersMax) {
+    reader.Problem("identity_issuers", fmt::format("names more than {}", kIssuersMax));
+  }
+}
+
+/// The webhook itself is not asked.
+void CheckEnrollmentWebhook(Reader& reader, const Config& config) {
+  const Result<Secret> url = config.enrollment_profile_url.Get();
+  const Result<Secret> token = config.enrollment_profile_token.Get();
+  if (!url || !token) return;  // told already
+  const auto usable =
+      MakeEnrollmentProfileSource({url->Reveal(), *token, config.enrollment_profile_ca_file});
+  if (!usable) reader.Problem("enrollment_profile_url", usable.error().message);
+}
+
+void ReadRenewal(Reader& reader, Config& config) {
+  RenewalSettings& renewal = config.settings.renewal;
+  ReadIssuers(reader, renewal);
+  renewal.renew_before = reader.Time("identity_renew_before");
+  config.renewals_per_hour_max = reader.Number("renewals_per_hour_max", 0, kRenewalsPerHourMax);
+  config.enrollment_profile_file = reader.Text("enrollment_profile_file");
+  config.enrollment_profile_url = reader.SecretOf("enrollment_profile_url");
+  config.enrollment_profile_token = reader.SecretOf("enrollment_profile_token");
+  config.enrollment_profile_ca_file = reader.Text("enrollment_profile_ca_file");
+  const bool has_file = !config.enrollment_profile_file.empty();
+  const bool has_url = config.enrollment_profile_url.is_set();
+  renewal.has_profiles = has_file || has_url;
+  if (has_file && has_url) {
+    reader.Problem("enrollment_profile_url", "is given beside enrollment_profile_file; use one");
+  }
+  if (has_url) CheckEnrollmentWebhook(reader, config);
+  if (renewal.has_profiles && renewal.issuers.empty()) {
+    reader.Problem("identity_issuers", "is needed to tell which certificate is to be renewed");
+  }
+  const auto interval = config.settings.inventory_interval[InventoryKind::kCertificateList];
+  if (!renewal.issuers.empty() && interval == Duration::zero()) {
+    reader.Problem("certificate_list_interval", "must not be never with identity_issuers");
+  }
 }
 
 void ReadLog(Reader& reader, Config& config) {
@@ -401,6 +453,7 @@ Result<Config> MakeConfig(const RawConfig& file, const RawOptions& environment,
       reader.Number("certificates_per_minute", 0, kCertificatesPerMinuteMax);
   ReadLog(reader, config);
   ReadSettings(reader, config.settings);
+  ReadRenewal(reader, config);
   std::vector<std::string> problems = reader.problems();
   ReadUpstreams(file, environment, flags, config, problems);
   if (!problems.empty()) return Fail(ErrorKind::kInvalid, JoinLines(problems));

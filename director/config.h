@@ -63,6 +63,13 @@ struct Config {
   bool clear_device_on_enroll = false;  ///< see `RecordOptions`
   bool strict_compat = false;  ///< those with `push_now` answer when the commands have left
 
+  /// Where enrollment profiles come from with which identities are renewed: one of them, or none.
+  std::string enrollment_profile_file;
+  SecretSource enrollment_profile_url;
+  SecretSource enrollment_profile_token;
+  std::string enrollment_profile_ca_file;
+  int renewals_per_hour_max = 0;  ///< zero: without a bound
+
   std::vector<UpstreamConfig> upstreams;
   int certificates_per_minute = 0;  ///< of each certificate authority; zero: without a bound
 

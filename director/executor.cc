@@ -154,7 +154,9 @@ std::vector<CommandBatch> Executor::MakeBatches(std::vector<PlanCommit>& commits
   std::vector<CommandBatch> batches;
   for (const auto& [key, members] : places) {
     Upstreams::Member* server = upstreams_.Find(std::get<UpstreamName>(key));
-    const std::size_t size = server == nullptr ? 1 : server->upstream->limits().targets_max;
+    // An enrollment profile is made for one device.
+    const bool is_alone = server == nullptr || std::get<PayloadIdentifier>(key) == IdentityItem();
+    const std::size_t size = is_alone ? 1 : server->upstream->limits().targets_max;
     for (std::size_t i = 0; i < members.size(); ++i) {
       JournaledCommand& journaled = members[i].commit->commands[members[i].index];
       if (i % size == 0) {
@@ -237,6 +239,24 @@ Status Executor::Escrow(const Proposal& proposal) {
   return deposited;
 }
 
+/// What is refused shows in the list of events.
+Result<std::string> Executor::EnrollmentProfileFor(const CommandBatch& batch) {
+  INVARIANT(batch.targets.size() == 1);
+  const EnrollmentId& id = batch.targets.front();
+  if (renewals_ == nullptr) {
+    return Fail(ErrorKind::kUnavailable, "No enrollment profile is configured.");
+  }
+  Result<std::string> profile = renewals_->MakePayload(id);
+  if (profile || profile.error().kind != ErrorKind::kRejected) return profile;
+  ++counters_.renewals_refused;
+  const Status told = store_.Write([&](StoreWriter& writer) {
+    return writer.AddHappenings({{0, clock_.Now(), id, "command",
+                                  "Its identity is not renewed. " + profile.error().message}});
+  });
+  if (!told) return Fail(told.error());
+  return profile;
+}
+
 Result<std::string> Executor::Encode(const CommandBatch& batch) {
   if (batch.command.proposal_id != 0) {
     const Result<Command> command = ProposedCommand(batch);
@@ -244,7 +264,11 @@ Result<std::string> Executor::Encode(const CommandBatch& batch) {
     return EncodeCommand(*command, batch.command_uuid);
   }
   std::string payload;
-  if (!batch.command.payload_uuid.empty()) {
+  if (batch.command.payload_identifier == IdentityItem()) {
+    Result<std::string> profile = EnrollmentProfileFor(batch);
+    if (!profile) return profile;
+    payload = std::move(*profile);
+  } else if (!batch.command.payload_uuid.empty()) {
     auto bytes = payloads_.Get(batch.command.payload_uuid);
     if (!bytes) return Fail(bytes.error());
     payload = **bytes;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "director/payloads.h"
+#include "director/renewals.h"
 #include "director/secrets.h"
 #include "director/upstreams.h"
 #include "mdm/command.h"
@@ -31,6 +32,7 @@ struct ExecutorCounters {
   std::atomic<std::uint64_t> pushes_failed{0};
   std::atomic<std::uint64_t> secrets_escrowed{0};
   std::atomic<std::uint64_t> escrows_failed{0};
+  std::atomic<std::uint64_t> renewals_refused{0};
 };
 
 /// Performs what was planned and journaled: sends commands in batches, takes secrets to the escrow
@@ -38,14 +40,16 @@ struct ExecutorCounters {
 /// two calls name the same enrollment (the claims and leases see to that).
 class Executor {
  public:
+  /// Without `renewals` no identity is renewed.
   Executor(Store& store, Upstreams& upstreams, Payloads& payloads, const Secrets& secrets,
-           const Clock& clock, RandomSource& random)
+           const Clock& clock, RandomSource& random, Renewals* renewals = nullptr)
       : store_(store),
         upstreams_(upstreams),
         payloads_(payloads),
         secrets_(secrets),
         clock_(clock),
-        random_(random) {}
+        random_(random),
+        renewals_(renewals) {}
 
   /// Probes the MDM servers that did not answer and whose pause is over. To be called before
   /// anything is decided: while a server is away, nothing is journaled for it in vain.
@@ -79,6 +83,7 @@ class Executor {
   };
   Result<ProposalSecrets> LoadSecrets(const Proposal& proposal);
   Status Deposit(const Proposal& proposal);
+  Result<std::string> EnrollmentProfileFor(const CommandBatch& batch);
   Result<Command> ProposedCommand(const CommandBatch& batch);
   void Record(const CommandBatch& batch, const std::vector<EnqueueTargetResult>& results,
               Outcomes& outcomes);
@@ -89,6 +94,7 @@ class Executor {
   const Secrets& secrets_;
   const Clock& clock_;
   RandomSource& random_;
+  Renewals* const renewals_;
   ExecutorCounters counters_;
 };
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/log_keys.h"
 #include "director/clear_device.h"
+#include "director/identity.h"
 #include "reconciler/observe.h"
 #include "store/report_json.h"
 #include "webhook/decode.h"
@@ -193,10 +194,13 @@ DeadLetter MakeDeadLetter(std::string_view body, const UpstreamName& upstream,
 
 }  // namespace
 
-Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream,
-                        Timestamp received_at) {
+Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Timestamp received_at,
+                        const std::vector<std::string>& identity_issuers) {
   Result<MdmEvent> event = DecodeWebhook(body, upstream, received_at);
-  if (event) return {received_at, std::move(*event)};
+  if (event) {
+    TakeIdentity(identity_issuers, *event);
+    return {received_at, std::move(*event)};
+  }
   const Error& error = event.error();
   const std::string reason =
       error.field.empty() ? error.message : fmt::format("{}: {}", error.field, error.message);

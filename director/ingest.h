@@ -21,8 +21,10 @@ struct Incoming {
   std::variant<MdmEvent, DeadLetter> content;
 };
 
-/// Decodes a body. Never fails: what cannot be read becomes a dead letter.
-Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Timestamp received_at);
+/// Decodes a body, and finds the identity of a device among its certificates, of which it is one of
+/// these issuers. Never fails: what cannot be read becomes a dead letter.
+Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Timestamp received_at,
+                        const std::vector<std::string>& identity_issuers = {});
 
 /// Leaves out the polls that change nothing, as most do: they need no transaction that writes.
 /// Those of an enrollment that says more in the same batch stay. What a poll would change because

@@ -70,15 +70,15 @@ constexpr Flag kFlags[] = {
     {"push-new-build", "PUSH_NEW_BUILD", Kind::kFlag},
     {"escrowurl", "ESCROW_URL"},
     {"clear-device-on-enroll", "CLEAR_DEVICE_ON_ENROLL", Kind::kFlag},
-    {"scep-cert-issuer", "SCEP_CERT_ISSUER", Kind::kText, Use::kNotBuilt},
-    {"scep-cert-min-validity", "SCEP_CERT_MIN_VALIDITY", Kind::kNumber, Use::kNotBuilt},
-    {"enrollment-profile", "ENROLLMENT_PROFILE", Kind::kText, Use::kNotBuilt},
-    {"enrollment-profile-signed", "ENROLMENT_PROFILE_SIGNED", Kind::kFlag, Use::kNotBuilt},
-    {"acme-cert-issuer", "ACME_CERT_ISSUER", Kind::kText, Use::kNotBuilt},
-    {"acme-cert-min-validity", "ACME_CERT_MIN_VALIDITY", Kind::kNumber, Use::kNotBuilt},
-    {"enable-reenroll-via-webhook", "ENABLE_REENROLL_VIA_WEBHOOK", Kind::kFlag, Use::kNotBuilt},
-    {"enroll-webhook-url", "ENROLL_WEBHOOK_URL", Kind::kText, Use::kNotBuilt},
-    {"enroll-webhook-token", "ENROLL_WEBHOOK_TOKEN", Kind::kText, Use::kNotBuilt},
+    {"scep-cert-issuer", "SCEP_CERT_ISSUER"},
+    {"scep-cert-min-validity", "SCEP_CERT_MIN_VALIDITY", Kind::kNumber},
+    {"enrollment-profile", "ENROLLMENT_PROFILE"},
+    {"enrollment-profile-signed", "ENROLMENT_PROFILE_SIGNED", Kind::kFlag, Use::kMeaningless},
+    {"acme-cert-issuer", "ACME_CERT_ISSUER"},
+    {"acme-cert-min-validity", "ACME_CERT_MIN_VALIDITY", Kind::kNumber},
+    {"enable-reenroll-via-webhook", "ENABLE_REENROLL_VIA_WEBHOOK", Kind::kFlag},
+    {"enroll-webhook-url", "ENROLL_WEBHOOK_URL"},
+    {"enroll-webhook-token", "ENROLL_WEBHOOK_TOKEN"},
     {"use-ddm", "USE_DDM", Kind::kFlag, Use::kNotBuilt},
     {"use-ddm-packages", "USE_DDM_PACKAGES", Kind::kFlag, Use::kNotBuilt},
     {"kmfddm-url", "KMFDDM_URL", Kind::kText, Use::kNotBuilt},
@@ -165,6 +165,7 @@ class Translation {
     SetSigning();
     SetLog();
     SetReinstall();
+    SetRenewal();
     SetWebhooks();
     Set("DIRECTOR_ESCROW_URL", ValueOr("escrowurl", ""));
     if (IsOn("clear-device-on-enroll")) Set("DIRECTOR_CLEAR_DEVICE_ON_ENROLL", "true");
@@ -294,6 +295,34 @@ class Translation {
   /// MDMDirector installs profiles again when the OS build has grown, or means to.
   void SetReinstall() {
     if (IsOn("push-new-build")) Set("DIRECTOR_REINSTALL_AFTER_UPDATE", "all");
+  }
+
+  /// MDMDirector compares both issuers; of the two times the longer one loses no identity.
+  void SetRenewal() {
+    const bool uses_webhook = IsOn("enable-reenroll-via-webhook");
+    const std::string file = ValueOr("enrollment-profile", "");
+    if (uses_webhook) {
+      Set("DIRECTOR_ENROLLMENT_PROFILE_URL", Required("enroll-webhook-url"));
+      Set("DIRECTOR_ENROLLMENT_PROFILE_TOKEN", Required("enroll-webhook-token"));
+    } else {
+      Set("DIRECTOR_ENROLLMENT_PROFILE_FILE", file);
+    }
+    const std::string acme = ValueOr("acme-cert-issuer", "");
+    const bool tells_issuer = values_.contains("scep-cert-issuer") || !acme.empty();
+    if (!uses_webhook && file.empty() && !tells_issuer) return;
+    const std::string scep = ValueOr("scep-cert-issuer", "OU=MICROMDM SCEP CA,O=MicroMDM,C=US");
+    Set("DIRECTOR_IDENTITY_ISSUERS", acme.empty() ? scep : scep + ";" + acme);
+    int days = DaysOr("scep-cert-min-validity");
+    if (!acme.empty()) days = std::max(days, DaysOr("acme-cert-min-validity"));
+    Set("DIRECTOR_IDENTITY_RENEW_BEFORE", fmt::format("{}d", std::max(days, 1)));
+  }
+
+  /// MDMDirector's default is 180 for both.
+  int DaysOr(std::string_view flag) const {
+    const std::string text = ValueOr(flag, "180");
+    int days = 180;
+    std::from_chars(text.data(), text.data() + text.size(), days);
+    return days;
   }
 
   void SetWebhooks() {

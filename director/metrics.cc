@@ -62,6 +62,12 @@ void AddFleet(const FleetCounts& counts, Page& page) {
     page.Gauge("director_items", "Items of all enrollments by state", static_cast<double>(count),
                {{"state", std::string(ItemStateName(state))}});
   }
+  for (const IdentityEnd end : kIdentityEnds) {
+    const auto count = counts.identities.find(end);
+    page.Gauge("director_identities", "Enrolled devices by when their identity ends",
+               count == counts.identities.end() ? 0 : static_cast<double>(count->second),
+               {{"ends", std::string(IdentityEndName(end))}});
+  }
   for (const ProposalKind kind : kProposalKinds) {
     for (const ProposalState state : {ProposalState::kWaiting, ProposalState::kSent}) {
       page.Gauge("director_open_proposals", "Commands that people proposed and that are not done",
@@ -95,6 +101,9 @@ void AddCounters(const MetricsSources& sources, Page& page) {
                sent.secrets_escrowed.load(), {{"outcome", "escrowed"}});
   page.Counter("director_escrows_total", "Secrets taken to the escrow server by outcome",
                sent.escrows_failed.load(), {{"outcome", "failed"}});
+  page.Counter("director_renewals_refused_total",
+               "Enrollment profiles that would have changed more than the identity",
+               sent.renewals_refused.load());
   page.Counter("director_signatures_total", "Profiles signed", sources.payloads.signatures());
   page.Counter("director_webhooks_total", "Webhooks by outcome", sources.webhooks.accepted.load(),
                {{"outcome", "accepted"}});
@@ -132,6 +141,12 @@ Result<std::string> Metrics::Render(Timestamp now) {
   for (const auto& [name, member] : sources_.upstreams.all()) {
     page.Gauge("director_mdm_server_reachable", "1 when the MDM server answers",
                member->health.answers() ? 1 : 0, {{"upstream", name.value()}});
+    if (const auto expires_at = member->push_certificate.expires_at()) {
+      page.Gauge("director_push_certificate_expires_at_seconds",
+                 "Unix time at which the MDM server's push certificate expires; missing where the "
+                 "server does not tell",
+                 Seconds(*expires_at), {{"upstream", name.value()}});
+    }
     page.Gauge("director_paced_enrollments", kPacedHelp,
                static_cast<double>(member->pace.Waiting(now)),
                {{"limit", "mdm"}, {"upstream", name.value()}});

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/log_keys.h"
 #include "director/turns.h"
+#include "mdm/item_definition.h"
 #include "reconciler/proposal_rule.h"
 
 namespace director {
@@ -42,7 +43,33 @@ std::optional<std::string> DescribeProposal(const PlanCommit& commit) {
                      ProposalStateName(after->state), after->explanation);
 }
 
-/// What is sent, apart from questions, and what became of proposals.
+/// The item of the identity when a list of certificates has just proved that it was renewed; else
+/// null.
+const ItemRecord* FindRenewed(const PlanCommit& commit) {
+  const auto item =
+      std::find_if(commit.plan.items.begin(), commit.plan.items.end(),
+                   [](const ItemRecord& one) { return one.payload_identifier == IdentityItem(); });
+  const bool has_ended = commit.plan.renewal && commit.plan.renewal->ended_at;
+  const bool is_good = item != commit.plan.items.end() && item->state == ItemState::kVerified;
+  return has_ended && is_good ? &*item : nullptr;
+}
+
+std::optional<std::string> DescribeRenewal(const PlanCommit& commit) {
+  const ItemRecord* item = FindRenewed(commit);
+  if (item == nullptr) return std::nullopt;
+  return "Its identity was renewed. " + item->reason;
+}
+
+Status ProvePins(StoreWriter& writer, const std::vector<PlanCommit>& commits) {
+  for (const PlanCommit& commit : commits) {
+    if (FindRenewed(commit) == nullptr) continue;
+    Status proven = writer.ProvePin(commit.upstream, commit.plan.renewal->began_at);
+    if (!proven) return proven;
+  }
+  return {};
+}
+
+/// What is sent, apart from questions, and what became of proposals and renewals.
 std::vector<Happening> HappeningsOf(const std::vector<PlanCommit>& commits, Timestamp now) {
   std::vector<Happening> happenings;
   for (const PlanCommit& commit : commits) {
@@ -50,8 +77,8 @@ std::vector<Happening> HappeningsOf(const std::vector<PlanCommit>& commits, Time
       if (IsQuestion(command)) continue;
       happenings.push_back({0, now, commit.enrollment_id, "command", DescribeCommand(command)});
     }
-    if (const std::optional<std::string> text = DescribeProposal(commit)) {
-      happenings.push_back({0, now, commit.enrollment_id, "command", *text});
+    for (const auto& text : {DescribeProposal(commit), DescribeRenewal(commit)}) {
+      if (text) happenings.push_back({0, now, commit.enrollment_id, "command", *text});
     }
   }
   return happenings;
@@ -203,6 +230,7 @@ Status Runner::Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Rou
   round.batches = executor_.MakeBatches(round.commits);
   Status done = writer.SetAside(set_aside, now + kSetAside);
   if (done) done = writer.CommitPlans(round.commits, round.lease_until, now);
+  if (done) done = ProvePins(writer, round.commits);
   if (done) done = writer.AddHappenings(HappeningsOf(round.commits, now));
   return done;
 }

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
+#include "mdm/item_definition.h"
 #include "reconciler/setup.h"
 
 namespace director {
@@ -49,9 +51,14 @@ Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& se
   if (!AnswersPush(snapshot.enrollment, settings, now)) {
     snapshot.turn_at = server->pace.TurnOf(id, now);
   }
+  std::set<std::string> authorities;
+  if (settings.renewal.has_profiles) authorities.insert(IdentityItem().value());
   for (const DesiredAssignment& assignment : snapshot.assignments) {
-    const std::string& authority = assignment.certificate_authority;
-    if (authority.empty()) continue;
+    if (!assignment.certificate_authority.empty()) {
+      authorities.insert(assignment.certificate_authority);
+    }
+  }
+  for (const std::string& authority : authorities) {
     const auto turn = upstreams.CertificateAuthority(authority).TurnOf(id, now);
     if (turn) snapshot.certificate_turns.emplace(authority, *turn);
   }
@@ -79,7 +86,7 @@ bool BookTurns(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const
   bool has_come = true;
   for (const auto& [authority, count] : certificates) {
     const auto turn = book(upstreams.CertificateAuthority(authority),
-                           CostOf(count, upstreams.certificates_per_minute() / 60), in_setup);
+                           upstreams.CostOfCertificates(authority, count), in_setup);
     if (!turn) continue;
     snapshot.certificate_turns[authority] = *turn;
     has_come = false;

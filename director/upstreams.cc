@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "mdm/item_definition.h"
+
 namespace director {
 namespace {
 constexpr Duration kPauseMin = std::chrono::seconds(1);
@@ -48,6 +50,16 @@ std::string UpstreamHealth::problem() const {
   return problem_;
 }
 
+std::optional<Timestamp> PushCertificate::expires_at() const {
+  const std::lock_guard lock(mutex_);
+  return expires_at_;
+}
+
+void PushCertificate::Set(std::optional<Timestamp> expires_at) {
+  const std::lock_guard lock(mutex_);
+  expires_at_ = expires_at;
+}
+
 void Upstreams::Add(std::unique_ptr<Upstream> upstream, const UpstreamRates& rates) {
   auto member = std::make_unique<Member>();
   const UpstreamName name = upstream->name();
@@ -59,6 +71,11 @@ void Upstreams::Add(std::unique_ptr<Upstream> upstream, const UpstreamRates& rat
 Pace& Upstreams::CertificateAuthority(const std::string& name) {
   const std::lock_guard lock(mutex_);
   return certificate_authorities_[name];
+}
+
+PaceCost Upstreams::CostOfCertificates(const std::string& name, std::size_t count) const {
+  const bool is_renewal = name == IdentityItem().value();
+  return CostOf(count, is_renewal ? renewals_per_hour_ / 3600 : certificates_per_minute_ / 60);
 }
 
 std::size_t Upstreams::WaitingForCertificates(Timestamp now) {

@@ -34,6 +34,18 @@ class UpstreamHealth {
   std::string problem_;
 };
 
+/// When the push certificate of an MDM server expires, as far as it tells. Thread-safe.
+class PushCertificate {
+ public:
+  /// Empty when it is not known.
+  std::optional<Timestamp> expires_at() const;
+  void Set(std::optional<Timestamp> expires_at);
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<Timestamp> expires_at_;
+};
+
 /// How much is sent to one MDM server; zero: without a bound.
 struct UpstreamRates {
   double commands_per_second = 0;
@@ -48,25 +60,30 @@ class Upstreams {
     std::unique_ptr<Upstream> upstream;
     UpstreamRates rates;
     UpstreamHealth health;
+    PushCertificate push_certificate;
     Pace pace;
   };
 
-  /// Each certificate authority is asked by so many devices a minute; zero: without a bound.
-  explicit Upstreams(double certificates_per_minute = 0)
-      : certificates_per_minute_(certificates_per_minute) {}
+  /// Each certificate authority is asked by so many devices a minute, and so many identities of
+  /// devices are renewed in an hour; zero: without a bound.
+  explicit Upstreams(double certificates_per_minute = 0, double renewals_per_hour = 0)
+      : certificates_per_minute_(certificates_per_minute), renewals_per_hour_(renewals_per_hour) {}
 
   void Add(std::unique_ptr<Upstream> upstream, const UpstreamRates& rates = {});
   /// Null for a name that is not configured.
   Member* Find(const UpstreamName& name);
   const std::map<UpstreamName, std::unique_ptr<Member>>& all() const { return members_; }
-  /// The pace of one certificate authority, by its host and port.
+  /// The pace of one certificate authority, by its host and port; that of renewals by the name of
+  /// their item.
   Pace& CertificateAuthority(const std::string& name);
-  double certificates_per_minute() const { return certificates_per_minute_; }
+  /// What `count` certificates cost there.
+  PaceCost CostOfCertificates(const std::string& name, std::size_t count) const;
   /// Enrollments that wait for a turn with any of them.
   std::size_t WaitingForCertificates(Timestamp now);
 
  private:
   const double certificates_per_minute_;
+  const double renewals_per_hour_;
   std::mutex mutex_;
   std::map<std::string, Pace> certificate_authorities_;
   std::map<UpstreamName, std::unique_ptr<Member>> members_;

@@ -68,7 +68,8 @@ std::vector<HttpRoute> WebhookRoutes(const Config& config, Ingest& ingest, const
       return ProblemResponse(
           MakeError(ErrorKind::kUnauthorized, "the webhook is not authenticated"));
     }
-    const Status done = ingest.Accept(DecodeIncoming(request.body, upstream->name, clock.Now()));
+    const Status done = ingest.Accept(
+        DecodeIncoming(request.body, upstream->name, clock.Now(), config.settings.renewal.issuers));
     if (!done) {
       ++counts.unavailable;
       return ProblemResponse(done.error());

@@ -186,6 +186,7 @@ Result<Channel> DecodeUserEnrollmentChannel(KeyReader& reader, const std::string
 
 Result<EventBody> DecodeAuthenticate(KeyReader& reader) {
   AuthenticateEvent event;
+  event.topic = reader.String("Topic");
   event.serial_number = reader.String("SerialNumber");
   event.os_version = reader.String("OSVersion");
   event.build_version = reader.String("BuildVersion");
@@ -197,6 +198,7 @@ Result<EventBody> DecodeAuthenticate(KeyReader& reader) {
 
 Result<EventBody> DecodeTokenUpdate(KeyReader& reader) {
   TokenUpdateEvent event;
+  event.topic = reader.String("Topic");
   event.awaiting_configuration = reader.Bool("AwaitingConfiguration");
   event.user_short_name = reader.String("UserShortName");
   return reader.Finish(EventBody(std::move(event)));

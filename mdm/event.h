@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "mdm/inventory.h"
+#include "mdm/mdm_identity.h"
 #include "mdm/plist.h"
 
 namespace director {
@@ -50,7 +51,8 @@ struct Channel {
 /// APIs, where a comma separates them.
 Result<Channel> DecodeChannel(const PlistDict& message);
 
-/// Start of an enrollment, or of an identity renewal. Absent facts are empty strings.
+/// Start of an enrollment, or of an identity renewal. Absent facts are empty strings. `topic`: of
+/// the pushes, as the enrollment profile says.
 struct AuthenticateEvent {
   std::string serial_number;
   std::string os_version;
@@ -58,12 +60,14 @@ struct AuthenticateEvent {
   std::string product_name;
   std::string model;
   std::string device_name;
+  std::string topic;
 };
 
 /// The enrollment can be pushed. Tokens are left out on purpose: they are the MDM server's.
 struct TokenUpdateEvent {
   std::optional<bool> awaiting_configuration;  ///< absent is not false
   std::string user_short_name;
+  std::string topic{};
 };
 
 struct CheckOutEvent {};
@@ -137,6 +141,9 @@ struct ResultEvent {
   std::optional<DeviceInformationReport> device_information;
   /// The whole answer to a question about the device, when it was acknowledged with one.
   std::optional<InventoryReport> inventory;
+  /// Of a CertificateList: the certificate that its receiver takes for the device's identity. Empty
+  /// when there is none, or nobody looked: reading certificates takes a library.
+  std::optional<MdmIdentity> identity;
 };
 
 using EventBody = std::variant<AuthenticateEvent, TokenUpdateEvent, CheckOutEvent, IdleEvent,

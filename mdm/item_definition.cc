@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view kAppPrefix = "app:";
 constexpr std::string_view kSetupPrefix = "setup:";
+constexpr std::string_view kIdentityPrefix = "identity:";
 
 PlistDict ToDict(const ItemDefinition& definition) {
   PlistDict command = definition.arguments;
@@ -34,6 +35,8 @@ std::string_view ItemKindName(ItemKind kind) {
       return "app";
     case ItemKind::kAccounts:
       return "accounts";
+    case ItemKind::kIdentity:
+      return "identity";
   }
   return {};
 }
@@ -41,6 +44,7 @@ std::string_view ItemKindName(ItemKind kind) {
 ItemKind KindOf(const PayloadIdentifier& item) {
   if (item.value().starts_with(kAppPrefix)) return ItemKind::kApp;
   if (item.value().starts_with(kSetupPrefix)) return ItemKind::kAccounts;
+  if (item.value().starts_with(kIdentityPrefix)) return ItemKind::kIdentity;
   return ItemKind::kProfile;
 }
 
@@ -51,6 +55,11 @@ PayloadIdentifier AppItem(std::string_view identifier_or_url) {
 const PayloadIdentifier& AccountsItem() {
   static const PayloadIdentifier item(std::string(kSetupPrefix) +
                                       std::string(request_type::kAccountConfiguration));
+  return item;
+}
+
+const PayloadIdentifier& IdentityItem() {
+  static const PayloadIdentifier item(std::string(kIdentityPrefix) + "MDM");
   return item;
 }
 

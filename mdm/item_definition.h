@@ -17,14 +17,17 @@ enum class ItemKind {
   kApp,  ///< `app:` and the bundle identifier or, when that is not known, a manifest's or package's
          ///< URL
   kAccounts,  ///< `setup:AccountConfiguration`, the accounts that Setup Assistant makes
+  kIdentity,  ///< `identity:MDM`, the certificate with which a device speaks to its MDM server
 };
 
-/// `profile`, `app`, `accounts`.
+/// `profile`, `app`, `accounts`, `identity`.
 std::string_view ItemKindName(ItemKind kind);
 ItemKind KindOf(const PayloadIdentifier& item);
 PayloadIdentifier AppItem(std::string_view identifier_or_url);
 /// The only item of its kind.
 const PayloadIdentifier& AccountsItem();
+/// The only item of its kind. Nobody assigns it, and it has no revisions.
+const PayloadIdentifier& IdentityItem();
 /// Empty when it is no app, or one whose bundle identifier is not known: nothing that a device
 /// reports proves that it is there.
 std::string_view BundleIdentifierOf(const PayloadIdentifier& item);

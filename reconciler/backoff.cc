@@ -42,6 +42,11 @@ Duration RetryDelay(ErrorClass error_class, int attempts, const Settings& settin
   return settings.retry_delay_max;
 }
 
+Duration RenewalRetryDelay(int attempts, const Settings& settings) {
+  INVARIANT(attempts >= 1);
+  return Grow(settings.renewal.retry_delay, 4, attempts - 1, kDay);
+}
+
 Duration PushDelay(int push_count, const Settings& settings) {
   INVARIANT(push_count >= 1);
   return Grow(settings.push_delay_min, 6, push_count - 1, settings.push_delay_max);

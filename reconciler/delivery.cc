@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "mdm/command.h"
+#include "mdm/item_definition.h"
 #include "reconciler/delivery_context.h"
 #include "reconciler/history.h"
 #include "reconciler/proposal_rule.h"
@@ -36,18 +37,30 @@ bool IsTooLateForSetup(const Delivery& delivery, const PlannedCommand& command) 
          delivery.Find(request_type::kDeviceConfigured) != nullptr;
 }
 
+std::string DescribeBound(const PlannedCommand& command) {
+  if (command.payload_identifier == IdentityItem()) {
+    return "Identities are renewed as often as renewals_per_hour_max allows";
+  }
+  return fmt::format("{} is asked for as many certificates as certificates_per_minute allows",
+                     command.certificate_authority);
+}
+
+/// What the device says from now on is about this attempt.
+void BeginRenewal(const Delivery& delivery, ItemWork& item) {
+  item.record.acknowledged_at.reset();
+  item.renewal = IdentityRenewal{delivery.now, delivery.enrollment().identity->not_after, {}, {}};
+}
+
 /// Sends what is wanted up to the bound; the others keep waiting and say so.
 void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& plan) {
   int room = delivery.RoomForChanges();
   for (ItemWork* wanted : WantedInOrder(items)) {
     ItemWork& item = *wanted;
     if (const std::optional<Timestamp> turn = delivery.CertificateTurn(*item.wanted)) {
-      SetState(
-          item.record, ItemState::kPending,
-          fmt::format("{} {} is asked for as many certificates as certificates_per_minute "
-                      "allows; this one's turn comes at {}.",
-                      item.record.reason, item.wanted->certificate_authority, FormatTime(*turn)),
-          delivery.now);
+      SetState(item.record, ItemState::kPending,
+               fmt::format("{} {}; this one's turn comes at {}.", item.record.reason,
+                           DescribeBound(*item.wanted), FormatTime(*turn)),
+               delivery.now);
       plan.due_at = std::min(plan.due_at, *turn);
       item.wanted.reset();
       continue;
@@ -64,6 +77,7 @@ void SendChanges(const Delivery& delivery, std::vector<ItemWork>& items, Plan& p
                delivery.now);
       continue;
     }
+    if (item.wanted->payload_identifier == IdentityItem()) BeginRenewal(delivery, item);
     SetState(item.record, ItemState::kInFlight, item.wanted->reason, delivery.now);
     ++item.record.sends;
     plan.commands.push_back(*item.wanted);

@@ -71,8 +71,10 @@ ItemRecord RecordFor(const DesiredItem& desired, const IdentifierIndex<ItemRecor
 
 bool IsQuestion(const Intent& intent) { return intent.payload_identifier.empty(); }
 
-/// Only what brings a revision to a device names one.
-bool IsRemoval(const Intent& intent) { return intent.payload_uuid.empty(); }
+/// Only what brings a revision to a device names one; the identity of a device has none.
+bool IsRemoval(const Intent& intent) {
+  return intent.payload_uuid.empty() && KindOf(intent.payload_identifier) != ItemKind::kIdentity;
+}
 
 /// True when the command was about what the item should be now, not about an earlier target.
 bool IsAboutTarget(const Intent& intent, const ItemRecord& record) {
@@ -92,11 +94,18 @@ std::string AsSentence(const std::string& text) {
   return text.back() == '.' || text.back() == '!' ? text : text + ".";
 }
 
+/// What could not be sent is tried again soon; an enrollment profile that is not to be had, or is
+/// refused by us, will hardly be another one in a minute.
+Duration PauseBeforeSending(const ItemRecord& record, const Settings& settings) {
+  const bool is_identity = KindOf(record.payload_identifier) == ItemKind::kIdentity;
+  return is_identity ? settings.renewal.retry_delay : settings.retry_delay_min;
+}
+
 void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
                  Timestamp now, ItemRecord& record) {
   const Timestamp at = intent.answered_at.value_or(now);
   if (intent.state == IntentState::kNotSent) {
-    record.next_attempt_at = at + settings.retry_delay_min;
+    record.next_attempt_at = at + PauseBeforeSending(record, settings);
     record.sends = std::max(record.sends - 1, 0);
     record.last_error = AsSentence(intent.error);
     record.last_error_at = at;
@@ -191,12 +200,36 @@ void DistrustReport(const Snapshot& snapshot, ItemRecord& record) {
       std::max(report->reported_at, record.settled_at.value_or(report->reported_at));
 }
 
-enum class Fate { kStays, kGone };
+/// The device refused the command of a renewal, or never got it: an Authenticate that it says from
+/// then on does not belong to it.
+void EndRenewal(const Intent& intent, Timestamp now, ItemWork& work) {
+  if (intent.state == IntentState::kAcknowledged || !work.renewal) return;
+  work.renewal->ended_at = intent.answered_at.value_or(now);
+}
+
+/// True when a list of certificates that was asked for after the command of a renewal shows the new
+/// identity.
+bool IsRenewalShown(const Intent& intent, const Enrollment& enrollment, const ItemWork& work) {
+  return work.renewal && enrollment.identity && enrollment.identity_asked_at &&
+         *enrollment.identity_asked_at >= intent.journaled_at &&
+         enrollment.identity->not_after > work.renewal->replaces_until;
+}
 
 ClosedIntent Lost(const Intent& intent) {
   return {intent.command_uuid, IntentState::kLost,
           fmt::format("{} got no answer; it is taken as lost.", intent.request_type)};
 }
+
+/// A command that got no answer is no failed attempt. What it did shows by itself; the next profile
+/// or app goes at once, the next enrollment profile later.
+void PutOffLost(const Intent& intent, const Settings& settings, Timestamp now, ItemRecord& record) {
+  if (KindOf(record.payload_identifier) != ItemKind::kIdentity) return;
+  record.next_attempt_at = now + settings.renewal.retry_delay;
+  record.last_error = Lost(intent).reason;
+  record.last_error_at = now;
+}
+
+enum class Fate { kStays, kGone };
 
 /// A command of a proposal, or what is left of one that has ended.
 Fate DigestProposed(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
@@ -230,13 +263,16 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
     }
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
       DigestFinal(intent, snapshot, settings, now, work->record);
+      EndRenewal(intent, now, *work);
     }
     plan.closed.push_back({intent.command_uuid, intent.state, {}});
     return Fate::kGone;
   }
   // What is installed again was there before: no report shows that it was done.
   const bool is_reinstall = work != nullptr && work->record.reinstall_at;
-  if (!IsQuestion(intent) && !is_reinstall && IsShown(intent, snapshot.profile_list)) {
+  const bool is_shown = IsShown(intent, snapshot.profile_list) ||
+                        (work != nullptr && IsRenewalShown(intent, snapshot.enrollment, *work));
+  if (!IsQuestion(intent) && !is_reinstall && is_shown) {
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
       work->record.installed_build = snapshot.enrollment.build_version;
     }
@@ -248,11 +284,30 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
       IsDisproved(intent, snapshot.profile_list)) {
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
       DistrustReport(snapshot, work->record);
+      PutOffLost(intent, settings, now, work->record);
     }
     plan.closed.push_back(Lost(intent));
     return Fate::kGone;
   }
   return Fate::kStays;
+}
+
+/// At its place in the order of identifiers.
+void AddIdentity(std::vector<DesiredItem>& desired) {
+  static const DesiredAssignment assignment = [] {
+    DesiredAssignment identity;
+    identity.payload_identifier = IdentityItem();
+    identity.certificate_authority = IdentityItem().value();
+    identity.source = "director";
+    identity.request_type = request_type::kInstallProfile;
+    return identity;
+  }();
+  const auto place = std::find_if(desired.begin(), desired.end(), [](const DesiredItem& item) {
+    return IdentityItem() < item.assignment->payload_identifier;
+  });
+  DesiredItem item;
+  item.assignment = &assignment;
+  desired.insert(place, item);
 }
 
 }  // namespace
@@ -281,14 +336,21 @@ Timestamp HeldBackUntil(const Intent& intent, const Settings& settings) {
   return PauseBegins(intent) + pause;
 }
 
-std::vector<ItemWork> StartItems(const Snapshot& snapshot, Timestamp now) {
+std::vector<ItemWork> StartItems(const Snapshot& snapshot, const Settings& settings,
+                                 Timestamp now) {
   const IdentifierIndex records(snapshot.items);
   std::vector<DesiredItem> desired =
       ResolveDesired(snapshot.assignments, snapshot.enrollment.epoch_began_at);
+  const bool has_identity =
+      !settings.renewal.issuers.empty() && !IsUserChannel(snapshot.enrollment.channel.type);
+  if (has_identity) AddIdentity(desired);
   std::vector<ItemWork> items(desired.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
     items[i].record = RecordFor(desired[i], records, snapshot, now);
     items[i].desired = std::move(desired[i]);
+    if (items[i].record.payload_identifier == IdentityItem()) {
+      items[i].renewal = snapshot.enrollment.renewal;
+    }
   }
   return items;
 }

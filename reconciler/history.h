@@ -7,8 +7,9 @@
 namespace director {
 
 /// Starts the work on every desired item: carries its record over, or begins a new one when the
-/// target or the epoch changed, and unparks what a newer OS build gives another chance. Pure.
-std::vector<ItemWork> StartItems(const Snapshot& snapshot, Timestamp now);
+/// target or the epoch changed, and unparks what a newer OS build gives another chance. The
+/// identity of a device is an item where issuers are configured, assigned by nobody. Pure.
+std::vector<ItemWork> StartItems(const Snapshot& snapshot, const Settings& settings, Timestamp now);
 
 /// Takes the outcomes of commands into the records: acknowledged, failed (with back-off or
 /// parking), refused, not sent, and gives up on commands whose answer cannot come any more. Appends

@@ -3,6 +3,7 @@
 #include "mdm/item_definition.h"
 #include "reconciler/accounts_rule.h"
 #include "reconciler/app_rule.h"
+#include "reconciler/identity_rule.h"
 #include "reconciler/profile_rule.h"
 
 namespace director {
@@ -18,6 +19,8 @@ void DecideOne(const ProfileContext& context, ItemWork& work) {
       return DecideApp(context, work);
     case ItemKind::kAccounts:
       return DecideAccounts(context, work);
+    case ItemKind::kIdentity:
+      return DecideIdentity(context, work);
   }
 }
 

@@ -21,6 +21,9 @@ bool IsLastAttempt(const ItemRecord& record, ErrorClass error_class, const Setti
       if (KindOf(record.payload_identifier) == ItemKind::kApp) {
         return record.attempts >= settings.app_attempts_max;
       }
+      if (KindOf(record.payload_identifier) == ItemKind::kIdentity) {
+        return record.attempts >= settings.renewal.attempts_max;
+      }
       return error_class == ErrorClass::kUnknown &&
              record.attempts >= settings.unknown_attempts_max;
     case ErrorClass::kServer:
@@ -31,8 +34,9 @@ bool IsLastAttempt(const ItemRecord& record, ErrorClass error_class, const Setti
 }
 
 Duration PauseAfter(const ItemRecord& record, ErrorClass error_class, const Settings& settings) {
-  const bool is_app = KindOf(record.payload_identifier) == ItemKind::kApp;
-  if (is_app && error_class != ErrorClass::kServer) return settings.app_retry_delay;
+  const ItemKind kind = KindOf(record.payload_identifier);
+  if (kind == ItemKind::kIdentity) return RenewalRetryDelay(record.attempts, settings);
+  if (kind == ItemKind::kApp && error_class != ErrorClass::kServer) return settings.app_retry_delay;
   return RetryDelay(error_class, record.attempts, settings);
 }
 
@@ -47,7 +51,8 @@ void SetState(ItemRecord& record, ItemState state, std::string reason, Timestamp
 }
 
 bool WaitsForDevice(const ItemWork& item) {
-  return item.wanted.has_value() || item.needs_report || item.needs_app_list;
+  return item.wanted.has_value() || item.needs_report || item.needs_app_list ||
+         item.needs_certificate_list;
 }
 
 void CountFailedAttempt(ItemRecord& record, ErrorClass error_class, const Enrollment& enrollment,

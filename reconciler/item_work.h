@@ -18,6 +18,9 @@ struct ItemWork {
       wanted;                   ///< what the rules want to send, if the device may be sent anything
   bool needs_report = false;    ///< no decision without a newer ProfileList
   bool needs_app_list = false;  ///< no decision without a newer list of apps
+  bool needs_certificate_list = false;  ///< no decision without a newer list of certificates
+  /// The item of the identity: the last attempt to renew it. Starts and leaves as the record does.
+  std::optional<IdentityRenewal> renewal;
 };
 
 /// True while something is to be sent or asked for the item.
@@ -28,7 +31,8 @@ void SetState(ItemRecord& record, ItemState state, std::string reason, Timestamp
               std::optional<Timestamp> due_at = std::nullopt);
 
 /// Counts a failed attempt: parks what lasts, or has used its tries, and puts off the next one of
-/// what may pass. Apps are tried every `app_retry_delay`, `app_attempts_max` times.
+/// what may pass. Apps are tried every `app_retry_delay`, `app_attempts_max` times, identities as
+/// `RenewalSettings` say.
 void CountFailedAttempt(ItemRecord& record, ErrorClass error_class, const Enrollment& enrollment,
                         const Settings& settings, Timestamp now);
 

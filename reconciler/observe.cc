@@ -125,6 +125,9 @@ void BeginEpoch(Step& step) {
   step.out.enrollment.epoch_began_at = step.received_at;
   step.out.begins_epoch = true;
   step.out.enrollment.inventory_at = {};
+  step.out.enrollment.identity.reset();
+  step.out.enrollment.identity_asked_at.reset();
+  step.out.enrollment.renewal.reset();
   step.out.queue_lost = true;
 }
 
@@ -145,6 +148,52 @@ void ProveEnrolled(Step& step) {
   step.out.due = true;
 }
 
+void TakeFacts(Step& step, const AuthenticateEvent& event) {
+  Enrollment& enrollment = step.out.enrollment;
+  enrollment.authenticated_at = step.event.created_at;
+  enrollment.upstream = step.event.upstream;
+  Adopt(enrollment.topic, event.topic);
+  Adopt(enrollment.serial_number, event.serial_number);
+  Adopt(enrollment.os_version, event.os_version);
+  Adopt(enrollment.build_version, event.build_version);
+  Adopt(enrollment.product_name, event.product_name);
+  Adopt(enrollment.model_name, event.model);
+  Adopt(enrollment.device_name, event.device_name);
+}
+
+/// True when the device authenticates because its identity is renewed: a command of ours for that
+/// is under way, or the Authenticate was said before that had ended.
+bool IsRenewal(const Step& step) {
+  const Enrollment& enrollment = step.out.enrollment;
+  const std::optional<IdentityRenewal>& renewal = enrollment.renewal;
+  if (!renewal || enrollment.status == EnrollmentStatus::kCheckedOut) return false;
+  if (renewal->ended_at) return step.event.created_at <= *renewal->ended_at;
+  return step.received_at < renewal->began_at + kRenewalMax;
+}
+
+/// True when the last Authenticate was taken for a renewal.
+bool IsTakenForRenewal(const Enrollment& enrollment) {
+  return enrollment.renewal && enrollment.renewal->authenticated_at &&
+         !enrollment.renewal->ended_at;
+}
+
+EnrollmentStatus StatusAfterAuthenticate(bool token_came_first) {
+  return token_came_first ? EnrollmentStatus::kEnrolled : EnrollmentStatus::kAuthenticated;
+}
+
+/// What was known stays; only the MDM server has dropped its queue, and the device is asked what it
+/// has.
+void Renew(Step& step, const AuthenticateEvent& event, bool token_came_first) {
+  Enrollment& enrollment = step.out.enrollment;
+  enrollment.renewal->authenticated_at = step.received_at;
+  enrollment.status = StatusAfterAuthenticate(token_came_first);
+  enrollment.report_wanted_at = step.received_at;
+  TakeFacts(step, event);
+  step.out.queue_lost = true;
+  step.out.due = true;
+  Happened(step, "Authenticates anew, for its identity is being renewed.");
+}
+
 void Apply(Step& step, const AuthenticateEvent& event) {
   Enrollment& enrollment = step.out.enrollment;
   if (enrollment.authenticated_at == step.event.created_at) return;
@@ -152,6 +201,7 @@ void Apply(Step& step, const AuthenticateEvent& event) {
   if (enrollment.status == EnrollmentStatus::kQuarantined) return;
   const bool token_came_first =
       enrollment.enrolled_at && *enrollment.enrolled_at >= step.event.created_at;
+  if (IsRenewal(step)) return Renew(step, event, token_came_first);
   const bool seen_just_now = step.received_at - enrollment.first_seen_at <= kLateEventAfter;
   const bool overtaken = token_came_first && seen_just_now && !enrollment.authenticated_at;
   const bool known_before = !step.is_new && !overtaken;
@@ -159,16 +209,8 @@ void Apply(Step& step, const AuthenticateEvent& event) {
   if (known_before) BeginEpoch(step);
   enrollment.epoch_began_at = step.received_at;
   enrollment.ask_first = known_before && enrollment.status != EnrollmentStatus::kCheckedOut;
-  enrollment.status =
-      token_came_first ? EnrollmentStatus::kEnrolled : EnrollmentStatus::kAuthenticated;
-  enrollment.authenticated_at = step.event.created_at;
-  enrollment.upstream = step.event.upstream;
-  Adopt(enrollment.serial_number, event.serial_number);
-  Adopt(enrollment.os_version, event.os_version);
-  Adopt(enrollment.build_version, event.build_version);
-  Adopt(enrollment.product_name, event.product_name);
-  Adopt(enrollment.model_name, event.model);
-  Adopt(enrollment.device_name, event.device_name);
+  enrollment.status = StatusAfterAuthenticate(token_came_first);
+  TakeFacts(step, event);
   step.out.due = true;
   Happened(step, step.is_new ? "Enrollment began."
                              : fmt::format("Enrolled again (epoch {}).", enrollment.epoch));
@@ -177,6 +219,7 @@ void Apply(Step& step, const AuthenticateEvent& event) {
 void Apply(Step& step, const TokenUpdateEvent& event) {
   Enrollment& enrollment = step.out.enrollment;
   Adopt(enrollment.user_short_name, event.user_short_name);
+  Adopt(enrollment.topic, event.topic);
   const bool came_back = enrollment.status == EnrollmentStatus::kAuthenticated ||
                          enrollment.status == EnrollmentStatus::kCheckedOut;
   const bool was_enrolled = !step.is_new && enrollment.status == EnrollmentStatus::kEnrolled;
@@ -191,7 +234,7 @@ void Apply(Step& step, const TokenUpdateEvent& event) {
     if (*event.awaiting_configuration && !was_held) {
       // A device that comes into Setup Assistant was wiped, whether its Authenticate was heard or
       // not, and there is nothing on it to ask about.
-      if (was_enrolled && is_newer) BeginEpoch(step);
+      if ((was_enrolled && is_newer) || IsTakenForRenewal(enrollment)) BeginEpoch(step);
       if (step.is_new) enrollment.epoch_began_at = step.received_at;
       enrollment.ask_first = false;
     }
@@ -342,6 +385,14 @@ void TakeAppList(Step& step, const InventoryReport& inventory) {
   step.out.app_list = std::move(report);
 }
 
+/// What answers somebody else's question may be a part of the list here, too.
+void TakeIdentity(Step& step, const ResultEvent& result) {
+  const bool is_ours = step.intent && step.intent->request_type == request_type::kCertificateList;
+  if (!is_ours || result.inventory->kind != InventoryKind::kCertificateList) return;
+  step.out.enrollment.identity = result.identity;
+  step.out.enrollment.identity_asked_at = step.intent->journaled_at;
+}
+
 /// Keeps the answer to a question about the device unless a newer one is kept.
 void TakeInventory(Step& step, const ResultEvent& result) {
   if (!result.inventory) return;
@@ -355,6 +406,7 @@ void TakeInventory(Step& step, const ResultEvent& result) {
   answered_at = step.event.created_at;
   step.out.inventory = result.inventory;
   step.out.due = true;
+  TakeIdentity(step, result);
   TakeAppList(step, *result.inventory);
   if (result.device_information) TakeFacts(step, *result.device_information);
 }

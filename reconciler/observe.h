@@ -36,8 +36,9 @@ struct Observation {
 /// Authenticate or CheckOut counts, older facts and reports do not replace newer ones, a second
 /// answer to a command changes nothing, and any word from an unknown or half-enrolled id proves
 /// that it is enrolled; so does one that comes more than a minute after a CheckOut. An Authenticate
-/// with another serial number quarantines; a quarantined enrollment gives no reports. Pure; cannot
-/// fail.
+/// begins an epoch unless a renewal of the device's identity is under way, and even then when it
+/// comes from Setup Assistant. One with another serial number quarantines; a quarantined enrollment
+/// gives no reports. Pure; cannot fail.
 Observation Observe(const std::optional<Enrollment>& known, const std::optional<Intent>& intent,
                     const MdmEvent& event, Timestamp received_at);
 

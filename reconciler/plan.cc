@@ -1,6 +1,7 @@
 #include "reconciler/plan.h"
 
 #include "mdm/command.h"
+#include "mdm/item_definition.h"
 #include "reconciler/delivery.h"
 #include "reconciler/history.h"
 #include "reconciler/item_rule.h"
@@ -19,17 +20,23 @@ bool TakesCommands(const Enrollment& enrollment, const Settings& settings, Times
           now >= TokenUpdateOverdueAt(enrollment, settings));
 }
 
+/// Only the item of the identity has one.
+void TakeRenewal(const ItemWork& item, Plan& plan) {
+  if (item.record.payload_identifier == IdentityItem()) plan.renewal = item.renewal;
+}
+
 }  // namespace
 
 int ChangeRank(const PlannedCommand& command) {
   if (command.request_type == request_type::kAccountConfiguration) return 0;
+  if (command.payload_identifier == IdentityItem()) return 3;
   return command.during_setup ? 1 : 2;
 }
 
 Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now) {
   Plan plan;
   plan.proposal = snapshot.proposal;
-  std::vector<ItemWork> items = StartItems(snapshot, now);
+  std::vector<ItemWork> items = StartItems(snapshot, settings, now);
   const std::vector<Intent> staying = DigestIntents(snapshot, settings, now, items, plan);
   DropProposal(snapshot.enrollment, now, plan);
   if (TakesCommands(snapshot.enrollment, settings, now)) {
@@ -39,7 +46,10 @@ Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now
     BlockAll(snapshot, settings, now, items, plan);
   }
   plan.items.reserve(items.size());
-  for (ItemWork& item : items) plan.items.push_back(std::move(item.record));
+  for (ItemWork& item : items) {
+    if (item.renewal != snapshot.enrollment.renewal) TakeRenewal(item, plan);
+    plan.items.push_back(std::move(item.record));
+  }
   return plan;
 }
 

@@ -14,13 +14,16 @@ struct PlannedCommand {
   PayloadIdentifier payload_identifier;  ///< empty for questions
   PayloadUuid payload_uuid;              ///< of what is installed; empty for removals
   std::string reason;                    ///< a sentence for an administrator
-  std::string certificate_authority{};   ///< whom the profile makes the device ask, if anybody
-  std::int64_t proposal_id = 0;          ///< of a proposal's command; else 0
-  bool during_setup = false;             ///< it goes before other changes
+  /// Whom the profile makes the device ask, if anybody. Renewals of identities: their item, for
+  /// they have a pace of their own.
+  std::string certificate_authority{};
+  std::int64_t proposal_id = 0;  ///< of a proposal's command; else 0
+  bool during_setup = false;     ///< it goes before other changes
   friend bool operator==(const PlannedCommand&, const PlannedCommand&) = default;
 };
 
-/// The order of changes: accounts first, then what Setup Assistant waits for, then the others.
+/// The order of changes: accounts first, then what Setup Assistant waits for, then the others, and
+/// last what makes the MDM server drop the queue of the device: the renewal of its identity.
 int ChangeRank(const PlannedCommand& command);
 
 /// An intent that needs no more attention, and what became of it.
@@ -38,12 +41,13 @@ struct Plan {
   bool push = false;
   std::vector<ItemRecord>
       items;  ///< one for each desired item, by identifier; others cease to exist
-  std::vector<ClosedIntent> closed;  ///< intents that are done with
-  std::optional<Proposal> proposal;  ///< the snapshot's, as it stands now
-  bool escrow = false;               ///< the secret of `proposal` is to be escrowed
-  std::vector<std::string> notes;    ///< sentences about the enrollment as a whole
-  Timestamp due_at;                  ///< when to decide again, if nothing happens before
-  bool wants_wake = false;           ///< a poll of the device must make it due
+  std::vector<ClosedIntent> closed;          ///< intents that are done with
+  std::optional<Proposal> proposal;          ///< the snapshot's, as it stands now
+  std::optional<IdentityRenewal> renewal{};  ///< the enrollment's, when it has changed
+  bool escrow = false;                       ///< the secret of `proposal` is to be escrowed
+  std::vector<std::string> notes;            ///< sentences about the enrollment as a whole
+  Timestamp due_at;                          ///< when to decide again, if nothing happens before
+  bool wants_wake = false;                   ///< a poll of the device must make it due
 };
 
 /// Decides for one enrollment. The only place where Director decides anything about a device.

@@ -149,10 +149,15 @@ void DropProposal(const Enrollment& enrollment, Timestamp now, Plan& plan) {
   if (!plan.proposal || !IsOpen(plan.proposal->state)) return;
   Proposal& proposal = *plan.proposal;
   const bool has_left = enrollment.status == EnrollmentStatus::kCheckedOut;
-  if (proposal.epoch == enrollment.epoch && !has_left) return;
+  const auto& renewal = enrollment.renewal;
+  const bool authenticated_since =
+      renewal && renewal->authenticated_at && proposal.created_at <= *renewal->authenticated_at;
+  if (proposal.epoch == enrollment.epoch && !has_left && !authenticated_since) return;
   SetState(proposal, ProposalState::kDropped,
            fmt::format("The device {}{}; nothing more is sent.{}",
-                       has_left ? "checked out of management" : "enrolled again",
+                       has_left              ? "checked out of management"
+                       : authenticated_since ? "authenticated anew"
+                                             : "enrolled again",
                        proposal.state == ProposalState::kSent
                            ? " before the command that was sent was answered"
                            : "",

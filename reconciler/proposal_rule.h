@@ -10,7 +10,9 @@
 namespace director {
 
 /// Drops the proposal in `plan` when it is still open and the enrollment that it was proposed for
-/// has ended (another epoch, or checked out). For after the answers are taken. Pure.
+/// has ended (another epoch, or checked out), or when the device has authenticated since: that is
+/// taken for a renewal of its identity, but an erase must not rest on it. For after the answers are
+/// taken. Pure.
 void DropProposal(const Enrollment& enrollment, Timestamp now, Plan& plan);
 
 /// True when the intent is of this proposal's command: there is one open proposal at a time. Pure.

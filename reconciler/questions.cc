@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 
 #include "mdm/item_definition.h"
 #include "reconciler/backoff.h"
@@ -29,7 +30,8 @@ bool WantsReport(const Delivery& delivery, const std::vector<ItemWork>& items, c
          delivery.now >= ReportDueAt(delivery) ||
          std::any_of(items.begin(), items.end(), [&](const ItemWork& item) {
            const bool waits = item.wanted && has_room && (is_asleep || IsProfile(*item.wanted));
-           return item.needs_report || (item.needs_app_list && is_asleep) || waits;
+           const bool needs_list = item.needs_app_list || item.needs_certificate_list;
+           return item.needs_report || (needs_list && is_asleep) || waits;
          });
 }
 
@@ -63,36 +65,70 @@ std::string DescribeHeldBack(const Intent& question) {
 }
 
 /// Until when a list that follows no change is not asked for again: whatever the clocks and answers
-/// are, questions stay few. `report`: the last one that there is.
-Timestamp AskAgainAt(const Delivery& delivery, const DeviceReport* report) {
-  const bool ours =
-      report != nullptr && report->asked_at && report->epoch == delivery.enrollment().epoch;
-  if (!ours || IsAhead(*report->asked_at, delivery.now)) return delivery.now;
-  return *report->asked_at + delivery.settings.question_delay_min;
+/// are, questions stay few. `asked_at`: of the last one in this epoch that there is.
+Timestamp AskAgainAt(const Delivery& delivery, const std::optional<Timestamp>& asked_at) {
+  if (!asked_at || IsAhead(*asked_at, delivery.now)) return delivery.now;
+  return *asked_at + delivery.settings.question_delay_min;
+}
+
+std::optional<Timestamp> AskedAt(const Delivery& delivery, const DeviceReport& report) {
+  return report.epoch == delivery.enrollment().epoch ? report.asked_at : std::nullopt;
+}
+
+/// A list by which items are decided.
+struct NeededList {
+  InventoryKind kind;
+  bool is_needed;
+  std::optional<Timestamp> asked_at;  ///< last in this epoch
+  std::string_view reason;
+};
+
+std::array<NeededList, 2> NeededLists(const Delivery& delivery,
+                                      const std::vector<ItemWork>& items) {
+  const auto& app_list = delivery.snapshot.app_list;
+  return {{{InventoryKind::kInstalledApplicationList,
+            std::any_of(items.begin(), items.end(),
+                        [](const ItemWork& item) { return item.needs_app_list; }),
+            app_list ? AskedAt(delivery, *app_list) : std::nullopt,
+            "The device's own list proves which apps it has."},
+           {InventoryKind::kCertificateList,
+            std::any_of(items.begin(), items.end(),
+                        [](const ItemWork& item) { return item.needs_certificate_list; }),
+            delivery.enrollment().identity_asked_at,
+            "The device's own list proves which identity it has."}}};
+}
+
+/// Asks for a list that is needed, not too soon after the last one.
+void AskNeeded(const Delivery& delivery, const NeededList& list, Plan& plan) {
+  const Timestamp again_at = AskAgainAt(delivery, list.asked_at);
+  if (again_at > delivery.now) {
+    plan.due_at = std::min(plan.due_at, again_at);
+    return;
+  }
+  const std::string_view name = InventoryKindName(list.kind);
+  const Intent* outstanding = delivery.Find(name);
+  if (outstanding == nullptr) {
+    plan.commands.push_back(Question(name, std::string(list.reason)));
+  } else if (!IsOpen(outstanding->state)) {
+    plan.notes.push_back(DescribeHeldBack(*outstanding));
+  }
 }
 
 void AskInventory(const Delivery& delivery, const std::vector<ItemWork>& items, Plan& plan) {
   if (IsUserChannel(delivery.enrollment().channel.type) || !delivery.awake()) return;
-  const bool needs_app_list = std::any_of(items.begin(), items.end(),
-                                          [](const ItemWork& item) { return item.needs_app_list; });
-  const auto& app_list = delivery.snapshot.app_list;
-  const Timestamp apps_at = AskAgainAt(delivery, app_list ? &*app_list : nullptr);
+  const auto lists = NeededLists(delivery, items);
   for (const InventoryKind kind : kInventoryKinds) {
-    const std::string_view name = InventoryKindName(kind);
-    const bool is_needed = needs_app_list && kind == InventoryKind::kInstalledApplicationList;
-    if (!is_needed && !IsInventoryOld(delivery, kind)) continue;
-    if (is_needed && apps_at > delivery.now) {
-      plan.due_at = std::min(plan.due_at, apps_at);
+    const auto list = std::find_if(lists.begin(), lists.end(), [&](const NeededList& needed) {
+      return needed.kind == kind && needed.is_needed;
+    });
+    if (list != lists.end()) {
+      AskNeeded(delivery, *list, plan);
       continue;
     }
-    const Intent* outstanding = delivery.Find(name);
-    if (outstanding == nullptr) {
-      plan.commands.push_back(
-          Question(name, is_needed ? "The device's own list proves which apps it has."
-                                   : "What the device says about itself is missing or too old."));
-    } else if (is_needed && !IsOpen(outstanding->state)) {
-      plan.notes.push_back(DescribeHeldBack(*outstanding));
-    }
+    const std::string_view name = InventoryKindName(kind);
+    if (!IsInventoryOld(delivery, kind) || delivery.Find(name) != nullptr) continue;
+    plan.commands.push_back(
+        Question(name, "What the device says about itself is missing or too old."));
   }
 }
 
@@ -112,7 +148,8 @@ void AskQuestions(const Delivery& delivery, const std::vector<ItemWork>& items, 
   if (!WantsReport(delivery, items, plan)) return;
   const Intent* outstanding = delivery.FindReportQuestion();
   const auto& report = delivery.snapshot.profile_list;
-  const Timestamp again_at = AskAgainAt(delivery, report ? &*report : nullptr);
+  const Timestamp again_at =
+      AskAgainAt(delivery, report ? AskedAt(delivery, *report) : std::nullopt);
   if (outstanding == nullptr && !HasProfileChanges(plan) && again_at > delivery.now) {
     plan.due_at = std::min(plan.due_at, again_at);
     return;

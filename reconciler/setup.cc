@@ -43,7 +43,8 @@ std::int64_t CountWaiting(const std::vector<ItemWork>& items) {
     return item.desired.assignment->during_setup;
   });
   return std::count_if(items.begin(), items.end(), [&](const ItemWork& item) {
-    return IsUnderWay(item) && (!any_marked || IsMarked(item));
+    const bool is_identity = KindOf(item.record.payload_identifier) == ItemKind::kIdentity;
+    return !is_identity && IsUnderWay(item) && (!any_marked || IsMarked(item));
   });
 }
 

@@ -126,6 +126,7 @@ const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier
     case ItemKind::kApp:
       return snapshot.app_list ? &*snapshot.app_list : nullptr;
     case ItemKind::kAccounts:
+    case ItemKind::kIdentity:
       return nullptr;
   }
   return nullptr;

@@ -14,6 +14,7 @@
 #include "mdm/error_class.h"
 #include "mdm/event.h"
 #include "mdm/inventory.h"
+#include "mdm/mdm_identity.h"
 #include "reconciler/proposal.h"
 
 namespace director {
@@ -44,14 +45,29 @@ inline constexpr std::array kEnrollmentSteps = {
 /// A step that has been missing for longer makes a half enrollment.
 inline constexpr Duration kEnrollmentStepMax = std::chrono::hours(1);
 
+/// The last attempt to renew a device's identity in this epoch.
+struct IdentityRenewal {
+  Timestamp began_at;        ///< when its command was journaled, by our clock
+  Timestamp replaces_until;  ///< when the identity ended that it was to replace
+  /// When the device sent the Authenticate that belongs to it, by our clock.
+  std::optional<Timestamp> authenticated_at;
+  /// By the upstream's clock, when the device showed its new identity or refused the command: an
+  /// Authenticate that was said later does not belong to it.
+  std::optional<Timestamp> ended_at;
+  friend bool operator==(const IdentityRenewal&, const IdentityRenewal&) = default;
+};
+/// An Authenticate that comes later than this after the command is no renewal, whatever became of
+/// that.
+inline constexpr Duration kRenewalMax = std::chrono::hours(24 * 7);
+
 /// One channel of one device and what is known about it. Empty strings are unknown facts.
 struct Enrollment {
   Channel channel;
   UpstreamName upstream;
   EnrollmentStatus status = EnrollmentStatus::kAuthenticated;
   std::string quarantine_reason;
-  /// Grows with each Authenticate, and with the first word after a CheckOut; what was known about
-  /// an earlier epoch is no evidence any more.
+  /// Grows with each Authenticate that is no renewal of ours, and with the first word after a
+  /// CheckOut; what was known about an earlier epoch is no evidence any more.
   std::int64_t epoch = 1;
   EnrollmentStep missing_step = EnrollmentStep::kNone;
   std::optional<Timestamp> missing_since;  ///< by our clock; empty when nothing is missing
@@ -70,7 +86,14 @@ struct Enrollment {
   std::string model_name;
   std::string device_name;
   std::string user_short_name;
+  std::string topic;  ///< of its pushes, as its enrollment profile says
   std::optional<bool> is_supervised;
+
+  /// Of the last CertificateList of this epoch that we asked for; empty when it showed none of a
+  /// configured issuer.
+  std::optional<MdmIdentity> identity;
+  std::optional<Timestamp> identity_asked_at;  ///< when that list was asked for, by our clock
+  std::optional<IdentityRenewal> renewal;
 
   Timestamp first_seen_at;
   Timestamp last_seen_at;
@@ -285,6 +308,19 @@ const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier
 /// A day; a week for the list of apps, which is long and which a busy Mac puts off.
 PerInventoryKind<Duration> DefaultInventoryIntervals();
 
+/// How identities of devices are told and renewed.
+struct RenewalSettings {
+  /// Of the certificates that are identities. Empty: nothing is known about any.
+  std::vector<std::string> issuers;
+  /// Whether there are enrollment profiles to renew with; else one is only told when it ends.
+  bool has_profiles = false;
+  Duration renew_before = std::chrono::hours(24 * 90);
+  Duration retry_delay = std::chrono::hours(6);  ///< the first one; four times longer each time
+  int attempts_max = 3;
+  /// From the device's word until its list must show the new identity.
+  Duration proof_time_max = std::chrono::hours(1);
+};
+
 /// The knobs of the decision and its loop. Defaults are for production.
 struct Settings {
   /// What a worker took is left alone for so long when its director died; longer than its slowest
@@ -320,6 +356,8 @@ struct Settings {
       std::chrono::hours(1);  ///< from the device's answer until its list must show the app
   Duration app_retry_delay = std::chrono::hours(24);
   int app_attempts_max = 3;
+
+  RenewalSettings renewal;
 
   Duration push_delay_min = std::chrono::minutes(10);
   Duration push_delay_max = std::chrono::hours(24);

@@ -19,7 +19,10 @@ constexpr std::size_t kLogTextMaxBytes = 160;
 VirtualDevice::VirtualDevice(DeviceFacts facts, DeviceBehaviour behaviour, std::uint64_t seed)
     : facts_(std::move(facts)),
       behaviour_(std::move(behaviour)),
-      random_(seed ^ StableHash(facts_.udid + ":" + facts_.user_id)) {
+      random_(seed ^ StableHash(facts_.udid + ":" + facts_.user_id)),
+      identity_(facts_.udid,
+                facts_.user_id.empty() ? behaviour_.identity_lifetime : Duration::zero()) {
+  if (behaviour_.identity_ends_at) identity_.Replace(*behaviour_.identity_ends_at);
   StartEpoch();
   StartSetup();
 }
@@ -63,6 +66,8 @@ void VirtualDevice::Reenroll(ReenrollmentKind kind, Timestamp now) {
       StartSetup();
       break;
   }
+  identity_.Replace(now + behaviour_.identity_lifetime);
+  is_renewing_ = false;
   StartEpoch();
 }
 
@@ -133,13 +138,16 @@ DeviceMessage VirtualDevice::Send(Sent sent, DeviceMessage message) {
 std::optional<DeviceMessage> VirtualDevice::BeginSession(Timestamp now) {
   Advance(now);
   if (!IsAwake(now)) return std::nullopt;
+  if (state_ == EnrollmentState::kNotEnrolled && behaviour_.identity_lifetime > Duration::zero() &&
+      !identity_.ends()) {
+    identity_.Replace(now + behaviour_.identity_lifetime);
+  }
   session_messages_ = 0;
   last_was_not_now_ = false;
   self_poll_at_.reset();
   switch (state_) {
     case EnrollmentState::kNotEnrolled:
-      Note(now, "sends Authenticate");
-      return Send(Sent::kAuthenticate, MakeAuthenticate());
+      return SendAuthenticate(now);
     case EnrollmentState::kAuthenticated:
       return Send(Sent::kTokenUpdate, MakeTokenUpdate());
     case EnrollmentState::kEnrolled:
@@ -147,8 +155,30 @@ std::optional<DeviceMessage> VirtualDevice::BeginSession(Timestamp now) {
     case EnrollmentState::kGone:
       return std::nullopt;
   }
+  return PollOrAnswer();
+}
+
+DeviceMessage VirtualDevice::SendAuthenticate(Timestamp now) {
+  Note(now, "sends Authenticate");
+  if (is_renewing_) renewal_authenticates_.push_back(now);
+  if (renewal_authenticates_.size() > kDeviceLogMax) renewal_authenticates_.pop_front();
+  return Send(Sent::kAuthenticate, MakeAuthenticate());
+}
+
+DeviceMessage VirtualDevice::PollOrAnswer() {
   if (undelivered_result_.empty()) return Send(Sent::kIdle, MakeIdle());
   return Send(Sent::kResult, {MessageKind::kConnect, undelivered_result_, Duration::zero()});
+}
+
+/// It authenticates anew, with everything still in place.
+void VirtualDevice::RenewIdentity(Timestamp now) {
+  if (!identity_.ends()) return;
+  identity_.Renew(now);
+  ++renewals_;
+  is_renewing_ = true;
+  state_ = EnrollmentState::kNotEnrolled;
+  authenticates_first_ = random_.Below(2) == 0;
+  Note(now, "has a new identity");
 }
 
 std::optional<DeviceMessage> VirtualDevice::HandleReply(const DeviceReply& reply, Timestamp now) {
@@ -177,7 +207,8 @@ std::optional<DeviceMessage> VirtualDevice::HandleAccepted(const std::string& bo
     case Sent::kTokenUpdate:
       state_ = EnrollmentState::kEnrolled;
       Note(now, "is enrolled");
-      return Send(Sent::kIdle, MakeIdle());
+      is_renewing_ = false;
+      return PollOrAnswer();
     case Sent::kCheckOut:
       Unenroll("checked out", now);
       return std::nullopt;
@@ -186,11 +217,19 @@ std::optional<DeviceMessage> VirtualDevice::HandleAccepted(const std::string& bo
       undelivered_result_.clear();
       if (is_locked()) return EndSession();  // it restarts
       if (leaves_) return Send(Sent::kCheckOut, MakeCheckOut());
-      return body.empty() ? EndSession() : HandleCommand(body, now);
+      return GoOn(body, now);
     case Sent::kNothing:
       break;
   }
   return std::nullopt;
+}
+
+/// A renewed device authenticates before it takes the next command.
+std::optional<DeviceMessage> VirtualDevice::GoOn(const std::string& body, Timestamp now) {
+  if (state_ == EnrollmentState::kNotEnrolled) {
+    return SendAuthenticate(now);
+  }
+  return body.empty() ? EndSession() : HandleCommand(body, now);
 }
 
 std::optional<DeviceMessage> VirtualDevice::HandleCommand(const std::string& body, Timestamp now) {
@@ -205,6 +244,9 @@ std::optional<DeviceMessage> VirtualDevice::HandleCommand(const std::string& bod
   }
   if (answer->body.empty()) return EndSession();
   undelivered_result_ = answer->body;
+  if (state_ == EnrollmentState::kNotEnrolled && authenticates_first_) {
+    return SendAuthenticate(now);
+  }
   return Send(Sent::kResult, {MessageKind::kConnect, std::move(answer->body), answer->delay});
 }
 
@@ -227,11 +269,11 @@ void VirtualDevice::Unenroll(std::string_view why, Timestamp now) {
 bool VirtualDevice::IsAwake(Timestamp now) const {
   const bool is_locked_now = unlocks_at_ && now < *unlocks_at_;
   return !is_dark_ && !is_locked_now && state_ != EnrollmentState::kGone &&
-         IsAwakeAt(behaviour_.wake, now);
+         !identity_.HasEnded(now) && IsAwakeAt(behaviour_.wake, now);
 }
 
 std::optional<Timestamp> VirtualDevice::NextAwakeTime(Timestamp now) const {
-  if (is_dark_ || state_ == EnrollmentState::kGone) return std::nullopt;
+  if (is_dark_ || state_ == EnrollmentState::kGone || identity_.HasEnded(now)) return std::nullopt;
   return NextAwakeAt(behaviour_.wake, std::max(now, unlocks_at_.value_or(now)));
 }
 

@@ -18,6 +18,7 @@
 #include "simulator/device_apps.h"
 #include "simulator/device_behaviour.h"
 #include "simulator/device_facts.h"
+#include "simulator/device_identity.h"
 #include "simulator/device_profile.h"
 
 namespace director {
@@ -123,6 +124,11 @@ class VirtualDevice {
   bool is_locked() const { return unlocks_at_.has_value(); }
   /// The password that recoveryOS asks for; empty: none (Macs with Apple silicon only).
   const std::string& recovery_lock_password() const { return recovery_lock_password_; }
+  /// How often it took a new identity with a new enrollment profile.
+  int renewals() const { return renewals_; }
+  /// When it sent the Authenticates of renewals, the last few.
+  const std::deque<Timestamp>& renewal_authenticates() const { return renewal_authenticates_; }
+  const DeviceIdentity& identity() const { return identity_; }
   /// Held in Setup Assistant until DeviceConfigured.
   bool awaits_configuration() const { return awaiting_configuration_; }
   /// Counts Authenticate (user channels: TokenUpdate) starts; 1 during the first enrollment.
@@ -156,6 +162,10 @@ class VirtualDevice {
   std::optional<DeviceMessage> HandleAccepted(const std::string& body, Timestamp now);
   std::optional<DeviceMessage> HandleCommand(const std::string& body, Timestamp now);
   std::optional<DeviceMessage> EndSession();
+  std::optional<DeviceMessage> GoOn(const std::string& body, Timestamp now);
+  DeviceMessage PollOrAnswer();
+  DeviceMessage SendAuthenticate(Timestamp now);
+  void RenewIdentity(Timestamp now);
   void Unenroll(std::string_view why, Timestamp now);
 
   const NotNowPhase* ActiveNotNow(std::string_view request_type, Timestamp now);
@@ -201,6 +211,12 @@ class VirtualDevice {
   bool leaves_ = false;  ///< the enrollment profile was removed: CheckOut follows the answer
   std::optional<Timestamp> unlocks_at_;
   std::string recovery_lock_password_;
+  DeviceIdentity identity_;
+  int renewals_ = 0;
+  bool is_renewing_ = false;  ///< until the server has taken its TokenUpdate
+  std::deque<Timestamp> renewal_authenticates_;
+  /// The answer to the command of a renewal comes after its Authenticate.
+  bool authenticates_first_ = false;
   bool is_erased_ = false;  ///< EraseDevice was taken: it begins anew after the answer
 
   Sent sent_ = Sent::kNothing;

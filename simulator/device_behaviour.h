@@ -106,6 +106,11 @@ struct DeviceBehaviour {
   /// TokenUpdate says AwaitingConfiguration true until DeviceConfigured was executed (ADE).
   bool awaits_configuration = false;
 
+  /// How long its identity lives; zero: for ever, and `identity_certificate` of its facts is shown.
+  Duration identity_lifetime = Duration::zero();
+  /// When the first one ends; empty: a lifetime after it enrolls.
+  std::optional<Timestamp> identity_ends_at;
+
   /// Between the answer to an install of an app and its end.
   Duration app_install_delay = Duration::zero();
   bool lists_coming_apps = true;  ///< apps are listed as Installing meanwhile, or not yet

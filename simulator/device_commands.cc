@@ -132,11 +132,13 @@ VirtualDevice::Outcome VirtualDevice::RunInstallProfile(const PlistDict& body, T
   if (auto* chain = std::get_if<std::vector<ErrorChainEntry>>(&read)) return Failed(*chain);
   InstalledProfile profile = std::move(*std::get_if<InstalledProfile>(&read));
   const PayloadIdentifier identifier = profile.payload_identifier;
+  const bool is_enrollment = profile.has_mdm_payload;
   if (auto chain = RefuseMdmPayload(profile)) return Failed(std::move(*chain));
   if (auto chain = PlannedFailure(identifier)) return Failed(std::move(*chain));
   if (!Put(std::move(profile), now)) {
     return Failed(InstallFailedChain("MCInstallationErrorDomain", 4016, "Internal error."));
   }
+  if (is_enrollment) RenewIdentity(now);
   if (identifier == behaviour_.dark_after) {
     is_dark_ = true;
     Note(now, "lost its network");
@@ -173,6 +175,7 @@ std::optional<std::vector<ErrorChainEntry>> VirtualDevice::RefuseMdmPayload(
     return InstallFailedChain("MCInstallationErrorDomain", 4015,
                               "The replacement profile holds no MDM payload.");
   }
+  if (replaces_enrollment) return RefuseReplacement(old->management, profile.management);
   return std::nullopt;
 }
 
@@ -284,6 +287,7 @@ VirtualDevice::Outcome VirtualDevice::RunCertificateList() const {
     identity.Set("Data", PlistData{facts_.identity_certificate});
     list.emplace_back(std::move(identity));
   }
+  identity_.List(list);
   Outcome outcome;
   outcome.extra.Set("CertificateList", std::move(list));
   return outcome;

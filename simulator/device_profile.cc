@@ -79,6 +79,17 @@ PlistDict PayloadMetadata(const PlistDict& payload) {
   return metadata;
 }
 
+ManagementKeys ReadManagement(const PlistDict& payload) {
+  ManagementKeys keys;
+  keys.topic = TextAt(payload, "Topic");
+  keys.server_url = TextAt(payload, "ServerURL");
+  keys.check_in_url = TextAt(payload, "CheckInURL");
+  const PlistValue* rights = payload.Find("AccessRights");
+  const PlistInteger* number = rights == nullptr ? nullptr : rights->AsInteger();
+  if (number != nullptr) keys.access_rights = number->ToSigned(0);
+  return keys;
+}
+
 std::optional<Chain> AddPayloads(const PlistArray& content, DeviceKind kind,
                                  InstalledProfile& profile) {
   std::set<std::string> uuids;
@@ -93,7 +104,10 @@ std::optional<Chain> AddPayloads(const PlistArray& content, DeviceKind kind,
     if (!identifiers.insert(TextAt(*payload, "PayloadIdentifier")).second) {
       return ProfileError(kCodeIdentifierTwice, "The profile contains duplicate identifiers.");
     }
-    if (TextAt(*payload, "PayloadType") == kMdmPayloadType) profile.has_mdm_payload = true;
+    if (TextAt(*payload, "PayloadType") == kMdmPayloadType) {
+      profile.has_mdm_payload = true;
+      profile.management = ReadManagement(*payload);
+    }
     profile.payloads.push_back(PayloadMetadata(*payload));
   }
   return std::nullopt;
@@ -125,6 +139,9 @@ InstalledProfile ReadHeader(const PlistDict& root) {
   profile.is_encrypted = OptionalFlag(root, "IsEncrypted");
   return profile;
 }
+
+constexpr std::string_view kEnrollmentIdentifier = "com.example.simulator.enrollment";
+constexpr std::int64_t kAllRights = 8191;
 
 PlistDict MakeMetadata(std::string_view type, const std::string& identifier, RandomSource& random) {
   PlistDict metadata;
@@ -160,17 +177,56 @@ std::variant<InstalledProfile, std::vector<ErrorChainEntry>> ReadInstallPayload(
 InstalledProfile MakeEnrollmentProfile(const DeviceFacts& facts) {
   SeededRandom random(StableHash("enrollment profile " + facts.udid));
   InstalledProfile profile;
-  const std::string identifier = "com.example.simulator.enrollment";
+  const std::string identifier(kEnrollmentIdentifier);
   profile.payload_identifier = PayloadIdentifier(identifier);
   profile.payload_uuid = MakeUuid(random);
   profile.display_name = "Enrollment of the simulator";
   profile.organization = "Simulator";
   profile.removal_disallowed = true;
   profile.has_mdm_payload = true;
+  profile.management = SimulatorManagement();
   profile.payloads.push_back(
       MakeMetadata("com.apple.security.scep", identifier + ".identity", random));
   profile.payloads.push_back(MakeMetadata(kMdmPayloadType, identifier + ".mdm", random));
   return profile;
+}
+
+ManagementKeys SimulatorManagement() {
+  return {"com.apple.mgmt.External.11111111-2222-3333-4444-555555555555",
+          "https://mdm.example.com/mdm", "", kAllRights};
+}
+
+std::optional<std::vector<ErrorChainEntry>> RefuseReplacement(const ManagementKeys& installed,
+                                                              const ManagementKeys& replacement) {
+  if (installed.topic != replacement.topic) {
+    return InstallFailedChain("MCMDMErrorDomain", 12009,
+                              "Update to MDM profile contains different topic.");
+  }
+  if (installed.server_url != replacement.server_url ||
+      installed.check_in_url != replacement.check_in_url) {
+    return InstallFailedChain("MCMDMErrorDomain", 12009,
+                              "Update to MDM profile contains different server URL.");
+  }
+  if ((replacement.access_rights & ~installed.access_rights) != 0) {
+    return InstallFailedChain("MCInstallationErrorDomain", 4015,
+                              "Update to MDM profile asks for more rights.");
+  }
+  return std::nullopt;
+}
+
+std::string MakeEnrollmentMobileconfig(const ManagementKeys& management) {
+  SeededRandom random(StableHash("enrollment mobileconfig"));
+  const std::string identifier(kEnrollmentIdentifier);
+  PlistDict identity = MakeMetadata("com.apple.security.scep", identifier + ".identity", random);
+  PlistDict mdm = MakeMetadata(kMdmPayloadType, identifier + ".mdm", random);
+  mdm.Set("IdentityCertificateUUID", TextAt(identity, "PayloadUUID"));
+  mdm.Set("Topic", management.topic);
+  mdm.Set("ServerURL", management.server_url);
+  if (!management.check_in_url.empty()) mdm.Set("CheckInURL", management.check_in_url);
+  mdm.Set("AccessRights", PlistInteger::FromSigned(management.access_rights));
+  PlistDict root = MakeMetadata("Configuration", identifier, random);
+  root.Set("PayloadContent", PlistArray{std::move(identity), std::move(mdm)});
+  return EncodePlistXml(PlistValue(std::move(root)));
 }
 
 PlistDict EncodeProfileListEntry(const InstalledProfile& profile, DeviceKind kind) {

@@ -15,7 +15,9 @@ constexpr const char* kSelectEnrollments =
     "first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at, "
     "security_info_at, certificate_list_at, installed_application_list_at, epoch_began_at, "
     "push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at, missing_step, "
-    "missing_since "
+    "missing_since, topic, identity_issuer, identity_not_before, identity_not_after, "
+    "identity_asked_at, renewal_began_at, renewal_replaces_until, renewal_authenticated_at, "
+    "renewal_ended_at "
     "FROM enrollments JOIN schedule USING (enrollment_id) "
     "WHERE enrollment_id = ANY ($1::text[])";
 

@@ -36,6 +36,10 @@ Result<ImportedAnswers> LoadImported(PostgresTransaction& db, const std::vector<
 
 Result<std::optional<Timestamp>> NextDueAt(PostgresTransaction& db);
 Result<FleetCounts> CountFleet(PostgresTransaction& db, Timestamp now);
+Result<std::string> FindTopic(PostgresTransaction& db, const UpstreamName& upstream);
+Status CountIdentities(PostgresTransaction& db, Timestamp now, FleetCounts& counts);
+Result<std::optional<EnrollmentProfilePin>> LoadPin(PostgresTransaction& db,
+                                                    const UpstreamName& upstream);
 
 Result<Revision> LoadRevision(PostgresTransaction& db, const PayloadUuid& payload_uuid);
 Result<std::vector<Revision>> ListRevisions(PostgresTransaction& db, const RevisionFilter& filter,
@@ -122,6 +126,12 @@ class PostgresReaderOf : public Port {
   }
   Result<std::int64_t> CountProposalsSince(Timestamp since) final {
     return postgres::CountProposalsSince(db_, since);
+  }
+  Result<std::string> FindTopic(const UpstreamName& upstream) final {
+    return postgres::FindTopic(db_, upstream);
+  }
+  Result<std::optional<EnrollmentProfilePin>> LoadPin(const UpstreamName& upstream) final {
+    return postgres::LoadPin(db_, upstream);
   }
   Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
                                                 const PageRequest& page) final {

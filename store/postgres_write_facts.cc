@@ -21,26 +21,29 @@ constexpr const char* kLockNew =
 
 constexpr const char* kUpsertFacts =
     "INSERT INTO enrollments (enrollment_id, device_id, channel_type, udid, user_id, upstream, "
-    "status, serial_number, missing_step, missing_since, quarantine_reason, epoch, ask_first, "
-    "awaiting_configuration, awaiting_since, os_version, build_version, product_name, model_name, "
-    "device_name, user_short_name, is_supervised, first_seen_at, authenticated_at, enrolled_at, "
-    "push_unregistered, report_wanted_at, device_information_at, security_info_at, "
-    "certificate_list_at, installed_application_list_at, epoch_began_at) SELECT * FROM "
-    "unnest($1::text[], "
-    "$2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], "
-    "$9::text[], $10::bigint[], $11::text[], $12::bigint[], $13::boolean[], $14::boolean[], "
-    "$15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], "
-    "$22::boolean[], $23::bigint[], $24::bigint[], $25::bigint[], $26::boolean[], $27::bigint[], "
-    "$28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[]) ON CONFLICT "
-    "(enrollment_id) DO "
-    "UPDATE SET device_id = excluded.device_id, channel_type = excluded.channel_type, udid = "
-    "excluded.udid, user_id = excluded.user_id, upstream = excluded.upstream, status = "
-    "excluded.status, serial_number = excluded.serial_number, missing_step = "
-    "excluded.missing_step, missing_since = excluded.missing_since, quarantine_reason = "
-    "excluded.quarantine_reason, epoch = excluded.epoch, ask_first = excluded.ask_first, "
-    "awaiting_configuration = excluded.awaiting_configuration, awaiting_since = "
-    "excluded.awaiting_since, os_version = excluded.os_version, build_version = "
-    "excluded.build_version, product_name = excluded.product_name, model_name = "
+    "status, serial_number, missing_step, missing_since, identity_not_after, "
+    "quarantine_reason, epoch, ask_first, awaiting_configuration, awaiting_since, os_version, "
+    "build_version, product_name, model_name, device_name, user_short_name, is_supervised, "
+    "first_seen_at, authenticated_at, enrolled_at, push_unregistered, report_wanted_at, "
+    "device_information_at, security_info_at, certificate_list_at, "
+    "installed_application_list_at, epoch_began_at, topic, identity_issuer, "
+    "identity_not_before, identity_asked_at, renewal_began_at, renewal_replaces_until, "
+    "renewal_authenticated_at, renewal_ended_at) SELECT * FROM unnest($1::text[], $2::text[], "
+    "$3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], "
+    "$10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::boolean[], $15::boolean[], "
+    "$16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], "
+    "$22::text[], $23::boolean[], $24::bigint[], $25::bigint[], $26::bigint[], $27::boolean[], "
+    "$28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], "
+    "$34::text[], $35::text[], $36::bigint[], $37::bigint[], $38::bigint[], $39::bigint[], "
+    "$40::bigint[], $41::bigint[]) ON CONFLICT (enrollment_id) DO UPDATE SET device_id = "
+    "excluded.device_id, channel_type = excluded.channel_type, udid = excluded.udid, user_id = "
+    "excluded.user_id, upstream = excluded.upstream, status = excluded.status, serial_number = "
+    "excluded.serial_number, missing_step = excluded.missing_step, missing_since = "
+    "excluded.missing_since, identity_not_after = excluded.identity_not_after, "
+    "quarantine_reason = excluded.quarantine_reason, epoch = excluded.epoch, ask_first = "
+    "excluded.ask_first, awaiting_configuration = excluded.awaiting_configuration, "
+    "awaiting_since = excluded.awaiting_since, os_version = excluded.os_version, build_version "
+    "= excluded.build_version, product_name = excluded.product_name, model_name = "
     "excluded.model_name, device_name = excluded.device_name, user_short_name = "
     "excluded.user_short_name, is_supervised = excluded.is_supervised, first_seen_at = "
     "excluded.first_seen_at, authenticated_at = excluded.authenticated_at, enrolled_at = "
@@ -48,7 +51,12 @@ constexpr const char* kUpsertFacts =
     "excluded.report_wanted_at, device_information_at = excluded.device_information_at, "
     "security_info_at = excluded.security_info_at, certificate_list_at = "
     "excluded.certificate_list_at, installed_application_list_at = "
-    "excluded.installed_application_list_at, epoch_began_at = excluded.epoch_began_at";
+    "excluded.installed_application_list_at, epoch_began_at = excluded.epoch_began_at, topic = "
+    "excluded.topic, identity_issuer = excluded.identity_issuer, identity_not_before = "
+    "excluded.identity_not_before, identity_asked_at = excluded.identity_asked_at, "
+    "renewal_began_at = excluded.renewal_began_at, renewal_replaces_until = "
+    "excluded.renewal_replaces_until, renewal_authenticated_at = "
+    "excluded.renewal_authenticated_at, renewal_ended_at = excluded.renewal_ended_at";
 /// Contact and due time at once: each version of the row writes indexes.
 constexpr const char* kUpdateContacts =
     "UPDATE schedule AS s SET last_seen_at = n.last_seen_at, push_count = n.push_count, "
@@ -163,7 +171,7 @@ Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
 
 Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments,
                                        const std::map<EnrollmentId, Timestamp>& due_at) {
-  PostgresBatch facts(32);
+  PostgresBatch facts(41);
   PostgresBatch known(6);
   PostgresBatch contacts(5);
   std::map<EnrollmentId, Timestamp> due_apart = due_at;

@@ -156,6 +156,7 @@ Status PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits, Times
   Status done = Lock(ids);
   if (done) done = StoreItems(commits);
   if (done) done = StoreProposals(commits);
+  if (done) done = StoreRenewals(commits);
   if (done) done = CloseIntents(commits, now);
   if (done) done = JournalIntents(commits, now);
   if (done) done = StoreSchedule(commits, lease_until, now);

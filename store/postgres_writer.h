@@ -71,6 +71,11 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Result<std::int64_t> AddProposal(const Proposal& proposal, const SealedSecrets& sealed) override;
   Status SaveProposal(const Proposal& proposal) override;
 
+  // postgres_renewals.cc
+  Status SavePin(const EnrollmentProfilePin& pin) override;
+  Status ProvePin(const UpstreamName& upstream, Timestamp began_at) override;
+  Status DeletePin(const UpstreamName& upstream) override;
+
  private:
   /// Locks those that exist, in the order of their ids, so that no two transactions wait for each
   /// other.
@@ -93,6 +98,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
                    std::size_t limit);
   Status StoreItems(const std::vector<PlanCommit>& commits);
   Status StoreProposals(const std::vector<PlanCommit>& commits);
+  Status StoreRenewals(const std::vector<PlanCommit>& commits);
   Status CloseIntents(const std::vector<PlanCommit>& commits, Timestamp now);
   Status JournalIntents(const std::vector<PlanCommit>& commits, Timestamp now);
   Status StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp lease_until,

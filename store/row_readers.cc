@@ -13,6 +13,25 @@ Result<ErrorClass> ParseErrorClass(std::string_view name) {
   return Fail(ErrorKind::kInvalid, "not an error class");
 }
 
+/// identity_issuer, identity_not_before, identity_not_after
+std::optional<MdmIdentity> ReadIdentity(Row& row) {
+  const std::string issuer = row.Text();
+  const std::optional<Timestamp> not_before = row.OptionalTime();
+  const std::optional<Timestamp> not_after = row.OptionalTime();
+  if (!not_before || !not_after) return std::nullopt;
+  return MdmIdentity{issuer, *not_before, *not_after};
+}
+
+/// renewal_began_at, renewal_replaces_until, renewal_authenticated_at, renewal_ended_at
+std::optional<IdentityRenewal> ReadRenewal(Row& row) {
+  const std::optional<Timestamp> began_at = row.OptionalTime();
+  const std::optional<Timestamp> replaces_until = row.OptionalTime();
+  const std::optional<Timestamp> authenticated_at = row.OptionalTime();
+  const std::optional<Timestamp> ended_at = row.OptionalTime();
+  if (!began_at || !replaces_until) return std::nullopt;
+  return IdentityRenewal{*began_at, *replaces_until, authenticated_at, ended_at};
+}
+
 }  // namespace
 
 Enrollment ReadEnrollment(Row& row) {
@@ -50,6 +69,10 @@ Enrollment ReadEnrollment(Row& row) {
   e.report_wanted_at = row.OptionalTime();
   e.missing_step = row.TextBy(ParseEnrollmentStep);
   e.missing_since = row.OptionalTime();
+  e.topic = row.Text();
+  e.identity = ReadIdentity(row);
+  e.identity_asked_at = row.OptionalTime();
+  e.renewal = ReadRenewal(row);
   return e;
 }
 
@@ -235,6 +258,15 @@ ProposalCount ReadProposalCount(Row& row) {
   count.state = row.TextBy(ParseProposalState);
   count.count = row.Int();
   return count;
+}
+
+EnrollmentProfilePin ReadPin(Row& row) {
+  EnrollmentProfilePin pin;
+  pin.upstream = row.TextAs<UpstreamName>();
+  pin.content = row.Text();
+  pin.pinned_at = row.Time();
+  pin.is_proven = row.Flag();
+  return pin;
 }
 
 Happening ReadHappening(Row& row) {

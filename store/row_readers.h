@@ -15,7 +15,9 @@ namespace director {
 /// first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at,
 /// security_info_at, certificate_list_at, installed_application_list_at, epoch_began_at,
 /// push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at, missing_step,
-/// missing_since
+/// missing_since, topic, identity_issuer, identity_not_before, identity_not_after,
+/// identity_asked_at, renewal_began_at, renewal_replaces_until, renewal_authenticated_at,
+/// renewal_ended_at
 Enrollment ReadEnrollment(Row& row);
 
 /// command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, journaled_at,
@@ -62,6 +64,9 @@ Proposal ReadProposal(Row& row);
 
 /// kind, state, the count
 ProposalCount ReadProposalCount(Row& row);
+
+/// upstream, content, pinned_at, is_proven
+EnrollmentProfilePin ReadPin(Row& row);
 
 /// happening_id, at, enrollment_id, kind, text
 Happening ReadHappening(Row& row);

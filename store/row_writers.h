@@ -13,7 +13,7 @@ namespace director {
 /// statement or batch in the order that is named. The twin of row_readers.h.
 
 /// enrollment_id, device_id, channel_type, udid, user_id, upstream, status, serial_number,
-/// missing_step, missing_since
+/// missing_step, missing_since, identity_not_after
 template <typename Binder>
 void BindIdentity(Binder& row, const Enrollment& e) {
   row.Bind(e.channel.enrollment_id)
@@ -25,14 +25,26 @@ void BindIdentity(Binder& row, const Enrollment& e) {
       .Bind(EnrollmentStatusName(e.status))
       .Bind(e.serial_number)
       .Bind(EnrollmentStepName(e.missing_step))
-      .Bind(e.missing_since);
+      .Bind(e.missing_since)
+      .Bind(e.identity ? std::optional(e.identity->not_after) : std::nullopt);
+}
+
+/// renewal_began_at, renewal_replaces_until, renewal_authenticated_at, renewal_ended_at
+template <typename Binder>
+void BindRenewal(Binder& row, const std::optional<IdentityRenewal>& renewal) {
+  const std::optional<Timestamp> none;
+  row.Bind(renewal ? std::optional(renewal->began_at) : none)
+      .Bind(renewal ? std::optional(renewal->replaces_until) : none)
+      .Bind(renewal ? renewal->authenticated_at : none)
+      .Bind(renewal ? renewal->ended_at : none);
 }
 
 /// quarantine_reason, epoch, ask_first, awaiting_configuration, awaiting_since, os_version,
 /// build_version, product_name, model_name, device_name, user_short_name, is_supervised,
 /// first_seen_at, authenticated_at, enrolled_at, push_unregistered, report_wanted_at,
 /// device_information_at, security_info_at, certificate_list_at, installed_application_list_at,
-/// epoch_began_at
+/// epoch_began_at, topic, identity_issuer, identity_not_before, identity_asked_at, then the columns
+/// of the renewal
 template <typename Binder>
 void BindFacts(Binder& row, const Enrollment& e) {
   row.Bind(e.quarantine_reason)
@@ -53,7 +65,12 @@ void BindFacts(Binder& row, const Enrollment& e) {
       .BindFlag(e.push_unregistered)
       .Bind(e.report_wanted_at);
   for (const InventoryKind kind : kInventoryKinds) row.Bind(e.inventory_at[kind]);
-  row.Bind(e.epoch_began_at);
+  row.Bind(e.epoch_began_at)
+      .Bind(e.topic)
+      .Bind(e.identity ? e.identity->issuer : std::string())
+      .Bind(e.identity ? std::optional(e.identity->not_before) : std::nullopt)
+      .Bind(e.identity_asked_at);
+  BindRenewal(row, e.renewal);
 }
 
 /// What moves with nearly every event: last_seen_at, push_count, pushed_at, wants_wake

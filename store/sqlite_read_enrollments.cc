@@ -16,7 +16,9 @@ constexpr const char* kSelectEnrollment =
     "first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at, "
     "security_info_at, certificate_list_at, installed_application_list_at, epoch_began_at, "
     "push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at, missing_step, "
-    "missing_since "
+    "missing_since, topic, identity_issuer, identity_not_before, identity_not_after, "
+    "identity_asked_at, renewal_began_at, renewal_replaces_until, renewal_authenticated_at, "
+    "renewal_ended_at "
     "FROM enrollments WHERE enrollment_id = ?";
 
 /// The channels of every device that answers to the name; a device's names are its user channels'

@@ -103,6 +103,7 @@ Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now) {
   if (Status done = CountHalfEnrollments(db, now, counts); !done) return Fail(done.error());
   if (Status done = CountItems(db, counts); !done) return Fail(done.error());
   if (Status done = FindOldestWaiting(db, counts); !done) return Fail(done.error());
+  if (Status done = CountIdentities(db, now, counts); !done) return Fail(done.error());
   Result<std::vector<ProposalCount>> proposals = CountOpenProposals(db);
   if (!proposals) return Fail(proposals.error());
   counts.proposals = std::move(*proposals);

@@ -39,6 +39,9 @@ Result<ImportedAnswers> LoadImported(SqliteDb& db, const std::vector<EnrollmentI
 
 Result<std::optional<Timestamp>> NextDueAt(SqliteDb& db);
 Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now);
+Result<std::string> FindTopic(SqliteDb& db, const UpstreamName& upstream);
+Status CountIdentities(SqliteDb& db, Timestamp now, FleetCounts& counts);
+Result<std::optional<EnrollmentProfilePin>> LoadPin(SqliteDb& db, const UpstreamName& upstream);
 
 Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid);
 Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const RevisionFilter& filter,
@@ -122,6 +125,12 @@ class SqliteReaderOf : public Port {
   }
   Result<std::int64_t> CountProposalsSince(Timestamp since) final {
     return sqlite::CountProposalsSince(db_, since);
+  }
+  Result<std::string> FindTopic(const UpstreamName& upstream) final {
+    return sqlite::FindTopic(db_, upstream);
+  }
+  Result<std::optional<EnrollmentProfilePin>> LoadPin(const UpstreamName& upstream) final {
+    return sqlite::LoadPin(db_, upstream);
   }
   Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
                                                 const PageRequest& page) final {

@@ -129,6 +129,7 @@ Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp lease_until,
   }
   if (Status done = StoreItems(commit); !done) return done;
   if (Status done = StoreProposal(commit); !done) return done;
+  if (Status done = StoreRenewal(commit); !done) return done;
   if (Status done = CloseIntents(commit, now); !done) return done;
   if (Status done = JournalIntents(commit, now); !done) return done;
   const Plan& plan = commit.plan;

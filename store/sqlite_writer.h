@@ -59,6 +59,11 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Result<std::int64_t> AddProposal(const Proposal& proposal, const SealedSecrets& sealed) override;
   Status SaveProposal(const Proposal& proposal) override;
 
+  // sqlite_renewals.cc
+  Status SavePin(const EnrollmentProfilePin& pin) override;
+  Status ProvePin(const UpstreamName& upstream, Timestamp began_at) override;
+  Status DeletePin(const UpstreamName& upstream) override;
+
  private:
   Status SaveEnrollment(const Enrollment& enrollment);
   Status InsertEnrollment(const Enrollment& enrollment);
@@ -66,6 +71,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status CommitPlan(const PlanCommit& commit, Timestamp lease_until, Timestamp now);
   Status StoreItems(const PlanCommit& commit);
   Status StoreProposal(const PlanCommit& commit);
+  Status StoreRenewal(const PlanCommit& commit);
   Status CloseIntents(const PlanCommit& commit, Timestamp now);
   Status JournalIntents(const PlanCommit& commit, Timestamp now);
 

@@ -19,6 +19,31 @@ Result<AssignmentChannel> ParseAssignmentChannel(std::string_view name) {
   return Fail(ErrorKind::kInvalid, "must be one of: device, user");
 }
 
+std::string_view IdentityEndName(IdentityEnd end) {
+  switch (end) {
+    case IdentityEnd::kExpired:
+      return "expired";
+    case IdentityEnd::kIn7Days:
+      return "7d";
+    case IdentityEnd::kIn30Days:
+      return "30d";
+    case IdentityEnd::kIn90Days:
+      return "90d";
+    case IdentityEnd::kLater:
+      return "later";
+    case IdentityEnd::kUnknown:
+      return "unknown";
+  }
+  return {};
+}
+
+Result<IdentityEnd> ParseIdentityEnd(std::string_view name) {
+  for (const IdentityEnd end : kIdentityEnds) {
+    if (IdentityEndName(end) == name) return end;
+  }
+  return Fail(ErrorKind::kInvalid, "must be one of: expired, 7d, 30d, 90d, later, unknown");
+}
+
 Result<Snapshot> StoreReader::LoadSnapshot(const EnrollmentId& id) {
   Result<std::vector<Snapshot>> snapshots = LoadSnapshots({id});
   if (!snapshots) return Fail(snapshots.error());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -234,6 +235,16 @@ struct OldestWaiting {
   friend bool operator==(const OldestWaiting&, const OldestWaiting&) = default;
 };
 
+/// When identities of devices end.
+enum class IdentityEnd { kExpired, kIn7Days, kIn30Days, kIn90Days, kLater, kUnknown };
+inline constexpr std::array kIdentityEnds = {IdentityEnd::kExpired,  IdentityEnd::kIn7Days,
+                                             IdentityEnd::kIn30Days, IdentityEnd::kIn90Days,
+                                             IdentityEnd::kLater,    IdentityEnd::kUnknown};
+/// `expired`, `7d`, `30d`, `90d`, `later`, `unknown`.
+std::string_view IdentityEndName(IdentityEnd end);
+/// kInvalid for other words.
+Result<IdentityEnd> ParseIdentityEnd(std::string_view name);
+
 struct FleetCounts {
   std::map<EnrollmentStatus, std::int64_t> enrollments;
   std::vector<ItemCount> items;  ///< by identifier, then state
@@ -243,7 +254,19 @@ struct FleetCounts {
   std::int64_t dead_letters = 0;
   /// Half enrollments, by the step that has been missing for `kEnrollmentStepMax`.
   std::map<EnrollmentStep, std::int64_t> half_enrollments;
+  /// Device channels that are enrolled, each under the first word that fits.
+  std::map<IdentityEnd, std::int64_t> identities;
   friend bool operator==(const FleetCounts&, const FleetCounts&) = default;
+};
+
+/// What enrollment profiles for the devices of one MDM server must keep: the keys of the first one
+/// with which a device renewed its identity (director/renewals.h says in which form).
+struct EnrollmentProfilePin {
+  UpstreamName upstream;
+  std::string content;
+  Timestamp pinned_at;     ///< when this content was sent first
+  bool is_proven = false;  ///< no device has shown yet that it took it; until then it gives way
+  friend bool operator==(const EnrollmentProfilePin&, const EnrollmentProfilePin&) = default;
 };
 
 /// Reads within one consistent view; in a `StoreWriter` only what it has claimed, loaded or changed
@@ -308,6 +331,12 @@ class StoreReader {
                                                       const PageRequest& page) = 0;
   /// How many were created after `since`, whatever became of them.
   virtual Result<std::int64_t> CountProposalsSince(Timestamp since) = 0;
+
+  /// The topic of the pushes of one of the server's devices; empty when none has told it.
+  virtual Result<std::string> FindTopic(const UpstreamName& upstream) = 0;
+
+  /// Empty when nothing is pinned for the MDM server.
+  virtual Result<std::optional<EnrollmentProfilePin>> LoadPin(const UpstreamName& upstream) = 0;
 
   /// Newest first; `enrollment_id` empty for all. `after` is a happening_id.
   virtual Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
@@ -410,6 +439,13 @@ class StoreWriter : public StoreReader {
   /// Stores how a proposal stands; who and what it was proposed for stays. Load its
   /// enrollment first, so that nobody decides about it meanwhile.
   virtual Status SaveProposal(const Proposal& proposal) = 0;
+
+  /// Replaces what is pinned for an MDM server unless that is proven or has the same content.
+  virtual Status SavePin(const EnrollmentProfilePin& pin) = 0;
+  /// A renewal that began at `began_at` is proven, and with it what was pinned before.
+  virtual Status ProvePin(const UpstreamName& upstream, Timestamp began_at) = 0;
+  /// kNotFound when nothing is pinned.
+  virtual Status DeletePin(const UpstreamName& upstream) = 0;
 
   /// Deletes closed intents older than `keep`, proposals whose end is older than `kKeepProposals`,
   /// and the oldest happenings and dead letters beyond their bounds; at most `limit` rows of each.

@@ -19,6 +19,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr Duration kPushCertificateTimeout = std::chrono::seconds(10);
+
 constexpr std::size_t kTargetsMax = 50;
 constexpr std::size_t kQueuePagesMax = 10;
 constexpr QueueKeys kQueueKeys{"command_uuid", "request_type", "command"};
@@ -289,6 +291,27 @@ class NanoMdm final : public Upstream {
   }
 
   Result<std::string> Probe() override { return ProbeVersion(*http_); }
+
+  Result<Timestamp> ReadPushCertificateEnd(const std::string& topic) override {
+    HttpRequest request;
+    request.method = "GET";
+    request.path =
+        fmt::format("{}/pushcert?topic={}", settings_.api_path, EncodePathSegment(topic));
+    request.timeout = kPushCertificateTimeout;
+    const Result<HttpResponse> response = http_->Send(request);
+    if (!response) return Fail(ErrorKind::kUnavailable, response.error().message);
+    if (response->status != 200) {
+      return Fail(ErrorKind::kUnavailable, fmt::format("HTTP {}", response->status));
+    }
+    const Json answer = Json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+    const auto end = answer.is_object() ? answer.find("not_after") : answer.end();
+    if (end == answer.end() || !end->is_string()) {
+      return Fail(ErrorKind::kCorrupt, "the answer has no not_after");
+    }
+    Result<Timestamp> at = ParseTime(end->get_ref<const std::string&>());
+    if (!at) return Fail(ErrorKind::kCorrupt, "not_after is no time");
+    return at;
+  }
 
  private:
   Verdict Deliver(const EnqueueRequest& request, const std::vector<EnrollmentId>& targets) {

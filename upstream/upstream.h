@@ -105,6 +105,13 @@ class Upstream {
   /// Asks the server for its version (`unknown` is a version): proves that it is there and speaks
   /// HTTP. kUnavailable otherwise.
   virtual Result<std::string> Probe() = 0;
+
+  /// When the push certificate of a topic expires. Blocks for one time-out. kNotFound: this server
+  /// does not tell. kUnavailable: no answer, or it has no certificate of that topic (NanoMDM
+  /// answers 500 then). kCorrupt: the answer tells no time.
+  virtual Result<Timestamp> ReadPushCertificateEnd(const std::string& /*topic*/) {
+    return Fail(ErrorKind::kNotFound, "the server does not tell");
+  }
 };
 
 }  // namespace director

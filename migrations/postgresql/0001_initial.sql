@@ -23,6 +23,17 @@ CREATE TABLE enrollments (
   model_name text NOT NULL,
   device_name text NOT NULL,
   user_short_name text NOT NULL,
+  topic text NOT NULL,
+  -- Its identity, as the last CertificateList of this epoch showed it that we asked for; the issuer
+  -- is empty without one.
+  identity_issuer text NOT NULL,
+  identity_not_before bigint,
+  identity_not_after bigint,
+  identity_asked_at bigint,
+  renewal_began_at bigint,  -- the last attempt to renew it
+  renewal_replaces_until bigint,
+  renewal_authenticated_at bigint,
+  renewal_ended_at bigint,
   is_supervised boolean,
   first_seen_at bigint NOT NULL,
   authenticated_at bigint,
@@ -40,6 +51,7 @@ CREATE TABLE enrollments (
 ) WITH (fillfactor = 80);
 
 CREATE INDEX enrollments_missing ON enrollments (missing_since) WHERE missing_since IS NOT NULL;
+CREATE INDEX enrollments_identity ON enrollments (status, identity_not_after) WHERE user_id = '';
 CREATE INDEX enrollments_status ON enrollments (status);
 CREATE INDEX enrollments_id ON enrollments (lower(enrollment_id));
 CREATE INDEX enrollments_device ON enrollments (lower(device_id));
@@ -180,6 +192,14 @@ CREATE TABLE assignments (
 
 CREATE UNIQUE INDEX assignments_key ON assignments (payload_identifier, channel, target_kind, lower(target));
 CREATE INDEX assignments_target ON assignments (channel, target_kind, lower(target));
+
+-- What every enrollment profile for the devices of an MDM server must keep.
+CREATE TABLE enrollment_profile_pins (
+  upstream text PRIMARY KEY CHECK (upstream <> ''),
+  content text NOT NULL,  -- JSON
+  pinned_at bigint NOT NULL,
+  is_proven boolean NOT NULL  -- a device took it
+);
 
 CREATE TABLE proposals (
   proposal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- never used twice

@@ -34,6 +34,17 @@ CREATE TABLE enrollments (
   model_name TEXT NOT NULL,
   device_name TEXT NOT NULL,
   user_short_name TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  -- Its identity, as the last CertificateList of this epoch showed it that we asked for; the issuer
+  -- is empty without one.
+  identity_issuer TEXT NOT NULL,
+  identity_not_before INTEGER,
+  identity_not_after INTEGER,
+  identity_asked_at INTEGER,
+  renewal_began_at INTEGER,  -- the last attempt to renew it
+  renewal_replaces_until INTEGER,
+  renewal_authenticated_at INTEGER,
+  renewal_ended_at INTEGER,
   is_supervised INTEGER CHECK (is_supervised IN (0, 1)),
   first_seen_at INTEGER NOT NULL,
   last_seen_at INTEGER NOT NULL,
@@ -61,6 +72,7 @@ CREATE TABLE enrollments (
 CREATE INDEX enrollments_due ON enrollments (due_at);
 CREATE INDEX enrollments_leased ON enrollments (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX enrollments_missing ON enrollments (missing_since) WHERE missing_since IS NOT NULL;
+CREATE INDEX enrollments_identity ON enrollments (status, identity_not_after) WHERE user_id = '';
 CREATE INDEX enrollments_status ON enrollments (status);
 CREATE INDEX enrollments_id ON enrollments (enrollment_id COLLATE NOCASE);
 CREATE INDEX enrollments_device ON enrollments (device_id COLLATE NOCASE);
@@ -190,6 +202,14 @@ CREATE TABLE assignments (
 CREATE UNIQUE INDEX assignments_key
   ON assignments (payload_identifier, channel, target_kind, target COLLATE NOCASE);
 CREATE INDEX assignments_target ON assignments (channel, target_kind, target COLLATE NOCASE);
+
+-- What every enrollment profile for the devices of an MDM server must keep.
+CREATE TABLE enrollment_profile_pins (
+  upstream TEXT NOT NULL PRIMARY KEY CHECK (upstream <> ''),
+  content TEXT NOT NULL,  -- JSON
+  pinned_at INTEGER NOT NULL,
+  is_proven INTEGER NOT NULL CHECK (is_proven IN (0, 1))  -- a device took it
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE proposals (
   proposal_id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice

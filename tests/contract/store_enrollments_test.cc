@@ -34,6 +34,10 @@ Enrollment MakeFullEnrollment() {
   e.report_wanted_at = FromUnixMs(1234567);
   e.missing_step = EnrollmentStep::kFirstAnswer;
   e.missing_since = At(-40);
+  e.topic = "com.apple.mgmt.External.1";
+  e.identity = MdmIdentity{"OU=CA,O=\"x\"", At(-1000), At(1000)};
+  e.identity_asked_at = At(-30);
+  e.renewal = IdentityRenewal{At(-20), At(900), At(-10), At(-5)};
   return e;
 }
 

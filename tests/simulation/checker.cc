@@ -72,6 +72,9 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
     return;
   }
   known.last_word_at = std::max(known.last_word_at, said_at);
+  const bool is_renewal = IsOfRenewal(event, said_at, known);
+  WatchIdentity(event, said_at, known);
+  if (is_renewal) return;
   if (std::holds_alternative<AuthenticateEvent>(event.body) && said_at > known.authenticated_at) {
     known.authenticated_at = said_at;
     known.authenticate_recorded_at = kernel_.Now();

@@ -106,6 +106,10 @@ class Checker final : public ProcessWatcher {
     std::string build;        ///< recorded last
     std::string first_build;  ///< of this epoch
     bool is_mac_known = false;
+    /// What the last list of certificates said, and when it was recorded.
+    std::optional<Timestamp> identity_until;
+    Timestamp certificates_recorded_at = Timestamp::min();
+    std::optional<std::int64_t> epoch;  ///< of the enrollment, after the last word
     /// Since when what was recorded says that it is held in Setup Assistant.
     std::optional<Timestamp> held_since;
     Timestamp token_said_at = Timestamp::min();
@@ -154,6 +158,10 @@ class Checker final : public ProcessWatcher {
   void CheckLetGo(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
   bool HoldsInSetup(const EnrollmentId& id, const PayloadIdentifier& item,
                     Timestamp step_began_at) const;
+  void CheckRenewal(const Profile& profile, const EnrollmentId& id, Timestamp step_began_at);
+  bool IsOfRenewal(const MdmEvent& event, Timestamp said_at, const Known& known) const;
+  void WatchIdentity(const MdmEvent& event, Timestamp said_at, Known& known);
+  std::string WhyIdentityLost(const EnrollmentId& id, const VirtualDevice& device) const;
   bool IsReinstalled(const EnrollmentId& id, const Profile& profile) const;
   void WatchSetup(const MdmEvent& event, Timestamp said_at, Known& known);
   void WatchBuilds(const MdmEvent& event, Timestamp said_at, Known& known);

@@ -65,6 +65,8 @@ const Checker::Change& Checker::ChangeOf(const EnqueueRequest& request) {
   if (Result<Profile> profile = ParseProfile(payload->AsData()->bytes)) {
     last_change_.item = profile->payload_identifier;
     last_change_.payload_uuid = profile->payload_uuid.value();
+    // Under whatever name: one renewal at a time.
+    if (profile->has_mdm_payload) last_change_.item = IdentityItem();
     last_change_.profile = std::move(*profile);
   }
   return last_change_;
@@ -163,7 +165,8 @@ void Checker::CheckChange(const EnqueueRequest& request, const EnrollmentId& id,
       device != nullptr &&
       (device->behaviour().FindInstallFailure(item) != nullptr || MayPark(*device, item, {}) ||
        (change.profile && IsReinstalled(id, *change.profile)));
-  if (is_quiet_ && !is_refused && !twins_.contains(id)) {
+  const bool is_renewal = item == IdentityItem();
+  if (is_quiet_ && !is_refused && !is_renewal && !twins_.contains(id)) {
     Report("I9", request.request_type + " although nothing was to be done", id);
   }
   CheckAwake(id, step_began_at);
@@ -257,7 +260,7 @@ void Checker::CheckInstall(const CommandUuid& command_uuid, const Profile& profi
                            const EnrollmentId& id, Timestamp step_began_at) {
   const Known& known = At(id);
   if (known.device == nullptr) return;
-  if (profile.has_mdm_payload) Report("I3", "an enrollment profile is installed", id);
+  if (profile.has_mdm_payload) return CheckRenewal(profile, id, step_began_at);
   if (IsBaseless(id, profile, step_began_at) && !IsReinstalled(id, profile)) {
     Report(
         "I9",

@@ -136,6 +136,7 @@ std::string Checker::WhyUnconverged(const EnrollmentId& id, const Known& known) 
   if (known.device == nullptr || twins_.contains(id)) return {};
   const VirtualDevice& device = *known.device;
   if (IsDark(device)) return {};
+  if (const std::string why = WhyIdentityLost(id, device); !why.empty()) return why;
   if (device.state() == EnrollmentState::kGone) return "has left management and is to come back";
   if (device.awaits_configuration()) return "is held in Setup Assistant";
   const std::optional<Snapshot> snapshot = Load(id);

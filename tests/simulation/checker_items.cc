@@ -118,6 +118,7 @@ void Checker::CheckDefined(const CommandUuid& command_uuid, const Change& change
     case ItemKind::kAccounts:
       return CheckAccounts(id, step_began_at);
     case ItemKind::kProfile:
+    case ItemKind::kIdentity:
       break;
   }
 }

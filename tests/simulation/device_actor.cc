@@ -164,6 +164,13 @@ void AddAppBehaviour(const Scenario& scenario, Timestamp begin, RandomSource& ra
   }
 }
 
+void AddIdentity(const Scenario& scenario, Timestamp begin, RandomSource& random,
+                 DeviceBehaviour& behaviour) {
+  if (scenario.identity_lifetime == Duration::zero()) return;
+  behaviour.identity_lifetime = scenario.identity_lifetime;
+  behaviour.identity_ends_at = begin + hours(24 * 4) + minutes(random.Below(24 * 60 * 6));
+}
+
 DeviceActor::DeviceActor(Kernel& kernel, MdmStandIn& server, const Faults& faults,
                          RandomSource& random, VirtualDevice device, OnContact on_contact)
     : kernel_(kernel),

@@ -15,6 +15,9 @@ DeviceBehaviour MakeBehaviour(const Scenario& scenario, Timestamp begin, RandomS
 /// Draws how its apps behave and, where the scenario has odd builds, its OS updates.
 void AddAppBehaviour(const Scenario& scenario, Timestamp begin, RandomSource& random,
                      DeviceBehaviour& behaviour);
+/// Draws when its identity ends, where identities end.
+void AddIdentity(const Scenario& scenario, Timestamp begin, RandomSource& random,
+                 DeviceBehaviour& behaviour);
 
 /// One virtual device in the world: reacts to pushes, polls by itself now and then, and has its
 /// sessions with the MDM server message by message, so that everything else may happen between.

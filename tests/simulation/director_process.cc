@@ -9,7 +9,9 @@
 
 #include "base/log.h"
 #include "director/ingest.h"
+#include "director/renewals.h"
 #include "simulator/core_wire.h"
+#include "simulator/device_profile.h"
 #include "upstream/micromdm.h"
 #include "upstream/nanomdm.h"
 
@@ -149,6 +151,28 @@ class DirectorProcess::EscrowServer final : public Escrow {
   DirectorProcess& process_;
 };
 
+/// The webhook that makes enrollment profiles: it does not answer, or hands out one of another MDM
+/// server.
+class DirectorProcess::EnrollmentProfiles final : public EnrollmentProfileSource {
+ public:
+  explicit EnrollmentProfiles(DirectorProcess& process) : process_(process) {}
+
+  Result<std::string> FetchEnrollmentProfile(std::string_view) override {
+    if (!process_.is_alive_) return Dead();
+    process_.Breathe(Duration(1 + process_.random_.Below(5000)));
+    const Faults& faults = process_.scenario_.faults;
+    if (process_.Happens(faults.no_enrollment_profile)) {
+      return Fail(ErrorKind::kUnavailable, "timed out");
+    }
+    ManagementKeys management = SimulatorManagement();
+    if (process_.Happens(faults.wrong_enrollment_profile)) management.topic += ".other";
+    return MakeEnrollmentMobileconfig(management);
+  }
+
+ private:
+  DirectorProcess& process_;
+};
+
 /// The real client, watched.
 class DirectorProcess::WatchedUpstream final : public Upstream {
  public:
@@ -184,12 +208,15 @@ class DirectorProcess::WatchedUpstream final : public Upstream {
 struct DirectorProcess::Parts {
   explicit Parts(DirectorProcess& process)
       : random(process.random_.Next()),
-        upstreams(process.scenario_.certificates_per_minute),
+        upstreams(process.scenario_.certificates_per_minute, process.scenario_.renewals_per_hour),
         payloads(*process.store_, nullptr),
-        executor(*process.store_, upstreams, payloads, process.secrets_, process.clock_, random),
+        renewals(*process.store_, std::make_unique<EnrollmentProfiles>(process),
+                 EnrollmentProfilesFrom::kWebhook, nullptr, process.clock_),
+        executor(*process.store_, upstreams, payloads, process.secrets_, process.clock_, random,
+                 &renewals),
         runner(*process.store_, upstreams, executor, process.clock_, process.scenario_.settings),
         api({*process.store_, upstreams, executor, process.secrets_, process.clock_,
-             process.config_, [&process] { process.Notify(); }}),
+             process.config_, [&process] { process.Notify(); }, nullptr}),
         routes(api.Routes()) {
     upstreams.Add(std::make_unique<WatchedUpstream>(process, process.MakeClient()),
                   process.scenario_.rates);
@@ -198,6 +225,7 @@ struct DirectorProcess::Parts {
   SeededRandom random;
   Upstreams upstreams;
   Payloads payloads;
+  Renewals renewals;
   Executor executor;
   Runner runner;
   Api api;
@@ -289,7 +317,8 @@ void DirectorProcess::Receive(const std::string& body) {
     kernel_.Trace("webhook: nobody listens");
     return;
   }
-  const Incoming incoming = DecodeIncoming(body, kServerName, clock_.Now());
+  const Incoming incoming =
+      DecodeIncoming(body, kServerName, clock_.Now(), scenario_.settings.renewal.issuers);
   const std::uint64_t commits = commits_;
   const Status answered = RecordIncoming(*store_, {incoming});
   // A process that dies after the commit has recorded it, although nobody was told.

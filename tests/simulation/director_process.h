@@ -86,6 +86,7 @@ class DirectorProcess {
   class ProcessStore;
   class Wire;
   class EscrowServer;
+  class EnrollmentProfiles;
   class WatchedUpstream;
   struct Parts;
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <initializer_list>
 
+#include "simulator/device_identity.h"
 #include "tests/simulation/catalogue.h"
 
 namespace director::simulation {
@@ -145,6 +146,21 @@ void SetReinstall(Scenario& scenario) {
   scenario.faults.odd_builds = Chance(random, 1.0);
 }
 
+/// In a quarter of the small worlds identities end within days, and there is a webhook for
+/// enrollment profiles. Drawn apart as above.
+void SetIdentities(Scenario& scenario) {
+  SeededRandom random(scenario.seed ^ StableHash("identities"));
+  if (random.Below(4) != 0) return;
+  scenario.identity_lifetime = hours(24 * 10);
+  scenario.faults.no_enrollment_profile = Chance(random, 0.3);
+  scenario.faults.wrong_enrollment_profile = Chance(random, 0.3);
+  if (random.Below(2) == 0) scenario.renewals_per_hour = 1 + random.Below(10);
+  RenewalSettings& renewal = scenario.settings.renewal;
+  renewal.issuers = {std::string(kSimulatorIssuer)};
+  renewal.has_profiles = true;
+  renewal.renew_before = hours(24 * 5);
+}
+
 }  // namespace
 
 std::string_view ServerKindName(ServerKind kind) {
@@ -179,6 +195,7 @@ Scenario MakeSmallWorld(std::uint64_t seed) {
   SetClock(scenario);
   SetApps(scenario);
   SetReinstall(scenario);
+  SetIdentities(scenario);
   return scenario;
 }
 

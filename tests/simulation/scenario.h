@@ -30,6 +30,9 @@ struct Faults {
   double request_error_after = 0;     ///< handled, answered 500 with HTML
   double request_html = 0;            ///< not handled, a proxy's page
 
+  double no_enrollment_profile = 0;     ///< per renewal: its webhook does not answer
+  double wrong_enrollment_profile = 0;  ///< per renewal: its webhook hands out another server's
+
   double escrow_fails = 0;  ///< per deposit: before or after the escrow server has taken it
 
   // Director's own process, per transaction.
@@ -90,6 +93,9 @@ struct Scenario {
   Settings settings;
   UpstreamRates rates;
   double certificates_per_minute = 0;
+  /// Zero: identities never end, and none is renewed.
+  Duration identity_lifetime{};
+  double renewals_per_hour = 0;
 };
 
 /// A small world with every fault on or off and weighted at random, and limits that are hit.

@@ -86,6 +86,7 @@ void World::AddDevices() {
     DeviceBehaviour behaviour = MakeBehaviour(scenario_, begin_, random_);
     SeededRandom apart(scenario_.seed ^ StableHash("apps of " + facts.udid));
     AddAppBehaviour(scenario_, begin_, apart, behaviour);
+    AddIdentity(scenario_, begin_, apart, behaviour);
     const bool has_twin = random_.Fraction() < scenario_.faults.twin;
     if (!has_twin) nameable_.push_back(facts);
     AddDevice(facts, behaviour);

@@ -104,7 +104,8 @@ class World {
   void Restart() {
     runner.reset();
     payloads = std::make_unique<Payloads>(*store, nullptr);
-    executor = std::make_unique<Executor>(*store, upstreams, *payloads, secrets, clock, random);
+    executor = std::make_unique<Executor>(*store, upstreams, *payloads, secrets, clock, random,
+                                          renewals.get());
     runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, settings);
     WriteTo(*store, [&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
   }
@@ -239,6 +240,7 @@ class World {
   CoreWire* wire = nullptr;
   Upstreams upstreams;
   Secrets secrets{TestDataKey(), nullptr};
+  std::unique_ptr<Renewals> renewals;  ///< `Restart` after it is set
   std::unique_ptr<Payloads> payloads;
   std::unique_ptr<Executor> executor;
   std::unique_ptr<Runner> runner;
@@ -263,7 +265,8 @@ class World {
   void Receive(const std::string& body) {
     if (drop_webhooks) return;
     webhooks.push_back(body);
-    REQUIRE(RecordIncoming(*store, {DecodeIncoming(body, kServer, clock.Now())}));
+    REQUIRE(RecordIncoming(*store,
+                           {DecodeIncoming(body, kServer, clock.Now(), settings.renewal.issuers)}));
   }
 
   std::set<EnrollmentId> pushed_;

@@ -15,6 +15,7 @@ inline std::string_view InstallRequestType(const PayloadIdentifier& item) {
     case ItemKind::kAccounts:
       return request_type::kAccountConfiguration;
     case ItemKind::kProfile:
+    case ItemKind::kIdentity:
       break;
   }
   return request_type::kInstallProfile;

@@ -99,6 +99,7 @@ class PlanChecker {
       Must(!profile.has_mdm_payload, name + " touches the enrollment profile");
       Must(!profile.is_declarative, name + " touches what declarative management owns");
     }
+    if (command.payload_identifier == IdentityItem()) return CheckRenewal(command);
     if (command.payload_uuid.empty()) return CheckRemoval(command);
     Must(command.request_type == InstallRequestType(command.payload_identifier),
          name + " is no command of ours");
@@ -110,6 +111,26 @@ class PlanChecker {
            name + " is not what is assigned");
     }
     Must(!Deciding(command.payload_identifier).empty(), name + " that nobody assigned");
+  }
+
+  void CheckRenewal(const PlannedCommand& command) {
+    const std::string name = DescribeCommand(command);
+    const Enrollment& enrollment = snapshot_.enrollment;
+    Must(command.request_type == request_type::kInstallProfile, name + " is no command of ours");
+    Must(settings_.renewal.has_profiles, name + " although identities are not renewed");
+    Must(!enrollment.awaiting_since, name + " in Setup Assistant");
+    Must(!IsUserChannel(enrollment.channel.type), name + " to a user channel");
+    Must(enrollment.identity.has_value(), name + " for an identity that is not known");
+    if (!enrollment.identity) return;
+    const MdmIdentity& identity = *enrollment.identity;
+    Must(identity.not_after > now_, name + " for one that has ended");
+    Must(identity.not_after - settings_.renewal.renew_before <= now_, name + " too early");
+    Must(enrollment.identity_asked_at &&
+             now_ <= *enrollment.identity_asked_at + settings_.removal_evidence_age_max,
+         name + " on stale evidence");
+    Must(snapshot_.profile_list && snapshot_.profile_list->epoch == enrollment.epoch,
+         name + " without a report that shows the enrollment profile");
+    Must(plan_.renewal && plan_.renewal->began_at == now_, name + " that is forgotten");
   }
 
   void CheckProposed(const PlannedCommand& command) {
@@ -262,6 +283,9 @@ class PlanChecker {
     for (const DesiredAssignment& a : snapshot_.assignments) {
       if (Counts(a)) wanted.insert(a.payload_identifier);
     }
+    const bool has_identity =
+        !settings_.renewal.issuers.empty() && !IsUserChannel(snapshot_.enrollment.channel.type);
+    if (has_identity) wanted.insert(IdentityItem());
     std::vector<PayloadIdentifier> recorded;
     for (const ItemRecord& item : plan_.items) {
       const std::string& name = item.payload_identifier.value();
@@ -303,6 +327,10 @@ class PlanChecker {
   void CheckVerified(const ItemRecord& item) {
     const std::string& name = item.payload_identifier.value();
     if (KindOf(item.payload_identifier) == ItemKind::kApp) return CheckVerifiedApp(item);
+    if (item.payload_identifier == IdentityItem()) {
+      return Must(snapshot_.enrollment.identity && snapshot_.enrollment.identity->not_after > now_,
+                  name + " is verified by no list, or has ended");
+    }
     Must(snapshot_.profile_list && snapshot_.profile_list->epoch == snapshot_.enrollment.epoch,
          name + " is verified by no report");
     Must(item.verified_at.has_value() && !item.parked && !item.next_attempt_at,

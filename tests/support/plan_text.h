@@ -80,6 +80,7 @@ inline Snapshot CommitPlan(Snapshot snapshot, const Plan& plan, Timestamp now) {
   snapshot.proposal = plan.proposal;
   if (snapshot.proposal && !IsOpen(snapshot.proposal->state)) snapshot.proposal.reset();
   snapshot.enrollment.wants_wake = plan.wants_wake;
+  if (plan.renewal) snapshot.enrollment.renewal = plan.renewal;
   if (plan.push) {
     snapshot.enrollment.pushed_at = now;
     ++snapshot.enrollment.push_count;

@@ -15,6 +15,8 @@
 //   item com.example.wifi A acknowledged attempts=1 next=+5m ack=-1m settled=-1m verified=-1h parked=22A1 error=No. sends=3@-2h epoch=1 since=-2h due=+1h build=22A1 reinstall=+1h
 //   proposal DeviceLock waiting epoch=1 escrowed=-1m before=+5m expires=+7d repeats ack=-1m cancelled=-1m next=+5m attempts=1 error=No.
 //     (escrowed a minute ago and free to go, unless it says otherwise; `escrowed=none`)
+//   identity +30d issued=-335d asked=-5m     (or `identity none asked=-5m`)
+//   renewal -1h until=+30d authenticated=-10m ended=-5m
 //   upstream down=+5m away=-1h problem=connection_refused turn=+9s
 //   turn ca.example.com +20s
 // clang-format on
@@ -105,6 +107,8 @@ class WorldReader {
     if (words[0] == "item") return ReadItem(rest);
     if (words[0] == "proposal") return ReadProposal(rest);
     if (words[0] == "upstream") return ReadUpstream(rest);
+    if (words[0] == "identity") return ReadIdentity(rest);
+    if (words[0] == "renewal") return ReadRenewal(rest);
     if (words[0] == "turn") {
       snapshot_.certificate_turns.emplace(words.at(1), At(words.at(2)));
       return;
@@ -184,6 +188,25 @@ class WorldReader {
         BadWorld(key);
       }
     }
+  }
+
+  void ReadIdentity(const std::vector<std::string>& words) {
+    if (words.empty()) BadWorld("identity");
+    Enrollment& e = snapshot_.enrollment;
+    Fields fields = ReadFields(words, 1);
+    e.identity_asked_at = At(fields.at("asked"));
+    e.inventory_at[InventoryKind::kCertificateList] = e.identity_asked_at;
+    if (words[0] == "none") return;
+    e.identity = MdmIdentity{"CN=CA", At(fields.at("issued")), At(words[0])};
+  }
+
+  void ReadRenewal(const std::vector<std::string>& words) {
+    if (words.empty()) BadWorld("renewal");
+    Fields fields = ReadFields(words, 1);
+    IdentityRenewal renewal{At(words[0]), At(fields.at("until")), {}, {}};
+    if (fields.contains("authenticated")) renewal.authenticated_at = At(fields["authenticated"]);
+    if (fields.contains("ended")) renewal.ended_at = At(fields["ended"]);
+    snapshot_.enrollment.renewal = renewal;
   }
 
   void ReadWant(const std::vector<std::string>& words) {
@@ -283,6 +306,11 @@ class WorldReader {
     snapshot_.profile_list = std::move(report);
   }
 
+  /// `-`: what has no revisions.
+  static PayloadUuid RevisionOf(const std::string& word) {
+    return word == "-" ? PayloadUuid() : PayloadUuid(word);
+  }
+
   void ReadIntent(const std::vector<std::string>& words) {
     Intent intent;
     intent.command_uuid = CommandUuid(fmt::format("c{}", snapshot_.intents.size() + 1));
@@ -294,7 +322,7 @@ class WorldReader {
                         intent.request_type == request_type::kInstallApplication ||
                         intent.request_type == request_type::kAccountConfiguration;
     if (removes || brings) intent.payload_identifier = PayloadIdentifier(words.at(next++));
-    if (brings) intent.payload_uuid = PayloadUuid(words.at(next++));
+    if (brings) intent.payload_uuid = RevisionOf(words.at(next++));
     const auto state = ParseIntentState(words.at(next++));
     if (!state) BadWorld(words.at(next - 1));
     intent.state = *state;
@@ -330,7 +358,7 @@ class WorldReader {
     ItemRecord item;
     item.payload_identifier = PayloadIdentifier(words.at(0));
     item.presence = words.at(1) == "absent" ? Presence::kAbsent : Presence::kPresent;
-    if (item.presence == Presence::kPresent) item.payload_uuid = PayloadUuid(words.at(1));
+    if (item.presence == Presence::kPresent) item.payload_uuid = RevisionOf(words.at(1));
     const auto state = ParseItemState(words.at(2));
     if (!state) BadWorld(words.at(2));
     item.state = *state;

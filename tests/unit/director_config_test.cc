@@ -187,6 +187,30 @@ TEST_CASE("settings that contradict each other are refused") {
   CHECK(Mentions(ProblemOf(options), "signing_pkcs12_file"));
 }
 
+TEST_CASE("identities are renewed where an enrollment profile and an issuer are configured") {
+  RawOptions options = Enough();
+  CHECK(Make(options)->settings.renewal.issuers.empty());
+  options["identity_issuers"] = "CN=A ; OU=MDM,O=Example,C=US;";
+  const Result<Config> told = Make(options);
+  REQUIRE(told);
+  CHECK(told->settings.renewal.issuers ==
+        std::vector<std::string>{"CN=A", "OU=MDM,O=Example,C=US"});
+  CHECK_FALSE(told->settings.renewal.has_profiles);
+  options["enrollment_profile_file"] = "/etc/director/enroll.mobileconfig";
+  CHECK(Make(options)->settings.renewal.has_profiles);
+  options["certificate_list_interval"] = "never";
+  CHECK(Mentions(ProblemOf(options), "certificate_list_interval"));
+  options.erase("certificate_list_interval");
+  options["enrollment_profile_url"] = "https://enroll.example.com";
+  CHECK(Mentions(ProblemOf(options), "use one"));
+  options.erase("enrollment_profile_file");
+  CHECK(Mentions(ProblemOf(options), "token"));
+  options["enrollment_profile_token"] = "hidden";
+  CHECK(Make(options)->enrollment_profile_url.is_set());
+  options.erase("identity_issuers");
+  CHECK(Mentions(ProblemOf(options), "identity_issuers"));
+}
+
 TEST_CASE("a secret may stand in a file, but not in both places") {
   TempFolder folder;
   RawOptions options = Enough();

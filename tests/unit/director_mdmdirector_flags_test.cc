@@ -217,22 +217,41 @@ TEST_CASE("the NanoMDM branch's environment counts as its flags do") {
 }
 
 TEST_CASE("what of the NanoMDM branch has no meaning or is not built is said once") {
-  const Result<Invocation> translated =
-      Translate({NanoWith({"-redis-tls", "-use-ddm", "-kmfddm-url=https://ddm.example.com",
-                           "-kmfddm-api-key", "hidden", "-control-plane-interval=120",
-                           "-push-spread", "10m", "-install-profile-retries=3",
-                           "-enroll-webhook-token=hidden", "-acme-cert-min-validity=90"}),
-                 {},
-                 {}});
+  const Result<Invocation> translated = Translate(
+      {NanoWith({"-redis-tls", "-use-ddm", "-kmfddm-url=https://ddm.example.com", "-kmfddm-api-key",
+                 "hidden", "-control-plane-interval=120", "-push-spread", "10m",
+                 "-install-profile-retries=3", "-enrollment-profile-signed"}),
+       {},
+       {}});
   INFO((translated ? std::string() : translated.error().message));
   REQUIRE(translated);
   REQUIRE(translated->notes.size() == 3);
   CHECK(translated->notes[1] ==
         "these have no meaning here: -redis-tls, -control-plane-interval, "
-        "-install-profile-retries, -push-spread");
+        "-install-profile-retries, -push-spread, -enrollment-profile-signed");
   CHECK(translated->notes[2] ==
-        "what these ask for is not built yet: -acme-cert-min-validity, -enroll-webhook-token, "
-        "-use-ddm, -kmfddm-url, -kmfddm-api-key");
+        "what these ask for is not built yet: -use-ddm, -kmfddm-url, -kmfddm-api-key");
+}
+
+TEST_CASE("an enrollment profile for renewals comes from a file or from a webhook") {
+  const Config file = ConfigOf(With({"-enrollment-profile=/etc/enroll.mobileconfig"}));
+  CHECK(file.enrollment_profile_file == "/etc/enroll.mobileconfig");
+  const RenewalSettings& renewal = file.settings.renewal;
+  CHECK(renewal.has_profiles);
+  CHECK(renewal.issuers == std::vector<std::string>{"OU=MICROMDM SCEP CA,O=MicroMDM,C=US"});
+  CHECK(renewal.renew_before == 180 * kDay);
+  const Config webhook = ConfigOf(
+      With({"-enable-reenroll-via-webhook", "-enroll-webhook-url=https://enroll.example.com/x",
+            "-enroll-webhook-token=hidden", "-scep-cert-issuer=CN=S", "-acme-cert-issuer=CN=A",
+            "-scep-cert-min-validity=30", "-acme-cert-min-validity=90"}));
+  CHECK(webhook.enrollment_profile_file.empty());
+  CHECK(webhook.enrollment_profile_url.Get()->Reveal() == "https://enroll.example.com/x");
+  CHECK(webhook.enrollment_profile_token.Get()->Reveal() == "hidden");
+  CHECK(webhook.settings.renewal.issuers == std::vector<std::string>{"CN=S", "CN=A"});
+  CHECK(webhook.settings.renewal.renew_before == 90 * kDay);
+  CHECK_FALSE(ConfigOf(With({})).settings.renewal.has_profiles);
+  CHECK(ProblemsOf(With({"-enable-reenroll-via-webhook"})).find("-enroll-webhook-url: is needed") !=
+        std::string::npos);
 }
 
 TEST_CASE("only the server that is chosen has to be named, and it must be one that there is") {

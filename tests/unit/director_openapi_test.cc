@@ -134,6 +134,9 @@ class Service {
     Fill();
   }
 
+  Store& store() { return *store_; }
+  Config& config() { return config_; }
+
   std::set<std::string> RouteNames() const {
     std::set<std::string> names;
     for (const HttpRoute& route : routes_) names.insert(route.method + " " + route.pattern);
@@ -172,7 +175,7 @@ class Service {
 
   ManualClock clock_{kNow};
   SystemRandom random_;
-  const Config config_ = MakeTestConfig("http://127.0.0.1:1");
+  Config config_ = MakeTestConfig("http://127.0.0.1:1");
   std::unique_ptr<Store> store_ = director_test::OpenStore();
   Upstreams upstreams_;
   test::WillingUpstream* upstream_ = nullptr;
@@ -403,12 +406,43 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   service.Call("DELETE /api/v1/assignments/{assignment_id}", 204,
                WithPath({{"assignment_id", id}}));
 
+  const auto upstream = WithPath({{"upstream", "nanomdm"}});
+  service.Call("DELETE /api/v1/mdm-servers/{upstream}/enrollment-profile", 404, upstream);
+  director_test::WriteTo(service.store(), [](StoreWriter& writer) {
+    return writer.SavePin({UpstreamName("nanomdm"), "{}", Timestamp(), false});
+  });
+  service.Call("DELETE /api/v1/mdm-servers/{upstream}/enrollment-profile", 204, upstream);
+
   // The one that is left needs a secret path, which this MDM server does not have.
   service.Call("POST /webhook/{upstream}/{secret}", 401,
                Webhook({{"upstream", "nanomdm"}, {"secret", "x"}}, unknown_topic));
   CHECK(Without(TheDocument().Operations(), service.answered()) ==
         std::set<std::string>{"GET /healthz", "GET /metrics", "GET /readyz",
                               "POST /webhook/{upstream}/{secret}"});
+}
+
+TEST_CASE("openapi: the identity of a device is told where issuers are configured") {
+  Service service;
+  const auto device = WithPath({{"device", "UDID-1"}});
+  CHECK(service.CallJson("GET /api/v1/devices/{device}", 200, device)["identity"].is_null());
+  service.config().settings.renewal.issuers = {"CN=CA"};
+  const Json unknown = service.CallJson("GET /api/v1/devices/{device}", 200, device)["identity"];
+  CHECK(unknown["state"] == "blocked");
+  CHECK(unknown["not_after"].is_null());
+  Enrollment enrollment = MakeEnrollment("UDID-1", "SERIAL1", EnrollmentStatus::kEnrolled);
+  enrollment.identity = MdmIdentity{"CN=CA", kNow, kNow + 365 * kDay};
+  enrollment.identity_asked_at = kNow;
+  director_test::WriteTo(service.store(),
+                         [&](StoreWriter& writer) { return writer.SaveEnrollments({enrollment}); });
+  const Json known = service.CallJson("GET /api/v1/devices/{device}", 200, device)["identity"];
+  CHECK(known["state"] == "verified");
+  CHECK(known["issuer"] == "CN=CA");
+  CHECK(known["not_after"].is_string());
+  const Json item =
+      service.CallJson("GET /api/v1/devices/{device}/items/{payload_identifier}", 200,
+                       WithPath({{"device", "UDID-1"}, {"payload_identifier", "identity:MDM"}}));
+  CHECK(item["kind"] == "identity");
+  CHECK(service.CallJson("GET /api/v1/status", 200)["identities"]["later"] == 1);
 }
 
 TEST_CASE("openapi: errors are the documented problem documents") {

@@ -91,11 +91,15 @@ TEST_CASE("Macs forgive a missing PayloadVersion") {
 
 TEST_CASE("a second MDM profile is refused, the enrollment profile can be renewed") {
   VirtualDevice device = Make(DeviceKind::kMac);
+  const ManagementKeys management = SimulatorManagement();
   PlistDict payload;
   payload.Set("PayloadType", "com.apple.mdm");
   payload.Set("PayloadVersion", PlistInteger::FromSigned(1));
   payload.Set("PayloadIdentifier", "mdm");
   payload.Set("PayloadUUID", kUuid2);
+  payload.Set("Topic", management.topic);
+  payload.Set("ServerURL", management.server_url);
+  payload.Set("AccessRights", PlistInteger::FromSigned(management.access_rights));
   PlistDict profile = MakeProfile("com.example.other", kUuid1);
   profile.Set("PayloadContent", PlistArray{payload});
   const ResultEvent second = Run(device, Install(EncodePlistXml(profile)));
@@ -107,6 +111,28 @@ TEST_CASE("a second MDM profile is refused, the enrollment profile can be renewe
   CHECK(device.profiles().front().payload_uuid == kUuid1);
   const ResultEvent without = Run(device, Install(EncodePlistXml(MakeProfile(enrollment, kUuid2))));
   CHECK(without.error_chain.back().code == 4015);
+}
+
+TEST_CASE("a renewal that changes where the device is managed is refused") {
+  VirtualDevice device = Make(DeviceKind::kMac);
+  const auto refused = [&](const ManagementKeys& management) {
+    const ResultEvent answer = Run(device, Install(MakeEnrollmentMobileconfig(management)));
+    return answer.error_chain.empty() ? 0 : answer.error_chain.back().code;
+  };
+  ManagementKeys other = SimulatorManagement();
+  other.topic = "com.apple.mgmt.External.other";
+  CHECK(refused(other) == 12009);
+  other = SimulatorManagement();
+  other.server_url += "?token=1";
+  CHECK(refused(other) == 12009);
+  other = SimulatorManagement();
+  other.check_in_url = "https://mdm.example.com/checkin";
+  CHECK(refused(other) == 12009);
+  other = SimulatorManagement();
+  other.access_rights = 16383;
+  CHECK(refused(other) == 4015);
+  other.access_rights = 1;
+  CHECK(refused(other) == 0);
 }
 
 TEST_CASE("removing: found, not found, no identifier") {
