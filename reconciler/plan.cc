@@ -2,6 +2,7 @@
 
 #include "mdm/command.h"
 #include "reconciler/delivery.h"
+#include "reconciler/file_vault_key.h"
 #include "reconciler/history.h"
 #include "reconciler/item_rule.h"
 #include "reconciler/item_work.h"
@@ -38,6 +39,7 @@ Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now
   } else {
     BlockAll(snapshot, settings, now, items, plan);
   }
+  DecideNewKeys(snapshot, now, plan);
   plan.items.reserve(items.size());
   for (ItemWork& item : items) plan.items.push_back(std::move(item.record));
   return plan;

@@ -19,7 +19,9 @@ constexpr std::size_t kLogTextMaxBytes = 160;
 VirtualDevice::VirtualDevice(DeviceFacts facts, DeviceBehaviour behaviour, std::uint64_t seed)
     : facts_(std::move(facts)),
       behaviour_(std::move(behaviour)),
-      random_(seed ^ StableHash(facts_.udid + ":" + facts_.user_id)) {
+      random_(seed ^ StableHash(facts_.udid + ":" + facts_.user_id)),
+      key_random_(seed ^ StableHash("recovery keys of " + facts_.udid)) {
+  StartFileVault();
   StartEpoch();
   StartSetup();
 }
@@ -57,6 +59,7 @@ void VirtualDevice::Reenroll(ReenrollmentKind kind, Timestamp now) {
       apps_.Clear();
       accounts_.clear();
       recovery_lock_password_.clear();
+      StartFileVault();
       is_dark_ = false;
       is_erased_ = false;
       unlocks_at_.reset();

@@ -68,12 +68,12 @@ inline constexpr int kSessionMessagesMax = 500;
 /// machine.
 ///
 /// It has no clock, thread or socket: every call names the time, and the seed decides all chances,
-/// so the same calls give the same bytes. A session is `BeginSession`, then `HandleReply` with the
-/// server's answer to each message, until one returns nothing: Authenticate, TokenUpdate, Idle,
-/// then one answer per command. An answer that could not be delivered is sent again first in the
-/// next session. HTTP 401 un-enrols. Time must not run backwards. Not thread-safe. Source: Apple
-/// device management (check-in, command sessions, NotNow); Apple's device-management schema for
-/// keys.
+/// so the same calls give the same bytes (but for envelopes, which OpenSSL's random numbers
+/// encrypt). A session is `BeginSession`, then `HandleReply` with the server's answer to each
+/// message, until one returns nothing: Authenticate, TokenUpdate, Idle, then one answer per
+/// command. An answer that could not be delivered is sent again first in the next session. HTTP 401
+/// un-enrols. Time must not run backwards. Not thread-safe. Source: Apple device management
+/// (check-in, command sessions, NotNow); Apple's device-management schema for keys.
 class VirtualDevice {
  public:
   VirtualDevice(DeviceFacts facts, DeviceBehaviour behaviour, std::uint64_t seed);
@@ -123,6 +123,10 @@ class VirtualDevice {
   bool is_locked() const { return unlocks_at_.has_value(); }
   /// The password that recoveryOS asks for; empty: none (Macs with Apple silicon only).
   const std::string& recovery_lock_password() const { return recovery_lock_password_; }
+  /// The personal recovery key that is in force; empty without FileVault.
+  const std::string& recovery_key() const { return recovery_key_; }
+  /// The RotateFileVaultKey that made it; empty for the first one.
+  const CommandUuid& recovery_key_command() const { return recovery_key_command_; }
   /// Held in Setup Assistant until DeviceConfigured.
   bool awaits_configuration() const { return awaiting_configuration_; }
   /// Counts Authenticate (user channels: TokenUpdate) starts; 1 during the first enrollment.
@@ -176,6 +180,8 @@ class VirtualDevice {
   Outcome RunEraseDevice(const PlistDict& body);
   Outcome RunSetRecoveryLock(const PlistDict& body);
   Outcome RunVerifyRecoveryLock(const PlistDict& body) const;
+  Outcome RunRotateFileVaultKey(const ReceivedCommand& command, Timestamp now);
+  void StartFileVault();
   /// Replaces or adds; false when the device is full.
   bool Put(InstalledProfile profile, Timestamp now);
   std::optional<std::vector<ErrorChainEntry>> RefuseMdmPayload(
@@ -192,6 +198,7 @@ class VirtualDevice {
   DeviceFacts facts_;
   DeviceBehaviour behaviour_;
   SeededRandom random_;
+  SeededRandom key_random_;
   EnrollmentState state_ = EnrollmentState::kNotEnrolled;
   int epoch_ = 0;
   std::string token_;
@@ -201,6 +208,8 @@ class VirtualDevice {
   bool leaves_ = false;  ///< the enrollment profile was removed: CheckOut follows the answer
   std::optional<Timestamp> unlocks_at_;
   std::string recovery_lock_password_;
+  std::string recovery_key_;
+  CommandUuid recovery_key_command_;
   bool is_erased_ = false;  ///< EraseDevice was taken: it begins anew after the answer
 
   Sent sent_ = Sent::kNothing;

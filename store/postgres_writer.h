@@ -69,6 +69,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   // postgres_proposals.cc
   Result<std::int64_t> AddProposal(const Proposal& proposal, const SealedSecrets& sealed) override;
   Status SaveProposal(const Proposal& proposal) override;
+  Status SaveSealedSecrets(std::int64_t proposal_id, const SealedSecrets& sealed) override;
 
  private:
   /// Locks those that exist, in the order of their ids, so that no two transactions wait for each

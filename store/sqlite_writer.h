@@ -57,6 +57,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   // sqlite_proposals.cc
   Result<std::int64_t> AddProposal(const Proposal& proposal, const SealedSecrets& sealed) override;
   Status SaveProposal(const Proposal& proposal) override;
+  Status SaveSealedSecrets(std::int64_t proposal_id, const SealedSecrets& sealed) override;
 
  private:
   Status SaveEnrollment(const Enrollment& enrollment);
