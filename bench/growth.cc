@@ -28,10 +28,10 @@ struct Cost {
   double alone = 0;    ///< when nobody else is
 };
 
-/// Seconds until nobody is due any more; kCorrupt when others than these were looked at, or were sent anything.
+/// Seconds until nobody is due any more; kCorrupt when others than these were looked at, or were
+/// sent anything.
 Result<double> LookAt(Store& store, Loop& loop, const std::map<EnrollmentId, Timestamp>& due_at) {
-  const Status due =
-      store.Write([&](StoreWriter& writer) { return writer.MarkDue(due_at); });
+  const Status due = store.Write([&](StoreWriter& writer) { return writer.MarkDue(due_at); });
   if (!due) return Fail(due.error());
   const Stopwatch watch;
   const Result<std::size_t> decided = loop.Run();
@@ -59,7 +59,8 @@ Result<Cost> MeasureFleet(const Options& options, std::size_t devices) {
   double alone = 0;
   for (std::size_t i = 0; i < kSingleLooks; ++i) {
     const std::size_t device = i * devices / kSingleLooks;
-    const Result<double> look = LookAt(**store, loop, {{EnrollmentId(UdidOf(device)), clock.Now()}});
+    const Result<double> look =
+        LookAt(**store, loop, {{EnrollmentId(UdidOf(device)), clock.Now()}});
     if (!look) return Fail(look.error());
     alone += *look;
   }

@@ -83,11 +83,13 @@ HttpServerResponse Api::PostProposal(const HttpServerRequest& request) {
   if (!done) return ProblemResponse(done.error());
   Result<JsonBody> body = JsonBody::Parse(request.body);
   if (!body) return ProblemResponse(body.error());
-  const Result<ProposalRequest> wanted = ReadRequest(*body);
+  Result<ProposalRequest> wanted = ReadRequest(*body);
   if (!body->problems().empty()) {
     return ProblemResponse(400, "the proposal has problems", body->problems());
   }
   if (!wanted) return ProblemResponse(wanted.error());
+  done = PrepareProposal(deps_.secrets, deps_.clock.Now(), *wanted);
+  if (!done) return ProblemResponse(done.error());
   Proposal proposal;
   done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     if (Status locked = writer.LockDesired(); !locked) return locked;

@@ -169,6 +169,8 @@ Json ProposalJson(const Proposal& proposal) {
           {"phone_number", proposal.phone_number},
           {"has_secret", proposal.has_secret},
           {"verifies", proposal.verifies == 0 ? Json() : Json(proposal.verifies)},
+          {"command_uuid",
+           proposal.command_uuid.empty() ? Json() : Json(proposal.command_uuid.value())},
           {"state", ProposalStateName(proposal.state)},
           {"state_since", TimeJson(proposal.state_since)},
           {"effect", ProposalEffectName(proposal.effect)},

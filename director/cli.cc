@@ -262,8 +262,8 @@ class CommandLine {
         ->required();
     propose
         ->add_option("command", propose_.request_type,
-                     "DeviceLock, EraseDevice, RestartDevice, ShutDownDevice, SetRecoveryLock or "
-                     "VerifyRecoveryLock")
+                     "DeviceLock, EraseDevice, RestartDevice, ShutDownDevice, SetRecoveryLock, "
+                     "VerifyRecoveryLock or RotateFileVaultKey")
         ->required();
     propose->add_option("--reason", propose_.reason, "Why")->required();
     propose->add_option("--source", propose_.source, "Who proposes it [cli]");
@@ -271,7 +271,9 @@ class CommandLine {
                         "File with the six digits; default: they are made");
     propose->add_option("--password-file", propose_.password_file,
                         "SetRecoveryLock: file with the new password; default: it is made. "
-                        "VerifyRecoveryLock: with the one to try; default: the newest known");
+                        "VerifyRecoveryLock: with the one to try; default: the newest known. "
+                        "RotateFileVaultKey: with what unlocks the volume now, the password of a "
+                        "FileVault user or the recovery key; default: the known recovery key");
     propose->add_flag("--clear", propose_.clears_password,
                       "SetRecoveryLock: no password from now on");
     propose->add_option("--verifies", propose_.verifies,

@@ -45,8 +45,8 @@ Status AddSecret(const std::string& file, const char* key, Json& body) {
 
 Status AddSecrets(const ProposeOptions& options, Json& body) {
   if (Status added = AddSecret(options.pin_file, "pin", body); !added) return added;
-  const bool verifies = options.request_type == "VerifyRecoveryLock";
-  const char* password = verifies ? "password" : "new_password";
+  const bool sets = options.request_type == "SetRecoveryLock";
+  const char* password = sets ? "new_password" : "password";
   if (Status added = AddSecret(options.password_file, password, body); !added) return added;
   if (!options.clears_password) return {};
   if (body.contains("new_password")) {

@@ -88,10 +88,7 @@ const std::vector<OptionSpec>& ConfigOptions() {
       {"signing_password", "", "Password of the PKCS#12 or key file", Scope::kServer, true},
       {"data_key", "", "Keys that seal secrets in the database: base64 of 32 bytes, one a line",
        Scope::kServer, true},
-      {"escrow_url", "",
-       "Crypt-compatible server that gets each PIN and each new recovery lock password before it "
-       "is "
-       "sent",
+      {"escrow_url", "", "Crypt-compatible server that gets each PIN, password and recovery key",
        Scope::kServer, true},
       {"escrow_ca_file", "", "PEM certificate authority for an https escrow_url"},
       {"erase_delay", "5m", "How long an EraseDevice can be cancelled before it is sent"},

@@ -12,6 +12,7 @@
 #include "base/log_keys.h"
 #include "mdm/command.h"
 #include "mdm/item_definition.h"
+#include "signing/reply_identity.h"
 
 namespace director {
 namespace {
@@ -57,22 +58,30 @@ Result<Command> ToCommand(const PlannedCommand& planned, std::string payload) {
 }
 
 SecretType TypeOfSecret(ProposalKind kind) {
+  if (kind == ProposalKind::kRotateFileVaultKey) return SecretType::kRecoveryKey;
   return TakesPin(kind) ? SecretType::kUnlockPin : SecretType::kPassword;
 }
 
-/// The command of a proposal; `secret` and `current` are empty when it takes none.
-Command ToCommand(const Proposal& proposal, Secret secret, Secret current) {
+Result<Command> ToRotateCommand(ProposalSecrets secrets) {
+  Result<std::string> certificate = ReplyCertificate(secrets.reply_identity);
+  if (!certificate) return Fail(certificate.error());
+  return RotateFileVaultKeyCommand{std::move(secrets.current), std::move(*certificate)};
+}
+
+Result<Command> ToCommand(const Proposal& proposal, ProposalSecrets secrets) {
   switch (proposal.kind) {
     case ProposalKind::kDeviceLock:
-      return DeviceLockCommand{std::move(secret), proposal.message, proposal.phone_number};
+      return DeviceLockCommand{std::move(secrets.secret), proposal.message, proposal.phone_number};
     case ProposalKind::kEraseDevice:
-      return EraseDeviceCommand{std::move(secret)};
+      return EraseDeviceCommand{std::move(secrets.secret)};
     case ProposalKind::kRestartDevice:
       return RestartDeviceCommand{};
+    case ProposalKind::kRotateFileVaultKey:
+      return ToRotateCommand(std::move(secrets));
     case ProposalKind::kSetRecoveryLock:
-      return SetRecoveryLockCommand{std::move(current), std::move(secret)};
+      return SetRecoveryLockCommand{std::move(secrets.current), std::move(secrets.secret)};
     case ProposalKind::kVerifyRecoveryLock:
-      return VerifyRecoveryLockCommand{std::move(secret)};
+      return VerifyRecoveryLockCommand{std::move(secrets.secret)};
     case ProposalKind::kShutDownDevice:
       break;
   }
@@ -176,7 +185,7 @@ std::vector<DispatchOutcome> Executor::Send(const std::vector<CommandBatch>& bat
   return outcomes;
 }
 
-Result<Executor::ProposalSecrets> Executor::LoadSecrets(const Proposal& proposal) {
+Result<ProposalSecrets> Executor::LoadSecrets(const Proposal& proposal) {
   SealedSecrets sealed;
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
     Result<SealedSecrets> found = reader.LoadSealedSecrets(proposal.proposal_id);
@@ -187,7 +196,8 @@ Result<Executor::ProposalSecrets> Executor::LoadSecrets(const Proposal& proposal
   if (!read) return Fail(read.error());
   ProposalSecrets opened;
   for (const auto& [text, secret] :
-       {std::pair(&sealed.secret, &opened.secret), std::pair(&sealed.current, &opened.current)}) {
+       {std::pair(&sealed.secret, &opened.secret), std::pair(&sealed.current, &opened.current),
+        std::pair(&sealed.reply_identity, &opened.reply_identity)}) {
     if (text->empty()) continue;
     Result<Secret> plain = secrets_.Open(*text, proposal.enrollment_id);
     if (!plain) return Fail(plain.error());
@@ -209,7 +219,7 @@ Result<Command> Executor::ProposedCommand(const CommandBatch& batch) {
   if (!read) return Fail(read.error());
   Result<ProposalSecrets> secrets = LoadSecrets(proposal);
   if (!secrets) return Fail(secrets.error());
-  return ToCommand(proposal, std::move(secrets->secret), std::move(secrets->current));
+  return ToCommand(proposal, std::move(*secrets));
 }
 
 Status Executor::Deposit(const Proposal& proposal) {
@@ -233,7 +243,7 @@ Status Executor::Escrow(const Proposal& proposal) {
     return deposited;
   }
   ++counters_.escrows_failed;
-  Log(LogLevel::kError, "secret could not be escrowed; its command is not sent",
+  Log(LogLevel::kError, "secret could not be escrowed",
       {{log_key::kEnrollmentId, proposal.enrollment_id.value()},
        {log_key::kError, ErrorForLog(deposited.error())}});
   return deposited;

@@ -23,6 +23,13 @@ struct CommandBatch {
   std::vector<EnrollmentId> targets;
 };
 
+/// Those of a proposal, opened; empty without them.
+struct ProposalSecrets {
+  Secret secret;
+  Secret current;
+  Secret reply_identity;
+};
+
 /// Counters since the start; read by the metrics.
 struct ExecutorCounters {
   std::atomic<std::uint64_t> commands_queued{0};
@@ -69,6 +76,7 @@ class Executor {
   /// Pushes each enrollment once. Failures are counted; a dead token is recorded.
   Status Push(const UpstreamName& upstream, const std::vector<EnrollmentId>& ids);
 
+  const Secrets& secrets() const { return secrets_; }
   const ExecutorCounters& counters() const { return counters_; }
 
  private:
@@ -76,11 +84,6 @@ class Executor {
   void SendBatch(const CommandBatch& batch, Outcomes& outcomes);
   void SendHalves(const CommandBatch& batch, Outcomes& outcomes);
   Result<std::string> Encode(const CommandBatch& batch);
-  /// Those of a proposal, opened; empty without them.
-  struct ProposalSecrets {
-    Secret secret;
-    Secret current;
-  };
   Result<ProposalSecrets> LoadSecrets(const Proposal& proposal);
   Status Deposit(const Proposal& proposal);
   Result<std::string> EnrollmentProfileFor(const CommandBatch& batch);

@@ -11,8 +11,10 @@
 #include "base/invariant.h"
 #include "base/log.h"
 #include "base/log_keys.h"
+#include "base/text.h"
 #include "director/clear_device.h"
 #include "director/identity.h"
+#include "reconciler/file_vault_key.h"
 #include "reconciler/observe.h"
 #include "store/report_json.h"
 #include "webhook/decode.h"
@@ -102,6 +104,7 @@ class Recording {
       const auto found = intents_.find({id, result->command_uuid});
       if (found != intents_.end()) intent = found->second;
     }
+    if (Status kept = KeepNewKey(event, received_at); !kept) return kept;
     Observation seen = Observe(known, intent, event, received_at);
     if (seen.inventory) {
       inventory_[{id, seen.inventory->kind}] = {seen.enrollment.epoch, event.created_at,
@@ -128,6 +131,31 @@ class Recording {
     for (std::string& text : seen.happenings) {
       happenings_.push_back({0, received_at, id, "device", std::move(text)});
     }
+    return {};
+  }
+
+  /// A new recovery key is nowhere else: it is taken however late it comes, whatever has become of
+  /// its proposal and of the enrollment meanwhile. The first answer counts.
+  Status KeepNewKey(const MdmEvent& event, Timestamp received_at) {
+    const auto* result = std::get_if<ResultEvent>(&event.body);
+    if (result == nullptr || result->encrypted_recovery_key.empty()) return {};
+    const EnrollmentId& id = event.channel.enrollment_id;
+    Result<Proposal> proposal = writer_.FindProposal(id, result->command_uuid);
+    // Another tool has rotated the key, too.
+    if (!proposal && proposal.error().kind == ErrorKind::kNotFound) return {};
+    if (!proposal) return Fail(proposal.error());
+    if (proposal->kind != ProposalKind::kRotateFileVaultKey) return {};
+    Result<SealedSecrets> sealed = writer_.LoadSealedSecrets(proposal->proposal_id);
+    if (!sealed) return Fail(sealed.error());
+    if (!sealed->encrypted_key.empty()) return {};
+    sealed->encrypted_key = EncodeBase64(result->encrypted_recovery_key);
+    Status saved = writer_.SaveSealedSecrets(proposal->proposal_id, *sealed);
+    if (!saved) return saved;
+    TakeNewKey(event.created_at, received_at, *proposal);
+    if (saved = writer_.SaveProposal(*proposal); !saved) return saved;
+    due_.emplace(id, received_at);
+    happenings_.push_back(
+        {0, received_at, id, "device", "Answered RotateFileVaultKey with a new recovery key."});
     return {};
   }
 

@@ -176,7 +176,7 @@ Json DeviceJson(const Enrollment& enrollment, const Answers& answers) {
 /// The flags as people see them: set while a proposal for it is open.
 void AddFlags(Json& device, const std::vector<Proposal>& open, const EnrollmentId& id) {
   for (const Proposal& proposal : open) {
-    if (proposal.enrollment_id != id) continue;
+    if (proposal.enrollment_id != id || !IsOpen(proposal.state)) continue;
     device["Erase"] = proposal.kind == ProposalKind::kEraseDevice;
     device["Lock"] = proposal.kind == ProposalKind::kDeviceLock;
   }

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,9 @@
 
 namespace director::mdmdirector {
 namespace {
+
+/// Of one device: at most one is open, the others are answered.
+constexpr std::size_t kUnfinishedMax = 100;
 
 /// `{"udids": [...], "serial_numbers": [...], "value": true, "pin": "..."}`. An empty PIN is none.
 Result<ProposalRequest> ReadFlag(JsonBody& body, ProposalKind kind) {
@@ -75,10 +79,12 @@ ProposalRequest FlagRequest(ProposalKind kind, std::string reason) {
 }
 
 Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const EnrollmentId& id) {
-  auto found = reader.ListProposals({.enrollment_id = id, .only_open = true}, {"", 1});
+  auto found = reader.ListProposals({.enrollment_id = id, .only_open = true}, {"", kUnfinishedMax});
   if (!found) return Fail(found.error());
-  if (found->empty()) return std::optional<Proposal>();
-  return std::optional<Proposal>(std::move(found->front()));
+  const auto open = std::find_if(found->begin(), found->end(),
+                                 [](const Proposal& proposal) { return IsOpen(proposal.state); });
+  if (open == found->end()) return std::optional<Proposal>();
+  return std::optional<Proposal>(std::move(*open));
 }
 
 Status RaiseFlag(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,

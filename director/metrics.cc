@@ -69,7 +69,8 @@ void AddFleet(const FleetCounts& counts, Page& page) {
                {{"ends", std::string(IdentityEndName(end))}});
   }
   for (const ProposalKind kind : kProposalKinds) {
-    for (const ProposalState state : {ProposalState::kWaiting, ProposalState::kSent}) {
+    for (const ProposalState state :
+         {ProposalState::kWaiting, ProposalState::kSent, ProposalState::kAnswered}) {
       page.Gauge("director_open_proposals", "Commands that people proposed and that are not done",
                  static_cast<double>(CountOf(counts.proposals, kind, state)),
                  {{"request_type", std::string(ProposalKindName(kind))},

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "director/file_vault_key.h"
 #include "director/recovery_lock.h"
 #include "reconciler/item_work.h"
 #include "reconciler/proposal_rule.h"
@@ -70,9 +71,14 @@ Result<SealedSecrets> SealSecrets(StoreReader& reader, const Secrets& secrets,
   if (IsAboutRecoveryLock(request.kind)) {
     return SealRecoveryLock(reader, secrets, enrollment, request, proposal);
   }
+  if (request.kind == ProposalKind::kRotateFileVaultKey) {
+    return SealFileVaultKey(reader, secrets, enrollment, request);
+  }
   Result<std::string> pin = SealPin(secrets, enrollment, request);
   if (!pin) return Fail(pin.error());
-  return SealedSecrets{std::move(*pin), ""};
+  SealedSecrets sealed;
+  sealed.secret = std::move(*pin);
+  return sealed;
 }
 
 Proposal MakeProposal(const Enrollment& enrollment, const ProposalRequest& request,
@@ -118,6 +124,14 @@ bool MayBeMac(const Enrollment& enrollment) {
 
 bool NeedsPin(ProposalKind kind, const Enrollment& enrollment) {
   return TakesPin(kind) && MayBeMac(enrollment);
+}
+
+Status PrepareProposal(const Secrets& secrets, Timestamp now, ProposalRequest& request) {
+  if (request.kind != ProposalKind::kRotateFileVaultKey || !secrets.can_seal()) return {};
+  Result<Secret> identity = secrets.MakeReplyIdentity(now);
+  if (!identity) return Fail(identity.error());
+  request.reply_identity = std::move(*identity);
+  return {};
 }
 
 Status CheckProposal(const ProposalRequest& request) {

@@ -23,11 +23,14 @@ struct ProposalRequest {
   std::string source;
   Secret pin;  ///< six digits; empty: one is made where the device needs one
   std::optional<Secret> new_password;  ///< SetRecoveryLock: empty clears; absent: one is made
-  Secret password;            ///< VerifyRecoveryLock: to be tried; empty: that of a proposal
-  std::int64_t verifies = 0;  ///< the same: of this proposal; 0: the newest that may be in force
+  /// VerifyRecoveryLock: to be tried; empty: that of a proposal. RotateFileVaultKey: unlocks the
+  /// volume now; empty: the recovery key that Director knows.
+  Secret password;
+  std::int64_t verifies = 0;  ///< VerifyRecoveryLock: that of this proposal; 0: the newest
   std::string message;
   std::string phone_number;
   bool repeats = false;
+  Secret reply_identity;  ///< RotateFileVaultKey: set by `PrepareProposal`
 };
 
 /// A device that has not said what it is may be a Mac.
@@ -43,10 +46,15 @@ Status CheckProposalText(const std::string& field, const std::string& text, std:
 /// kInvalid names the field of `request` that no device can be sent.
 Status CheckProposal(const ProposalRequest& request);
 
-/// Adds the proposal with its secret sealed. Call `StoreWriter::LockDesired` first in the same
-/// transaction. kConflict when the device has an open proposal, or is in no state to be sent
-/// anything; kRejected beyond `per_hour_max` or without a key for the PIN; kInvalid for a user
-/// channel, or a PIN for a device that takes none. See also `SealRecoveryLock`.
+/// Makes what takes long, before a transaction begins: the key pair for the answer to
+/// RotateFileVaultKey. kUnavailable when it cannot be made.
+Status PrepareProposal(const Secrets& secrets, Timestamp now, ProposalRequest& request);
+
+/// Adds the proposal with its secret sealed. Call `PrepareProposal` before, and
+/// `StoreWriter::LockDesired` first in the same transaction. kConflict when the device has an open
+/// proposal, or is in no state to be sent anything; kRejected beyond `per_hour_max` or without a
+/// key for the PIN; kInvalid for a user channel, or a PIN for a device that takes none. See also
+/// `SealRecoveryLock` and `SealFileVaultKey`.
 Result<Proposal> Propose(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,
                          const EnrollmentId& id, const ProposalRequest& request, Timestamp now);
 

@@ -110,6 +110,12 @@ Result<std::string> CopySealedSecret(StoreReader& reader, std::int64_t proposal_
   return std::move(sealed->secret);
 }
 
+SealedSecrets OnlySecret(std::string sealed_secret) {
+  SealedSecrets sealed;
+  sealed.secret = std::move(sealed_secret);
+  return sealed;
+}
+
 /// The password that the Mac wants to see before it takes a new one, sealed; empty when there is
 /// none.
 Result<std::string> FindSealedCurrent(StoreReader& reader, const Enrollment& enrollment) {
@@ -164,14 +170,15 @@ Result<std::int64_t> FindProposalToVerify(StoreReader& reader, const Enrollment&
 Status CheckRecoveryLock(const ProposalRequest& request) {
   const bool sets = request.kind == ProposalKind::kSetRecoveryLock;
   const bool verifies = request.kind == ProposalKind::kVerifyRecoveryLock;
-  if ((sets || verifies) && !request.pin.empty()) {
+  const bool rotates = request.kind == ProposalKind::kRotateFileVaultKey;
+  if ((sets || verifies || rotates) && !request.pin.empty()) {
     return Fail(InvalidField("pin", "is only for a lock or an erase"));
   }
   if (!sets && request.new_password) {
     return Fail(InvalidField("new_password", "is only for SetRecoveryLock"));
   }
-  if (!verifies && !request.password.empty()) {
-    return Fail(InvalidField("password", "is only for VerifyRecoveryLock"));
+  if (!verifies && !rotates && !request.password.empty()) {
+    return Fail(InvalidField("password", "is only for VerifyRecoveryLock and RotateFileVaultKey"));
   }
   if (!verifies && request.verifies != 0) {
     return Fail(InvalidField("verifies", "is only for VerifyRecoveryLock"));
@@ -193,19 +200,22 @@ Result<SealedSecrets> SealRecoveryLock(StoreReader& reader, const Secrets& secre
     if (!current) return Fail(current.error());
     Result<std::string> secret = SealNew(secrets, id, request);
     if (!secret) return Fail(secret.error());
-    return SealedSecrets{std::move(*secret), std::move(*current)};
+    SealedSecrets sealed;
+    sealed.secret = std::move(*secret);
+    sealed.current = std::move(*current);
+    return sealed;
   }
   if (!request.password.empty()) {
     Result<std::string> secret = SealPassword(secrets, request.password, id);
     if (!secret) return Fail(secret.error());
-    return SealedSecrets{std::move(*secret), ""};
+    return OnlySecret(std::move(*secret));
   }
   const Result<std::int64_t> verified = FindProposalToVerify(reader, enrollment, request);
   if (!verified) return Fail(verified.error());
   proposal.verifies = *verified;
   Result<std::string> secret = CopySealedSecret(reader, *verified);
   if (!secret) return Fail(secret.error());
-  return SealedSecrets{std::move(*secret), ""};
+  return OnlySecret(std::move(*secret));
 }
 
 }  // namespace director

@@ -9,8 +9,8 @@ namespace director {
 
 inline constexpr std::size_t kRecoveryPasswordMaxBytes = 128;
 
-/// kInvalid names the field of a SetRecoveryLock or VerifyRecoveryLock that no Mac can be sent, or
-/// that only they have when `request` is of another kind.
+/// kInvalid names the field of a SetRecoveryLock, VerifyRecoveryLock or RotateFileVaultKey that no
+/// Mac can be sent, or that only they have when `request` is of another kind.
 Status CheckRecoveryLock(const ProposalRequest& request);
 
 /// What a SetRecoveryLock or VerifyRecoveryLock has to bring: given, made, or found among the

@@ -69,6 +69,14 @@ Status ProvePins(StoreWriter& writer, const std::vector<PlanCommit>& commits) {
   return {};
 }
 
+/// The proposal knows the command that is its own: a late answer finds it.
+void NameProposedCommand(PlanCommit& commit) {
+  for (const JournaledCommand& journaled : commit.commands) {
+    if (journaled.command.proposal_id == 0) continue;
+    commit.plan.proposal->command_uuid = journaled.command_uuid;
+  }
+}
+
 /// What is sent, apart from questions, and what became of proposals and renewals.
 std::vector<Happening> HappeningsOf(const std::vector<PlanCommit>& commits, Timestamp now) {
   std::vector<Happening> happenings;
@@ -228,6 +236,7 @@ Status Runner::Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Rou
     }
   }
   round.batches = executor_.MakeBatches(round.commits);
+  for (PlanCommit& commit : round.commits) NameProposedCommand(commit);
   Status done = writer.SetAside(set_aside, now + kSetAside);
   if (done) done = writer.CommitPlans(round.commits, round.lease_until, now);
   if (done) done = ProvePins(writer, round.commits);
@@ -290,7 +299,9 @@ Status Runner::Perform(const Round& round) {
   std::vector<DispatchOutcome> outcomes;
   if (Status sent = Send(round, outcomes); !sent) return sent;
   if (Status pushed = Push(round.commits, outcomes); !pushed) return pushed;
-  return EscrowSecrets(round);
+  auto server = NewKeys::EscrowServer::kMayAnswer;
+  if (Status kept = KeepNewKeys(round, server); !kept) return kept;
+  return EscrowSecrets(round, server);
 }
 
 Status Runner::Send(const Round& round, std::vector<DispatchOutcome>& outcomes) {
@@ -298,8 +309,8 @@ Status Runner::Send(const Round& round, std::vector<DispatchOutcome>& outcomes) 
   outcomes = executor_.Send(round.batches);
   std::vector<EnrollmentId> finished;
   for (const PlanCommit& commit : round.commits) {
-    const bool is_leased_on = commit.plan.escrow;
-    if (!commit.commands.empty() && !is_leased_on) finished.push_back(commit.enrollment_id);
+    if (!commit.commands.empty() && !commit.plan.keeps_secrets())
+      finished.push_back(commit.enrollment_id);
   }
   return store_.Write([&](StoreWriter& writer) -> Status {
     if (Status done = writer.RecordDispatch(outcomes, clock_.Now()); !done) return done;
@@ -307,9 +318,29 @@ Status Runner::Send(const Round& round, std::vector<DispatchOutcome>& outcomes) 
   });
 }
 
+/// What Macs have already, before what they are to have.
+Status Runner::KeepNewKeys(const Round& round, NewKeys::EscrowServer& server) {
+  NewKeys keys(store_, executor_, clock_, settings_);
+  for (const PlanCommit& commit : round.commits) {
+    if (commit.plan.new_keys.empty()) continue;
+    for (const Proposal& proposal : commit.plan.new_keys) {
+      const auto answers = keys.Keep(proposal, server);
+      if (!answers) return Fail(answers.error());
+      server = *answers;
+    }
+    if (commit.plan.escrow) continue;
+    const Status done = store_.Write([&](StoreWriter& writer) -> Status {
+      if (Status due = writer.MarkDue({{commit.enrollment_id, clock_.Now()}}); !due) return due;
+      return writer.EndLeases({commit.enrollment_id}, round.lease_until);
+    });
+    if (!done) return done;
+  }
+  return {};
+}
+
 /// Last in the round, for an escrow server may be slow: when it fails once, the others wait, too.
-Status Runner::EscrowSecrets(const Round& round) {
-  bool server_fails = false;
+Status Runner::EscrowSecrets(const Round& round, NewKeys::EscrowServer server) {
+  bool server_fails = server == NewKeys::EscrowServer::kFails;
   for (const PlanCommit& commit : round.commits) {
     if (!commit.plan.escrow) continue;
     std::optional<Status> deposited;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "director/executor.h"
+#include "director/new_keys.h"
 #include "director/upstreams.h"
 #include "reconciler/plan.h"
 #include "store/store.h"
@@ -72,7 +73,8 @@ class Runner {
                                       Timestamp now) const;
   Status Perform(const Round& round);
   Status Send(const Round& round, std::vector<DispatchOutcome>& outcomes);
-  Status EscrowSecrets(const Round& round);
+  Status KeepNewKeys(const Round& round, NewKeys::EscrowServer& server);
+  Status EscrowSecrets(const Round& round, NewKeys::EscrowServer server);
   Status RecordEscrow(const Proposal& proposal, const std::optional<Status>& deposited,
                       Timestamp lease_until);
   Status Push(const std::vector<PlanCommit>& commits, const std::vector<DispatchOutcome>& outcomes);

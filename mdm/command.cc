@@ -40,6 +40,13 @@ struct BodyEncoder {
   void operator()(const VerifyRecoveryLockCommand& command) const {
     body.Set("Password", PlistValue(command.password.Reveal()));
   }
+  void operator()(const RotateFileVaultKeyCommand& command) const {
+    PlistDict unlock;
+    unlock.Set("Password", PlistValue(command.password.Reveal()));
+    body.Set("KeyType", PlistValue(std::string("personal")));
+    body.Set("FileVaultUnlock", PlistValue(std::move(unlock)));
+    body.Set("ReplyEncryptionCertificate", PlistValue(PlistData{command.reply_certificate}));
+  }
   void operator()(const InstallApplicationCommand& command) const { SetAll(command.arguments); }
   void operator()(const InstallEnterpriseApplicationCommand& command) const {
     SetAll(command.arguments);
@@ -98,6 +105,9 @@ struct TypeNamer {
   }
   std::string_view operator()(const VerifyRecoveryLockCommand&) const {
     return request_type::kVerifyRecoveryLock;
+  }
+  std::string_view operator()(const RotateFileVaultKeyCommand&) const {
+    return request_type::kRotateFileVaultKey;
   }
   std::string_view operator()(const InstallApplicationCommand&) const {
     return request_type::kInstallApplication;

@@ -69,6 +69,14 @@ struct SetRecoveryLockCommand {
   Secret new_password;
 };
 
+/// Makes a Mac replace the personal recovery key of FileVault. It answers with the new one in a CMS
+/// EnvelopedData for `reply_certificate`. Institutional keys are not for APFS volumes and left out.
+/// Source: Apple device-management schema, rotate.file.vault.key.
+struct RotateFileVaultKeyCommand {
+  Secret password;  ///< unlocks the volume now: a FileVault user's, or the personal recovery key
+  std::string reply_certificate;  ///< DER
+};
+
 /// Asks such a Mac whether this is its recovery lock password.
 struct VerifyRecoveryLockCommand {
   Secret password;
@@ -101,9 +109,9 @@ using Command =
                  DeviceInformationCommand, SecurityInfoCommand, CertificateListCommand,
                  InstalledApplicationListCommand, DeviceConfiguredCommand, DeviceLockCommand,
                  EraseDeviceCommand, RestartDeviceCommand, ShutDownDeviceCommand,
-                 SetRecoveryLockCommand, VerifyRecoveryLockCommand, InstallApplicationCommand,
-                 InstallEnterpriseApplicationCommand, RemoveApplicationCommand,
-                 AccountConfigurationCommand>;
+                 SetRecoveryLockCommand, VerifyRecoveryLockCommand, RotateFileVaultKeyCommand,
+                 InstallApplicationCommand, InstallEnterpriseApplicationCommand,
+                 RemoveApplicationCommand, AccountConfigurationCommand>;
 
 /// The wire names, in one table.
 namespace request_type {
@@ -119,6 +127,7 @@ inline constexpr std::string_view kDeviceLock = "DeviceLock";
 inline constexpr std::string_view kEraseDevice = "EraseDevice";
 inline constexpr std::string_view kRestartDevice = "RestartDevice";
 inline constexpr std::string_view kShutDownDevice = "ShutDownDevice";
+inline constexpr std::string_view kRotateFileVaultKey = "RotateFileVaultKey";
 inline constexpr std::string_view kSetRecoveryLock = "SetRecoveryLock";
 inline constexpr std::string_view kVerifyRecoveryLock = "VerifyRecoveryLock";
 inline constexpr std::string_view kInstallApplication = "InstallApplication";

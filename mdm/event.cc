@@ -275,6 +275,17 @@ std::optional<InventoryReport> DecodeInventory(const PlistDict& message) {
   return std::nullopt;
 }
 
+/// The new personal recovery key, encrypted. One of another shape is none: the answer itself
+/// counts. Source: Apple device-management schema, rotate.file.vault.key.
+std::string DecodeEncryptedRecoveryKey(const PlistDict& message) {
+  const PlistValue* result = message.Find("RotateResult");
+  const PlistDict* dict = result == nullptr ? nullptr : result->AsDict();
+  const PlistValue* key = dict == nullptr ? nullptr : dict->Find("EncryptedNewRecoveryKey");
+  const PlistData* data = key == nullptr ? nullptr : key->AsData();
+  if (data == nullptr || data->bytes.size() > kEncryptedRecoveryKeyMaxBytes) return {};
+  return data->bytes;
+}
+
 /// Decodes the parts of a result that have a structure of their own.
 Status DecodeAnswers(KeyReader& reader, ResultEvent& event) {
   if (const PlistArray* chain = reader.Array("ErrorChain")) {
@@ -395,6 +406,7 @@ Result<EventBody> DecodeResult(const PlistDict& message) {
   if (auto answers = DecodeAnswers(reader, event); !answers) return Fail(answers.error());
   if (event.status == CommandStatus::kAcknowledged) {
     event.inventory = DecodeInventory(message);
+    event.encrypted_recovery_key = DecodeEncryptedRecoveryKey(message);
   }
   return reader.Finish(EventBody(std::move(event)));
 }

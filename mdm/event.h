@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -127,6 +128,9 @@ struct DeviceInformationReport {
   std::optional<bool> awaiting_configuration;
 };
 
+/// More than an envelope around a few words can need.
+inline constexpr std::size_t kEncryptedRecoveryKeyMaxBytes = 16 * 1024;
+
 /// A device's answer to one command.
 struct ResultEvent {
   CommandUuid command_uuid;
@@ -135,6 +139,9 @@ struct ResultEvent {
   std::string rejection_reason;  ///< why an app is not installed, in Apple's word; may be empty
   /// The answer to VerifyRecoveryLock; absent is not false.
   std::optional<bool> password_verified;
+  /// The answer to RotateFileVaultKey: a CMS EnvelopedData, at most
+  /// `kEncryptedRecoveryKeyMaxBytes`; empty when there is none.
+  std::string encrypted_recovery_key;
   /// Present when the answer carried the key, even with an empty array.
   std::optional<std::vector<ReportedProfile>> profile_list;
   /// What Director itself reads of the answer to DeviceInformation.

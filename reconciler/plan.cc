@@ -3,6 +3,7 @@
 #include "mdm/command.h"
 #include "mdm/item_definition.h"
 #include "reconciler/delivery.h"
+#include "reconciler/file_vault_key.h"
 #include "reconciler/history.h"
 #include "reconciler/item_rule.h"
 #include "reconciler/item_work.h"
@@ -45,6 +46,7 @@ Plan Reconcile(const Snapshot& snapshot, const Settings& settings, Timestamp now
   } else {
     BlockAll(snapshot, settings, now, items, plan);
   }
+  DecideNewKeys(snapshot, now, plan);
   plan.items.reserve(items.size());
   for (ItemWork& item : items) {
     if (item.renewal != snapshot.enrollment.renewal) TakeRenewal(item, plan);

@@ -45,9 +45,13 @@ struct Plan {
   std::optional<Proposal> proposal;          ///< the snapshot's, as it stands now
   std::optional<IdentityRenewal> renewal{};  ///< the enrollment's, when it has changed
   bool escrow = false;                       ///< the secret of `proposal` is to be escrowed
-  std::vector<std::string> notes;            ///< sentences about the enrollment as a whole
-  Timestamp due_at;                          ///< when to decide again, if nothing happens before
-  bool wants_wake = false;                   ///< a poll of the device must make it due
+  std::vector<Proposal> new_keys;  ///< answered ones whose key is to be opened and escrowed now
+  std::vector<std::string> notes;  ///< sentences about the enrollment as a whole
+  Timestamp due_at;                ///< when to decide again, if nothing happens before
+  bool wants_wake = false;         ///< a poll of the device must make it due
+
+  /// True when the enrollment stays leased after its commands are sent.
+  bool keeps_secrets() const { return escrow || !new_keys.empty(); }
 };
 
 /// Decides for one enrollment. The only place where Director decides anything about a device.

@@ -1,6 +1,7 @@
 #include "reconciler/proposal.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "mdm/command.h"
 #include "reconciler/name_table.h"
@@ -12,6 +13,7 @@ constexpr NameTable<ProposalKind, kProposalKinds.size()> kProposalKindNames{{
     {ProposalKind::kDeviceLock, request_type::kDeviceLock},
     {ProposalKind::kEraseDevice, request_type::kEraseDevice},
     {ProposalKind::kRestartDevice, request_type::kRestartDevice},
+    {ProposalKind::kRotateFileVaultKey, request_type::kRotateFileVaultKey},
     {ProposalKind::kSetRecoveryLock, request_type::kSetRecoveryLock},
     {ProposalKind::kShutDownDevice, request_type::kShutDownDevice},
     {ProposalKind::kVerifyRecoveryLock, request_type::kVerifyRecoveryLock},
@@ -20,6 +22,7 @@ constexpr NameTable<ProposalKind, kProposalKinds.size()> kProposalKindNames{{
 constexpr NameTable<ProposalState, kProposalStates.size()> kProposalStateNames{{
     {ProposalState::kWaiting, "waiting"},
     {ProposalState::kSent, "sent"},
+    {ProposalState::kAnswered, "answered"},
     {ProposalState::kDone, "done"},
     {ProposalState::kFailed, "failed"},
     {ProposalState::kCancelled, "cancelled"},
@@ -70,6 +73,17 @@ Result<ProposalState> ParseProposalState(std::string_view name) {
 
 bool IsOpen(ProposalState state) {
   return state == ProposalState::kWaiting || state == ProposalState::kSent;
+}
+
+bool HasOpen(const std::vector<Proposal>& proposals) {
+  return std::any_of(proposals.begin(), proposals.end(),
+                     [](const Proposal& proposal) { return IsOpen(proposal.state); });
+}
+
+void SetState(Proposal& proposal, ProposalState state, std::string explanation, Timestamp now) {
+  if (proposal.state != state) proposal.state_since = now;
+  proposal.state = state;
+  proposal.explanation = std::move(explanation);
 }
 
 }  // namespace director

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -18,14 +19,16 @@ enum class ProposalKind {
   kDeviceLock,
   kEraseDevice,
   kRestartDevice,
+  kRotateFileVaultKey,  ///< the only one whose secret the device makes and answers with
   kSetRecoveryLock,
   kShutDownDevice,
   kVerifyRecoveryLock,  ///< changes nothing: it tells which password is in force
 };
 inline constexpr std::array kProposalKinds = {
-    ProposalKind::kDeviceLock,     ProposalKind::kEraseDevice,
-    ProposalKind::kRestartDevice,  ProposalKind::kSetRecoveryLock,
-    ProposalKind::kShutDownDevice, ProposalKind::kVerifyRecoveryLock};
+    ProposalKind::kDeviceLock,        ProposalKind::kEraseDevice,
+    ProposalKind::kRestartDevice,     ProposalKind::kRotateFileVaultKey,
+    ProposalKind::kSetRecoveryLock,   ProposalKind::kShutDownDevice,
+    ProposalKind::kVerifyRecoveryLock};
 
 /// The RequestType of its command; everywhere its name.
 std::string_view ProposalKindName(ProposalKind kind);
@@ -42,16 +45,19 @@ bool IsAboutRecoveryLock(ProposalKind kind);
 enum class ProposalState {
   kWaiting,  ///< not sent: its secret is not escrowed, its time has not come, or the device sleeps
   kSent,     ///< its command is on its way and cannot be taken back
-  kDone,     ///< final: the device acknowledged it
-  kFailed,   ///< final: refused, or sent and never answered
+  /// RotateFileVaultKey: the device answered with its new key, which is still to be opened, sealed
+  /// and escrowed. It holds up no other proposal.
+  kAnswered,
+  kDone,       ///< final: the device acknowledged it; a secret that it answered with is kept
+  kFailed,     ///< final: refused, or sent and never answered
   kCancelled,  ///< final: by a person, before it was sent
   kExpired,    ///< final: its time was over before the device was awake
   kDropped,    ///< final: the enrollment that it was proposed for has ended
 };
-inline constexpr std::array kProposalStates = {ProposalState::kWaiting,   ProposalState::kSent,
-                                               ProposalState::kDone,      ProposalState::kFailed,
-                                               ProposalState::kCancelled, ProposalState::kExpired,
-                                               ProposalState::kDropped};
+inline constexpr std::array kProposalStates = {ProposalState::kWaiting,  ProposalState::kSent,
+                                               ProposalState::kAnswered, ProposalState::kDone,
+                                               ProposalState::kFailed,   ProposalState::kCancelled,
+                                               ProposalState::kExpired,  ProposalState::kDropped};
 std::string_view ProposalStateName(ProposalState state);
 Result<ProposalState> ParseProposalState(std::string_view name);
 /// True while something may still be sent or answered. A device has one open proposal at most.
@@ -84,8 +90,9 @@ struct Proposal {
   /// VerifyRecoveryLock: the proposal that brought the password which is tried, never one that only
   /// tried it; 0: this one brought it.
   std::int64_t verifies = 0;
-  bool has_secret = false;  ///< that the device is to have, and that is kept sealed
-  std::int64_t epoch = 0;   ///< of the enrollment when it was proposed; it does not outlive it
+  /// That the device is to have, or has made itself, and that is kept sealed.
+  bool has_secret = false;
+  std::int64_t epoch = 0;  ///< of the enrollment when it was proposed; it does not outlive it
   Timestamp created_at;
   Timestamp not_before;  ///< nothing is sent until then
   Timestamp expires_at;
@@ -94,8 +101,9 @@ struct Proposal {
   std::string explanation;  ///< a sentence for an administrator
   Timestamp state_since;
   ProposalEffect effect = ProposalEffect::kNone;
+  CommandUuid command_uuid;  ///< of the command that was sent last; empty before
   /// When its secret was safe: nothing is sent before. Set from the start when there is none, or no
-  /// escrow server beside our own sealed store.
+  /// escrow server beside our own sealed store. RotateFileVaultKey: when the new key was safe.
   std::optional<Timestamp> escrowed_at;
   int attempts = 0;        ///< failures in a row, at the escrow server or at the device
   std::string last_error;  ///< words of the last failure; empty when the last attempt went well
@@ -105,5 +113,11 @@ struct Proposal {
   std::optional<Timestamp> cancelled_at;
   friend bool operator==(const Proposal&, const Proposal&) = default;
 };
+
+/// True when one of them is open.
+bool HasOpen(const std::vector<Proposal>& proposals);
+
+/// Pure; `state_since` stays when the state does.
+void SetState(Proposal& proposal, ProposalState state, std::string explanation, Timestamp now);
 
 }  // namespace director

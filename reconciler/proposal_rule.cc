@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "reconciler/backoff.h"
+#include "reconciler/file_vault_key.h"
 #include "reconciler/item_work.h"
 
 namespace director {
@@ -13,12 +14,6 @@ namespace {
 
 /// Between two commands of a proposal that repeats.
 constexpr Duration kRepeatPause = std::chrono::minutes(15);
-
-void SetState(Proposal& proposal, ProposalState state, std::string explanation, Timestamp now) {
-  if (proposal.state != state) proposal.state_since = now;
-  proposal.state = state;
-  proposal.explanation = std::move(explanation);
-}
 
 /// Ends one that waits and was taken back while its command was on its way.
 void WaitUnlessCancelled(Proposal& proposal, Timestamp now) {
@@ -46,13 +41,15 @@ void NothingDone(Proposal& proposal) {
   proposal.effect = proposal.acknowledged_at ? ProposalEffect::kCarriedOut : ProposalEffect::kNone;
 }
 
-bool IsForGood(ErrorClass error_class, int attempts, const Settings& settings) {
+bool IsForGood(ErrorClass error_class, const Proposal& proposal, const Settings& settings) {
   switch (error_class) {
     case ErrorClass::kPermanent:
     case ErrorClass::kUser:
       return true;
     case ErrorClass::kUnknown:
-      return attempts >= settings.unknown_attempts_max;
+      // No source tells how Macs refuse a wrong password here: it is not tried again.
+      return proposal.kind == ProposalKind::kRotateFileVaultKey ||
+             proposal.attempts >= settings.unknown_attempts_max;
     case ErrorClass::kTransient:
     case ErrorClass::kServer:
     case ErrorClass::kDone:
@@ -67,7 +64,7 @@ void TakeFailure(const Intent& intent, const Settings& settings, Timestamp now,
   ++proposal.attempts;
   proposal.last_error = fmt::format("{} failed at {}: {}", intent.request_type,
                                     FormatTime(intent.answered_at.value_or(now)), intent.error);
-  if (IsForGood(intent.error_class, proposal.attempts, settings)) {
+  if (IsForGood(intent.error_class, proposal, settings)) {
     return SetState(proposal, ProposalState::kFailed, proposal.last_error, now);
   }
   proposal.next_attempt_at =
@@ -182,6 +179,9 @@ void TakeProposalAnswer(const Intent& intent, const Settings& settings, Timestam
   if (intent.state == IntentState::kLost) return GiveUpProposalAnswer(intent, now, proposal);
   const bool is_done =
       intent.state == IntentState::kAcknowledged || intent.error_class == ErrorClass::kDone;
+  // With a new key it would not be awaited any more.
+  const bool lacks_key = is_done && proposal.kind == ProposalKind::kRotateFileVaultKey;
+  if (lacks_key) return TakeAnswerWithoutKey(intent.answered_at.value_or(now), now, proposal);
   if (is_done) return TakeAcknowledgement(intent, now, proposal);
   TakeFailure(intent, settings, now, proposal);
 }
@@ -196,6 +196,10 @@ void GiveUpProposalAnswer(const Intent& intent, Timestamp now, Proposal& proposa
   if (!goes_on) explanation += " It is not sent again by itself.";
   if (proposal.kind == ProposalKind::kSetRecoveryLock) {
     explanation += " VerifyRecoveryLock tells which password is in force.";
+  }
+  if (proposal.kind == ProposalKind::kRotateFileVaultKey) {
+    explanation += " A late answer still brings the new key. ";
+    explanation += kRotateAgain;
   }
   SetState(proposal, goes_on ? ProposalState::kWaiting : ProposalState::kFailed,
            std::move(explanation), now);

@@ -119,6 +119,14 @@ bool IsOpen(IntentState state) {
   return false;
 }
 
+void AddUnfinished(Proposal proposal, Snapshot& snapshot) {
+  if (IsOpen(proposal.state)) {
+    snapshot.proposal = std::move(proposal);
+  } else {
+    snapshot.answered.push_back(std::move(proposal));
+  }
+}
+
 const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier& item) {
   switch (KindOf(item)) {
     case ItemKind::kProfile:

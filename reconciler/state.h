@@ -291,6 +291,7 @@ struct Snapshot {
   std::vector<ItemRecord> items;
   std::vector<Intent> intents;       ///< open ones, and final ones that no plan has digested
   std::optional<Proposal> proposal;  ///< the open one
+  std::vector<Proposal> answered;    ///< in ProposalState::kAnswered, oldest first
   /// Set while the MDM server is known to be unreachable: nothing is sent before this time.
   std::optional<Timestamp> upstream_retry_at;
   std::optional<Timestamp> upstream_away_since;  ///< first failure of this absence
@@ -301,6 +302,9 @@ struct Snapshot {
   std::map<std::string, Timestamp> certificate_turns;
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
+
+/// Puts a proposal that is open or answered in its place.
+void AddUnfinished(Proposal proposal, Snapshot& snapshot);
 
 /// The report that shows items of this one's kind; null when there is none.
 const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier& item);

@@ -20,9 +20,11 @@ VirtualDevice::VirtualDevice(DeviceFacts facts, DeviceBehaviour behaviour, std::
     : facts_(std::move(facts)),
       behaviour_(std::move(behaviour)),
       random_(seed ^ StableHash(facts_.udid + ":" + facts_.user_id)),
+      key_random_(seed ^ StableHash("recovery keys of " + facts_.udid)),
       identity_(facts_.udid,
                 facts_.user_id.empty() ? behaviour_.identity_lifetime : Duration::zero()) {
   if (behaviour_.identity_ends_at) identity_.Replace(*behaviour_.identity_ends_at);
+  StartFileVault();
   StartEpoch();
   StartSetup();
 }
@@ -60,6 +62,7 @@ void VirtualDevice::Reenroll(ReenrollmentKind kind, Timestamp now) {
       apps_.Clear();
       accounts_.clear();
       recovery_lock_password_.clear();
+      StartFileVault();
       is_dark_ = false;
       is_erased_ = false;
       unlocks_at_.reset();

@@ -69,12 +69,12 @@ inline constexpr int kSessionMessagesMax = 500;
 /// machine.
 ///
 /// It has no clock, thread or socket: every call names the time, and the seed decides all chances,
-/// so the same calls give the same bytes. A session is `BeginSession`, then `HandleReply` with the
-/// server's answer to each message, until one returns nothing: Authenticate, TokenUpdate, Idle,
-/// then one answer per command. An answer that could not be delivered is sent again first in the
-/// next session. HTTP 401 un-enrols. Time must not run backwards. Not thread-safe. Source: Apple
-/// device management (check-in, command sessions, NotNow); Apple's device-management schema for
-/// keys.
+/// so the same calls give the same bytes (but for envelopes, which OpenSSL's random numbers
+/// encrypt). A session is `BeginSession`, then `HandleReply` with the server's answer to each
+/// message, until one returns nothing: Authenticate, TokenUpdate, Idle, then one answer per
+/// command. An answer that could not be delivered is sent again first in the next session. HTTP 401
+/// un-enrols. Time must not run backwards. Not thread-safe. Source: Apple device management
+/// (check-in, command sessions, NotNow); Apple's device-management schema for keys.
 class VirtualDevice {
  public:
   VirtualDevice(DeviceFacts facts, DeviceBehaviour behaviour, std::uint64_t seed);
@@ -129,6 +129,10 @@ class VirtualDevice {
   /// When it sent the Authenticates of renewals, the last few.
   const std::deque<Timestamp>& renewal_authenticates() const { return renewal_authenticates_; }
   const DeviceIdentity& identity() const { return identity_; }
+  /// The personal recovery key that is in force; empty without FileVault.
+  const std::string& recovery_key() const { return recovery_key_; }
+  /// The RotateFileVaultKey that made it; empty for the first one.
+  const CommandUuid& recovery_key_command() const { return recovery_key_command_; }
   /// Held in Setup Assistant until DeviceConfigured.
   bool awaits_configuration() const { return awaiting_configuration_; }
   /// Counts Authenticate (user channels: TokenUpdate) starts; 1 during the first enrollment.
@@ -186,6 +190,8 @@ class VirtualDevice {
   Outcome RunEraseDevice(const PlistDict& body);
   Outcome RunSetRecoveryLock(const PlistDict& body);
   Outcome RunVerifyRecoveryLock(const PlistDict& body) const;
+  Outcome RunRotateFileVaultKey(const ReceivedCommand& command, Timestamp now);
+  void StartFileVault();
   /// Replaces or adds; false when the device is full.
   bool Put(InstalledProfile profile, Timestamp now);
   std::optional<std::vector<ErrorChainEntry>> RefuseMdmPayload(
@@ -202,6 +208,7 @@ class VirtualDevice {
   DeviceFacts facts_;
   DeviceBehaviour behaviour_;
   SeededRandom random_;
+  SeededRandom key_random_;
   EnrollmentState state_ = EnrollmentState::kNotEnrolled;
   int epoch_ = 0;
   std::string token_;
@@ -217,6 +224,8 @@ class VirtualDevice {
   std::deque<Timestamp> renewal_authenticates_;
   /// The answer to the command of a renewal comes after its Authenticate.
   bool authenticates_first_ = false;
+  std::string recovery_key_;
+  CommandUuid recovery_key_command_;
   bool is_erased_ = false;  ///< EraseDevice was taken: it begins anew after the answer
 
   Sent sent_ = Sent::kNothing;

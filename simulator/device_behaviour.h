@@ -103,6 +103,9 @@ struct DeviceBehaviour {
   PayloadIdentifier dark_after;
   /// A Mac that was locked is silent for so long; then somebody types the PIN.
   Duration unlocked_after = std::chrono::hours(2);
+  /// A Mac's volume is encrypted. Its recovery key and its user's password are those of
+  /// `FirstRecoveryKey` and `FileVaultPassword`.
+  bool file_vault = true;
   /// TokenUpdate says AwaitingConfiguration true until DeviceConfigured was executed (ADE).
   bool awaits_configuration = false;
 

@@ -117,6 +117,9 @@ VirtualDevice::Outcome VirtualDevice::Run(const ReceivedCommand& command, Timest
   if (is_mac && type == request_type::kVerifyRecoveryLock) {
     return RunVerifyRecoveryLock(command.body);
   }
+  if (is_mac && type == request_type::kRotateFileVaultKey) {
+    return RunRotateFileVaultKey(command, now);
+  }
   const bool just_restarts =
       type == request_type::kRestartDevice || type == request_type::kShutDownDevice;
   if (just_restarts) return {};
@@ -262,7 +265,8 @@ VirtualDevice::Outcome VirtualDevice::RunSecurityInfo() const {
     case DeviceKind::kMac:
       management.Set("EnrolledViaDEP", behaviour_.awaits_configuration);
       management.Set("UserApprovedEnrollment", true);
-      info.Set("FDE_Enabled", true);
+      info.Set("FDE_Enabled", behaviour_.file_vault);
+      info.Set("FDE_HasPersonalRecoveryKey", behaviour_.file_vault);
       info.Set("SystemIntegrityProtectionEnabled", true);
       info.Set("IsRecoveryLockEnabled", !recovery_lock_password_.empty());
       break;

@@ -83,6 +83,24 @@ DeviceFacts MakeUserFacts(const DeviceFacts& device, std::uint64_t seed) {
   return facts;
 }
 
+std::string MakeRecoveryKey(RandomSource& random) {
+  constexpr int kGroups = 6;
+  constexpr int kGroupSize = 4;
+  std::string key;
+  for (int group = 0; group < kGroups; ++group) {
+    if (group > 0) key += '-';
+    for (int i = 0; i < kGroupSize; ++i) key += kSerialDigits[random.Below(kSerialDigits.size())];
+  }
+  return key;
+}
+
+std::string FirstRecoveryKey(const DeviceFacts& mac) {
+  SeededRandom random(StableHash("first recovery key " + mac.udid));
+  return MakeRecoveryKey(random);
+}
+
+std::string FileVaultPassword(const DeviceFacts& mac) { return "SECRET-of-" + mac.serial_number; }
+
 EnrollmentId EnrollmentIdOf(const DeviceFacts& facts) {
   return EnrollmentId(facts.user_id.empty() ? facts.udid : facts.udid + ":" + facts.user_id);
 }

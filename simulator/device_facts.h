@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/ids.h"
+#include "base/random.h"
 #include "base/time.h"
 
 namespace director {
@@ -39,6 +40,14 @@ DeviceFacts MakeDeviceFacts(DeviceKind kind, std::uint64_t seed, std::uint64_t i
 
 /// Makes the facts of the user channel that belongs to the Mac `device`. Pure.
 DeviceFacts MakeUserFacts(const DeviceFacts& device, std::uint64_t seed);
+
+/// The personal recovery key of FileVault that the Mac has from the beginning, in Apple's form:
+/// six groups of four. Pure, as is the next.
+std::string FirstRecoveryKey(const DeviceFacts& mac);
+/// The password of its FileVault user.
+std::string FileVaultPassword(const DeviceFacts& mac);
+/// Another key of that form.
+std::string MakeRecoveryKey(RandomSource& random);
 
 /// The normalised id of the channel: `UDID`, or `UDID:UserID` for a user channel.
 EnrollmentId EnrollmentIdOf(const DeviceFacts& facts);

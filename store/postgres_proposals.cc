@@ -13,25 +13,38 @@ constexpr const char* kSelectProposal =
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
+    "effect, verifies, command_uuid "
     "FROM proposals WHERE proposal_id = $1::bigint";
-/// By the index of open ones, so that the history of an enrollment costs nothing.
-constexpr const char* kSelectOpenProposals =
+constexpr const char* kSelectByCommand =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
-    "FROM proposals WHERE enrollment_id = ANY ($1::text[]) AND state IN ('waiting', 'sent')";
+    "effect, verifies, command_uuid "
+    "FROM proposals WHERE enrollment_id = $1 AND command_uuid = $2";
+/// By the index of unfinished ones, so that the history of an enrollment costs nothing.
+constexpr const char* kSelectUnfinished =
+    "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies, command_uuid "
+    "FROM proposals WHERE enrollment_id = ANY ($1::text[]) AND state IN ('waiting', 'sent', "
+    "'answered') "
+    "ORDER BY proposal_id";
 constexpr const char* kSelectSealedSecrets =
-    "SELECT sealed_secret, sealed_current_secret FROM proposals WHERE proposal_id = $1::bigint";
+    "SELECT sealed_secret, sealed_current_secret, sealed_reply_identity, encrypted_key "
+    "FROM proposals WHERE proposal_id = $1::bigint";
+constexpr const char* kUpdateSealedSecrets =
+    "UPDATE proposals SET sealed_secret = $2, sealed_current_secret = $3, "
+    "sealed_reply_identity = $4, encrypted_key = $5 WHERE proposal_id = $1::bigint";
 
 constexpr const char* kListProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
+    "effect, verifies, command_uuid "
     "FROM proposals "
     "WHERE proposal_id < $1::bigint ORDER BY proposal_id DESC LIMIT $2::bigint";
 constexpr const char* kListProposalsOfOne =
@@ -39,7 +52,7 @@ constexpr const char* kListProposalsOfOne =
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
+    "effect, verifies, command_uuid "
     "FROM proposals "
     "WHERE enrollment_id = $3 AND proposal_id < $1::bigint "
     "ORDER BY proposal_id DESC LIMIT $2::bigint";
@@ -48,9 +61,9 @@ constexpr const char* kListOpenProposals =
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
+    "effect, verifies, command_uuid "
     "FROM proposals "
-    "WHERE state IN ('waiting', 'sent') AND ($3 = '' OR enrollment_id = $3) "
+    "WHERE state IN ('waiting', 'sent', 'answered') AND ($3 = '' OR enrollment_id = $3) "
     "AND proposal_id < $1::bigint ORDER BY proposal_id DESC LIMIT $2::bigint";
 
 constexpr const char* kCountProposalsSince =
@@ -58,28 +71,30 @@ constexpr const char* kCountProposalsSince =
 /// The words sort as kinds and, backwards, states do.
 constexpr const char* kCountOpenProposals =
     "SELECT kind, state, COUNT(*) FROM proposals "
-    "WHERE state IN ('waiting', 'sent') GROUP BY kind, state ORDER BY kind, state DESC";
+    "WHERE state IN ('waiting', 'sent', 'answered') GROUP BY kind, state ORDER BY kind, state DESC";
 
 constexpr const char* kInsertProposal =
     "INSERT INTO proposals (enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_secret, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, effect, "
-    "repeats, verifies, sealed_current_secret) "
+    "command_uuid, repeats, verifies, sealed_current_secret, sealed_reply_identity, encrypted_key) "
     "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], "
     "$6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], "
     "$12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::integer[], $17::text[], "
-    "$18::bigint[], $19::bigint[], $20::bigint[], $21::text[], $22::boolean[], $23::bigint[], "
-    "$24::text[]) RETURNING proposal_id";
+    "$18::bigint[], $19::bigint[], $20::bigint[], $21::text[], $22::text[], $23::boolean[], "
+    "$24::bigint[], $25::text[], $26::text[], $27::text[]) RETURNING proposal_id";
 constexpr const char* kUpdateProposals =
     "UPDATE proposals AS p SET state = n.state, explanation = n.explanation, "
     "state_since = n.state_since, escrowed_at = n.escrowed_at, attempts = n.attempts, "
     "last_error = n.last_error, next_attempt_at = n.next_attempt_at, "
-    "acknowledged_at = n.acknowledged_at, cancelled_at = n.cancelled_at, effect = n.effect "
+    "acknowledged_at = n.acknowledged_at, cancelled_at = n.cancelled_at, effect = n.effect, "
+    "command_uuid = n.command_uuid "
     "FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[], "
-    "$7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[]) AS n (proposal_id, state, "
+    "$7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[]) AS n "
+    "(proposal_id, state, "
     "explanation, state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, "
-    "effect) "
+    "effect, command_uuid) "
     "WHERE p.proposal_id = n.proposal_id";
 
 Result<std::vector<Proposal>> ReadProposals(Result<PostgresResult> found) {
@@ -116,12 +131,23 @@ Result<SealedSecrets> postgres::LoadSealedSecrets(PostgresTransaction& db,
   SealedSecrets sealed;
   sealed.secret = found->Text();
   sealed.current = found->Text();
+  sealed.reply_identity = found->Text();
+  sealed.encrypted_key = found->Text();
   return sealed;
 }
 
-Result<std::vector<Proposal>> postgres::LoadOpenProposals(PostgresTransaction& db,
-                                                          const std::vector<EnrollmentId>& ids) {
-  return ReadProposals(db.Run(kSelectOpenProposals, {ArrayToPostgres(ids)}, "proposals"));
+Result<Proposal> postgres::FindProposal(PostgresTransaction& db, const EnrollmentId& id,
+                                        const CommandUuid& command_uuid) {
+  auto found = ReadProposals(
+      db.Run(kSelectByCommand, {ToPostgres(id), ToPostgres(command_uuid)}, "proposals"));
+  if (!found) return Fail(found.error());
+  if (found->empty()) return Fail(ErrorKind::kNotFound, "no proposal has sent this command");
+  return std::move(found->front());
+}
+
+Result<std::vector<Proposal>> postgres::LoadUnfinishedProposals(
+    PostgresTransaction& db, const std::vector<EnrollmentId>& ids) {
+  return ReadProposals(db.Run(kSelectUnfinished, {ArrayToPostgres(ids)}, "proposals"));
 }
 
 Result<std::vector<Proposal>> postgres::ListProposals(PostgresTransaction& db,
@@ -161,12 +187,12 @@ Result<std::int64_t> PostgresWriter::AddProposal(const Proposal& proposal,
                                                  const SealedSecrets& sealed) {
   const EnrollmentId& id = proposal.enrollment_id;
   if (Status done = Lock({id}); !done) return Fail(done.error());
-  const Result<std::vector<Proposal>> open = postgres::LoadOpenProposals(db(), {id});
-  if (!open) return Fail(open.error());
-  if (!open->empty()) {
+  const auto unfinished = postgres::LoadUnfinishedProposals(db(), {id});
+  if (!unfinished) return Fail(unfinished.error());
+  if (HasOpen(*unfinished)) {
     return Fail(ErrorKind::kConflict, "the device has an open proposal already");
   }
-  PostgresBatch row(24);
+  PostgresBatch row(27);
   BindProposal(row, proposal, sealed);
   Result<PostgresResult> added = db().Run(kInsertProposal, row.Arrays(), "proposals");
   if (!added) return Fail(added.error());
@@ -177,13 +203,19 @@ Result<std::int64_t> PostgresWriter::AddProposal(const Proposal& proposal,
 
 Status PostgresWriter::SaveProposal(const Proposal& proposal) {
   if (Status done = Lock({proposal.enrollment_id}); !done) return done;
-  PostgresBatch row(11);
+  PostgresBatch row(12);
   BindUpdate(row, proposal);
   return Write(kUpdateProposals, row);
 }
 
+Status PostgresWriter::SaveSealedSecrets(std::int64_t proposal_id, const SealedSecrets& sealed) {
+  return Write(kUpdateSealedSecrets,
+               {ToPostgres(proposal_id), ToPostgres(sealed.secret), ToPostgres(sealed.current),
+                ToPostgres(sealed.reply_identity), ToPostgres(sealed.encrypted_key)});
+}
+
 Status PostgresWriter::StoreProposals(const std::vector<PlanCommit>& commits) {
-  PostgresBatch batch(11);
+  PostgresBatch batch(12);
   for (const PlanCommit& commit : commits) {
     const std::optional<Proposal>& proposal = commit.plan.proposal;
     if (proposal && proposal != commit.proposal_before) BindUpdate(batch, *proposal);

@@ -251,10 +251,11 @@ Result<std::vector<Snapshot>> LoadSnapshots(PostgresTransaction& db,
   if (Status done = AddAppLists(db, snapshots); !done) return Fail(done.error());
   if (Status done = AddItems(db, array, snapshots); !done) return Fail(done.error());
   if (Status done = AddIntents(db, array, snapshots); !done) return Fail(done.error());
-  Result<std::vector<Proposal>> proposals = LoadOpenProposals(db, known);
+  Result<std::vector<Proposal>> proposals = LoadUnfinishedProposals(db, known);
   if (!proposals) return Fail(proposals.error());
   for (Proposal& proposal : *proposals) {
-    snapshots.at(proposal.enrollment_id).proposal = std::move(proposal);
+    Snapshot& snapshot = snapshots.at(proposal.enrollment_id);
+    AddUnfinished(std::move(proposal), snapshot);
   }
   for (auto& [id, snapshot] : snapshots) loaded.push_back(std::move(snapshot));
   return loaded;

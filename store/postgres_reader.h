@@ -53,9 +53,11 @@ Result<std::vector<DeadLetter>> ListDeadLetters(PostgresTransaction& db, const P
 
 Result<Proposal> LoadProposal(PostgresTransaction& db, std::int64_t proposal_id);
 Result<SealedSecrets> LoadSealedSecrets(PostgresTransaction& db, std::int64_t proposal_id);
+Result<Proposal> FindProposal(PostgresTransaction& db, const EnrollmentId& id,
+                              const CommandUuid& command_uuid);
 /// The open ones of these enrollments, in any order.
-Result<std::vector<Proposal>> LoadOpenProposals(PostgresTransaction& db,
-                                                const std::vector<EnrollmentId>& ids);
+Result<std::vector<Proposal>> LoadUnfinishedProposals(PostgresTransaction& db,
+                                                      const std::vector<EnrollmentId>& ids);
 Result<std::vector<Proposal>> ListProposals(PostgresTransaction& db, const ProposalFilter& filter,
                                             const PageRequest& page);
 Result<std::int64_t> CountProposalsSince(PostgresTransaction& db, Timestamp since);
@@ -119,6 +121,9 @@ class PostgresReaderOf : public Port {
   }
   Result<SealedSecrets> LoadSealedSecrets(std::int64_t proposal_id) final {
     return postgres::LoadSealedSecrets(db_, proposal_id);
+  }
+  Result<Proposal> FindProposal(const EnrollmentId& id, const CommandUuid& command_uuid) final {
+    return postgres::FindProposal(db_, id, command_uuid);
   }
   Result<std::vector<Proposal>> ListProposals(const ProposalFilter& filter,
                                               const PageRequest& page) final {

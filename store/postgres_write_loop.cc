@@ -105,7 +105,8 @@ constexpr const char* kPruneIntents =
 constexpr const char* kPruneProposals =
     "DELETE FROM proposals WHERE proposal_id IN (SELECT proposal_id FROM proposals "
     "WHERE state NOT IN ('waiting', 'sent') "
-    "AND kind NOT IN ('SetRecoveryLock', 'VerifyRecoveryLock') AND state_since < $1::bigint "
+    "AND kind NOT IN ('RotateFileVaultKey', 'SetRecoveryLock', 'VerifyRecoveryLock') "
+    "AND state_since < $1::bigint "
     "ORDER BY state_since, proposal_id LIMIT $2::bigint)";
 /// Numbers may have gaps: at most so many are kept.
 constexpr const char* kPruneHappenings =
@@ -208,7 +209,7 @@ Status PostgresWriter::StoreSchedule(const std::vector<PlanCommit>& commits, Tim
                                      Timestamp now) {
   PostgresBatch batch(5);
   for (const PlanCommit& commit : commits) {
-    const bool is_leased = !commit.commands.empty() || commit.plan.escrow;
+    const bool is_leased = !commit.commands.empty() || commit.plan.keeps_secrets();
     batch.Bind(commit.enrollment_id)
         .Bind(commit.plan.due_at)
         .Bind(is_leased ? std::optional(lease_until) : std::nullopt)

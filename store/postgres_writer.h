@@ -70,6 +70,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   // postgres_proposals.cc
   Result<std::int64_t> AddProposal(const Proposal& proposal, const SealedSecrets& sealed) override;
   Status SaveProposal(const Proposal& proposal) override;
+  Status SaveSealedSecrets(std::int64_t proposal_id, const SealedSecrets& sealed) override;
 
   // postgres_renewals.cc
   Status SavePin(const EnrollmentProfilePin& pin) override;

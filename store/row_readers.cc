@@ -249,6 +249,7 @@ Proposal ReadProposal(Row& row) {
   proposal.repeats = row.Flag();
   proposal.effect = row.TextBy(ParseProposalEffect);
   proposal.verifies = row.Int();
+  proposal.command_uuid = row.TextAs<CommandUuid>();
   return proposal;
 }
 

@@ -59,7 +59,8 @@ Revision ReadRevision(Row& row);
 
 /// proposal_id, enrollment_id, kind, reason, source, message, phone_number, whether it has a
 /// secret, epoch, created_at, not_before, expires_at, state, explanation, state_since, escrowed_at,
-/// attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, effect, verifies
+/// attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, effect, verifies,
+/// command_uuid
 Proposal ReadProposal(Row& row);
 
 /// kind, state, the count

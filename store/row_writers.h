@@ -164,7 +164,7 @@ void BindOutcome(Binder& row, const DispatchOutcome& outcome, Timestamp now) {
 }
 
 /// How a proposal stands: state, explanation, state_since, escrowed_at, attempts, last_error,
-/// next_attempt_at, acknowledged_at, cancelled_at, effect
+/// next_attempt_at, acknowledged_at, cancelled_at, effect, command_uuid
 template <typename Binder>
 void BindStanding(Binder& row, const Proposal& proposal) {
   row.Bind(ProposalStateName(proposal.state))
@@ -176,12 +176,13 @@ void BindStanding(Binder& row, const Proposal& proposal) {
       .Bind(proposal.next_attempt_at)
       .Bind(proposal.acknowledged_at)
       .Bind(proposal.cancelled_at)
-      .Bind(ProposalEffectName(proposal.effect));
+      .Bind(ProposalEffectName(proposal.effect))
+      .Bind(proposal.command_uuid);
 }
 
 /// enrollment_id, kind, reason, source, message, phone_number, sealed_secret, epoch,
 /// created_at, not_before, expires_at, then how it stands, then repeats, verifies,
-/// sealed_current_secret
+/// sealed_current_secret, sealed_reply_identity, encrypted_key
 template <typename Binder>
 void BindProposal(Binder& row, const Proposal& proposal, const SealedSecrets& sealed) {
   row.Bind(proposal.enrollment_id)
@@ -196,7 +197,8 @@ void BindProposal(Binder& row, const Proposal& proposal, const SealedSecrets& se
       .Bind(proposal.not_before)
       .Bind(proposal.expires_at);
   BindStanding(row, proposal);
-  row.BindFlag(proposal.repeats).Bind(proposal.verifies).Bind(sealed.current);
+  row.BindFlag(proposal.repeats).Bind(proposal.verifies);
+  row.Bind(sealed.current).Bind(sealed.reply_identity).Bind(sealed.encrypted_key);
 }
 
 }  // namespace director

@@ -14,26 +14,38 @@ constexpr const char* kSelectProposal =
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
+    "effect, verifies, command_uuid "
     "FROM proposals WHERE proposal_id = ?";
-/// By the index of open ones, here and below, so that the history of an enrollment costs nothing.
-constexpr const char* kSelectOpenProposal =
+constexpr const char* kSelectByCommand =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
-    "FROM proposals INDEXED BY proposals_open "
-    "WHERE enrollment_id = ? AND state IN ('waiting', 'sent')";
+    "effect, verifies, command_uuid "
+    "FROM proposals WHERE enrollment_id = ? AND command_uuid = ?";
+/// By the index of unfinished ones, here and below, so that the history of an enrollment costs
+/// nothing.
+constexpr const char* kSelectUnfinished =
+    "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
+    "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
+    "state_since, "
+    "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
+    "effect, verifies, command_uuid "
+    "FROM proposals INDEXED BY proposals_unfinished "
+    "WHERE enrollment_id = ? AND state IN ('waiting', 'sent', 'answered') ORDER BY proposal_id";
 constexpr const char* kSelectSealedSecrets =
-    "SELECT sealed_secret, sealed_current_secret FROM proposals WHERE proposal_id = ?";
+    "SELECT sealed_secret, sealed_current_secret, sealed_reply_identity, encrypted_key "
+    "FROM proposals WHERE proposal_id = ?";
+constexpr const char* kUpdateSealedSecrets =
+    "UPDATE proposals SET sealed_secret = ?2, sealed_current_secret = ?3, "
+    "sealed_reply_identity = ?4, encrypted_key = ?5 WHERE proposal_id = ?1";
 
 constexpr const char* kListProposals =
     "SELECT proposal_id, enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
+    "effect, verifies, command_uuid "
     "FROM proposals "
     "WHERE proposal_id < ?1 ORDER BY proposal_id DESC LIMIT ?2";
 constexpr const char* kListProposalsOfOne =
@@ -41,7 +53,7 @@ constexpr const char* kListProposalsOfOne =
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
+    "effect, verifies, command_uuid "
     "FROM proposals "
     "WHERE enrollment_id = ?3 AND proposal_id < ?1 ORDER BY proposal_id DESC LIMIT ?2";
 constexpr const char* kListOpenProposals =
@@ -49,28 +61,29 @@ constexpr const char* kListOpenProposals =
     "sealed_secret <> '', epoch, created_at, not_before, expires_at, state, explanation, "
     "state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, repeats, "
-    "effect, verifies "
-    "FROM proposals INDEXED BY proposals_open WHERE state IN ('waiting', 'sent') "
-    "AND (?3 = '' OR enrollment_id = ?3) AND proposal_id < ?1 "
+    "effect, verifies, command_uuid "
+    "FROM proposals INDEXED BY proposals_unfinished "
+    "WHERE state IN ('waiting', 'sent', 'answered') AND (?3 = '' OR enrollment_id = ?3) AND "
+    "proposal_id < ?1 "
     "ORDER BY proposal_id DESC LIMIT ?2";
 
 constexpr const char* kCountProposalsSince = "SELECT COUNT(*) FROM proposals WHERE created_at > ?";
 /// The words sort as kinds and, backwards, states do.
 constexpr const char* kCountOpenProposals =
-    "SELECT kind, state, COUNT(*) FROM proposals INDEXED BY proposals_open "
-    "WHERE state IN ('waiting', 'sent') GROUP BY kind, state ORDER BY kind, state DESC";
+    "SELECT kind, state, COUNT(*) FROM proposals INDEXED BY proposals_unfinished "
+    "WHERE state IN ('waiting', 'sent', 'answered') GROUP BY kind, state ORDER BY kind, state DESC";
 
 constexpr const char* kInsertProposal =
     "INSERT INTO proposals (enrollment_id, kind, reason, source, message, phone_number, "
     "sealed_secret, epoch, created_at, not_before, expires_at, state, explanation, state_since, "
     "escrowed_at, attempts, last_error, next_attempt_at, acknowledged_at, cancelled_at, effect, "
-    "repeats, verifies, sealed_current_secret) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING "
-    "proposal_id";
+    "command_uuid, repeats, verifies, sealed_current_secret, sealed_reply_identity, encrypted_key) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "RETURNING proposal_id";
 constexpr const char* kUpdateProposal =
     "UPDATE proposals SET state = ?2, explanation = ?3, state_since = ?4, escrowed_at = ?5, "
     "attempts = ?6, last_error = ?7, next_attempt_at = ?8, acknowledged_at = ?9, cancelled_at = "
-    "?10, effect = ?11 "
+    "?10, effect = ?11, command_uuid = ?12 "
     "WHERE proposal_id = ?1";
 
 /// All rows of a statement that is bound.
@@ -101,19 +114,28 @@ Result<SealedSecrets> sqlite::LoadSealedSecrets(SqliteDb& db, std::int64_t propo
   SqliteStatement statement = db.Use(kSelectSealedSecrets);
   statement.Bind(proposal_id);
   if (statement.Next()) {
-    return SealedSecrets{std::string(statement.Text(0)), std::string(statement.Text(1))};
+    return SealedSecrets{std::string(statement.Text(0)), std::string(statement.Text(1)),
+                         std::string(statement.Text(2)), std::string(statement.Text(3))};
   }
   if (Status done = statement.Finish(); !done) return Fail(done.error());
   return Fail(ErrorKind::kNotFound, "no such proposal");
 }
 
-Result<std::optional<Proposal>> sqlite::LoadOpenProposal(SqliteDb& db, const EnrollmentId& id) {
-  SqliteStatement statement = db.Use(kSelectOpenProposal);
-  statement.Bind(id);
+Result<Proposal> sqlite::FindProposal(SqliteDb& db, const EnrollmentId& id,
+                                      const CommandUuid& command_uuid) {
+  SqliteStatement statement = db.Use(kSelectByCommand);
+  statement.Bind(id).Bind(command_uuid);
   Result<std::vector<Proposal>> found = ReadProposals(statement);
   if (!found) return Fail(found.error());
-  if (found->empty()) return std::optional<Proposal>();
-  return std::optional(std::move(found->front()));
+  if (found->empty()) return Fail(ErrorKind::kNotFound, "no proposal has sent this command");
+  return std::move(found->front());
+}
+
+Result<std::vector<Proposal>> sqlite::LoadUnfinishedProposals(SqliteDb& db,
+                                                              const EnrollmentId& id) {
+  SqliteStatement statement = db.Use(kSelectUnfinished);
+  statement.Bind(id);
+  return ReadProposals(statement);
 }
 
 Result<std::vector<Proposal>> sqlite::ListProposals(SqliteDb& db, const ProposalFilter& filter,
@@ -151,9 +173,11 @@ Result<std::vector<ProposalCount>> sqlite::CountOpenProposals(SqliteDb& db) {
 Result<std::int64_t> SqliteWriter::AddProposal(const Proposal& proposal,
                                                const SealedSecrets& sealed) {
   const EnrollmentId& id = proposal.enrollment_id;
-  const Result<std::optional<Proposal>> open = sqlite::LoadOpenProposal(db(), id);
-  if (!open) return Fail(open.error());
-  if (*open) return Fail(ErrorKind::kConflict, "the device has an open proposal already");
+  const auto unfinished = sqlite::LoadUnfinishedProposals(db(), id);
+  if (!unfinished) return Fail(unfinished.error());
+  if (HasOpen(*unfinished)) {
+    return Fail(ErrorKind::kConflict, "the device has an open proposal already");
+  }
   std::int64_t proposal_id = 0;
   {
     SqliteStatement insert = db().Use(kInsertProposal);
@@ -170,6 +194,17 @@ Status SqliteWriter::SaveProposal(const Proposal& proposal) {
   update.Bind(proposal.proposal_id);
   BindStanding(update, proposal);
   return update.Run();
+}
+
+Status SqliteWriter::SaveSealedSecrets(std::int64_t proposal_id, const SealedSecrets& sealed) {
+  return db()
+      .Use(kUpdateSealedSecrets)
+      .Bind(proposal_id)
+      .Bind(sealed.secret)
+      .Bind(sealed.current)
+      .Bind(sealed.reply_identity)
+      .Bind(sealed.encrypted_key)
+      .Run();
 }
 
 Status SqliteWriter::StoreProposal(const PlanCommit& commit) {

@@ -221,8 +221,8 @@ Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<Enro
     if (!items) return Fail(items.error());
     auto intents = LoadLiveIntents(db, id);
     if (!intents) return Fail(intents.error());
-    auto proposal = LoadOpenProposal(db, id);
-    if (!proposal) return Fail(proposal.error());
+    auto proposals = LoadUnfinishedProposals(db, id);
+    if (!proposals) return Fail(proposals.error());
     Snapshot& snapshot = snapshots.emplace_back();
     snapshot.enrollment = std::move(**enrollment);
     snapshot.assignments = std::move(*assignments);
@@ -233,7 +233,7 @@ Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<Enro
     if (!read) return Fail(read.error());
     snapshot.items = std::move(*items);
     snapshot.intents = std::move(*intents);
-    snapshot.proposal = std::move(*proposal);
+    for (Proposal& proposal : *proposals) AddUnfinished(std::move(proposal), snapshot);
   }
   return snapshots;
 }

@@ -53,8 +53,10 @@ Result<std::vector<DeadLetter>> ListDeadLetters(SqliteDb& db, const PageRequest&
 
 Result<Proposal> LoadProposal(SqliteDb& db, std::int64_t proposal_id);
 Result<SealedSecrets> LoadSealedSecrets(SqliteDb& db, std::int64_t proposal_id);
+Result<Proposal> FindProposal(SqliteDb& db, const EnrollmentId& id,
+                              const CommandUuid& command_uuid);
 /// Nothing when the enrollment has no open one.
-Result<std::optional<Proposal>> LoadOpenProposal(SqliteDb& db, const EnrollmentId& id);
+Result<std::vector<Proposal>> LoadUnfinishedProposals(SqliteDb& db, const EnrollmentId& id);
 Result<std::vector<Proposal>> ListProposals(SqliteDb& db, const ProposalFilter& filter,
                                             const PageRequest& page);
 Result<std::int64_t> CountProposalsSince(SqliteDb& db, Timestamp since);
@@ -118,6 +120,9 @@ class SqliteReaderOf : public Port {
   }
   Result<SealedSecrets> LoadSealedSecrets(std::int64_t proposal_id) final {
     return sqlite::LoadSealedSecrets(db_, proposal_id);
+  }
+  Result<Proposal> FindProposal(const EnrollmentId& id, const CommandUuid& command_uuid) final {
+    return sqlite::FindProposal(db_, id, command_uuid);
   }
   Result<std::vector<Proposal>> ListProposals(const ProposalFilter& filter,
                                               const PageRequest& page) final {

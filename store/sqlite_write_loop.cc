@@ -80,7 +80,8 @@ constexpr const char* kPruneProposals =
     "DELETE FROM proposals WHERE proposal_id IN "
     "(SELECT proposal_id FROM proposals INDEXED BY proposals_ended "
     "WHERE state NOT IN ('waiting', 'sent') "
-    "AND kind NOT IN ('SetRecoveryLock', 'VerifyRecoveryLock') AND state_since < ?1 "
+    "AND kind NOT IN ('RotateFileVaultKey', 'SetRecoveryLock', 'VerifyRecoveryLock') "
+    "AND state_since < ?1 "
     "ORDER BY state_since, proposal_id LIMIT ?2)";
 /// Numbers have no gaps: rows go from the old end only.
 constexpr const char* kPruneHappenings =
@@ -133,7 +134,7 @@ Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp lease_until,
   if (Status done = CloseIntents(commit, now); !done) return done;
   if (Status done = JournalIntents(commit, now); !done) return done;
   const Plan& plan = commit.plan;
-  const bool is_leased = !commit.commands.empty() || plan.escrow;
+  const bool is_leased = !commit.commands.empty() || plan.keeps_secrets();
   return db()
       .Use(kStorePlan)
       .Bind(commit.enrollment_id)

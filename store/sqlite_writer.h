@@ -58,6 +58,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   // sqlite_proposals.cc
   Result<std::int64_t> AddProposal(const Proposal& proposal, const SealedSecrets& sealed) override;
   Status SaveProposal(const Proposal& proposal) override;
+  Status SaveSealedSecrets(std::int64_t proposal_id, const SealedSecrets& sealed) override;
 
   // sqlite_renewals.cc
   Status SavePin(const EnrollmentProfilePin& pin) override;

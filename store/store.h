@@ -104,18 +104,23 @@ inline constexpr std::size_t kDeadLetterBodyMaxBytes = 64 * 1024;
 
 /// The secrets of a proposal as they are stored; empty without them.
 struct SealedSecrets {
-  std::string secret;   ///< `Proposal::has_secret`
-  std::string current;  ///< SetRecoveryLock: the password that the device wants to see first
+  std::string secret{};  ///< `Proposal::has_secret`
+  /// The password that the device wants to see first: SetRecoveryLock, RotateFileVaultKey.
+  std::string current{};
+  /// RotateFileVaultKey: what `MakeReplyIdentity` made.
+  std::string reply_identity{};
+  /// RotateFileVaultKey: what the device answered with, as base64; only `reply_identity` opens it.
+  std::string encrypted_key{};
   friend bool operator==(const SealedSecrets&, const SealedSecrets&) = default;
 };
 
 /// Which proposals a list shows; empty fields do not filter.
 struct ProposalFilter {
   EnrollmentId enrollment_id = {};
-  bool only_open = false;
+  bool only_open = false;  ///< also those that are answered: what is not finished
 };
 
-/// Open proposals of one kind in one state.
+/// Unfinished proposals of one kind in one state.
 struct ProposalCount {
   ProposalKind kind = ProposalKind::kDeviceLock;
   ProposalState state = ProposalState::kWaiting;
@@ -249,7 +254,7 @@ struct FleetCounts {
   std::map<EnrollmentStatus, std::int64_t> enrollments;
   std::vector<ItemCount> items;  ///< by identifier, then state
   std::optional<OldestWaiting> oldest_waiting;
-  std::vector<ProposalCount> proposals;  ///< open ones, by kind, then state
+  std::vector<ProposalCount> proposals;  ///< unfinished ones, by kind, then state
   std::int64_t due = 0;                  ///< enrollments whose due time has come
   std::int64_t dead_letters = 0;
   /// Half enrollments, by the step that has been missing for `kEnrollmentStepMax`.
@@ -324,8 +329,11 @@ class StoreReader {
 
   /// kNotFound when there is none.
   virtual Result<Proposal> LoadProposal(std::int64_t proposal_id) = 0;
-  /// As they were added. kNotFound as above.
+  /// As they were added or saved. kNotFound as above.
   virtual Result<SealedSecrets> LoadSealedSecrets(std::int64_t proposal_id) = 0;
+  /// The one whose command was sent last under this CommandUUID, however it stands. kNotFound.
+  virtual Result<Proposal> FindProposal(const EnrollmentId& id,
+                                        const CommandUuid& command_uuid) = 0;
   /// Newest first. `after` is a proposal_id.
   virtual Result<std::vector<Proposal>> ListProposals(const ProposalFilter& filter,
                                                       const PageRequest& page) = 0;
@@ -391,7 +399,7 @@ class StoreWriter : public StoreReader {
   virtual Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) = 0;
   /// Stores plans of different enrollments that this transaction has claimed: journals their
   /// commands as kJournaled, stores items and proposals, counts the pushes, sets the next due
-  /// times. An enrollment that is sent commands, or whose secret is escrowed, is leased until
+  /// times. An enrollment that is sent commands, or whose secrets are kept, is leased until
   /// `lease_until` or `EndLeases`, so that nobody else sends to it meanwhile.
   virtual Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                              Timestamp now) = 0;
@@ -439,6 +447,9 @@ class StoreWriter : public StoreReader {
   /// Stores how a proposal stands; who and what it was proposed for stays. Load its
   /// enrollment first, so that nobody decides about it meanwhile.
   virtual Status SaveProposal(const Proposal& proposal) = 0;
+  /// Replaces all sealed secrets of a proposal: load them in the same transaction. Whether it
+  /// `has_secret` follows from it.
+  virtual Status SaveSealedSecrets(std::int64_t proposal_id, const SealedSecrets& sealed) = 0;
 
   /// Replaces what is pinned for an MDM server unless that is proven or has the same content.
   virtual Status SavePin(const EnrollmentProfilePin& pin) = 0;

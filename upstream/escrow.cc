@@ -167,6 +167,8 @@ std::string_view SecretTypeName(SecretType type) {
       return "unlock_pin";
     case SecretType::kPassword:
       return "password";
+    case SecretType::kRecoveryKey:
+      return "recovery_key";
   }
   return "";
 }

@@ -13,8 +13,9 @@ namespace director {
 
 /// What a secret opens; escrow servers keep them apart.
 enum class SecretType {
-  kUnlockPin,  ///< PIN of a Mac that was locked or erased
-  kPassword,   ///< recovery lock password
+  kUnlockPin,    ///< PIN of a Mac that was locked or erased
+  kPassword,     ///< recovery lock password
+  kRecoveryKey,  ///< personal recovery key of FileVault
 };
 
 /// Where the secrets of Macs are kept besides us. Implementations are thread-safe.
@@ -41,9 +42,9 @@ struct EscrowSettings {
 };
 
 /// Makes the client of a server that takes Crypt's form, as MDMDirector fills it in: POST of
-/// `recovery_password` (the secret), `secret_type` (`unlock_pin` or `password`), `serial` and
-/// `username=mdmdirector`, percent-encoded in this order, to the URL with exactly one slash at each
-/// end of its path.
+/// `recovery_password` (the secret), `secret_type` (`unlock_pin`, `password` or `recovery_key`),
+/// `serial` and `username=mdmdirector`, percent-encoded in this order, to the URL with exactly one
+/// slash at each end of its path.
 ///
 /// The secret counts as taken when the status is exactly 200 and the body is empty or a JSON object
 /// that names the same `serial` and has no `error`. It does not when the body is anything else: a

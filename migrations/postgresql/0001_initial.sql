@@ -205,8 +205,8 @@ CREATE TABLE proposals (
   proposal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- never used twice
   enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind text COLLATE "C" NOT NULL
-    CHECK (kind IN ('DeviceLock', 'EraseDevice', 'RestartDevice', 'SetRecoveryLock', 'ShutDownDevice',
-      'VerifyRecoveryLock')),
+    CHECK (kind IN ('DeviceLock', 'EraseDevice', 'RestartDevice', 'RotateFileVaultKey',
+      'SetRecoveryLock', 'ShutDownDevice', 'VerifyRecoveryLock')),
   reason text NOT NULL,
   source text NOT NULL,
   repeats boolean NOT NULL,
@@ -214,13 +214,17 @@ CREATE TABLE proposals (
   phone_number text NOT NULL,
   sealed_secret text NOT NULL,  -- empty without one; stays when the proposal has ended
   sealed_current_secret text NOT NULL,  -- the same; what the device wants to see first
+  sealed_reply_identity text NOT NULL,  -- the same; the key pair that opens what the device answers
+  encrypted_key text NOT NULL,  -- base64 of what it answered with; empty before
   verifies bigint NOT NULL,  -- a proposal_id, or 0
   epoch bigint NOT NULL,
+  command_uuid text NOT NULL,  -- of the command that was sent last; empty before
   created_at bigint NOT NULL,
   not_before bigint NOT NULL,
   expires_at bigint NOT NULL,
   state text COLLATE "C" NOT NULL
-    CHECK (state IN ('waiting', 'sent', 'done', 'failed', 'cancelled', 'expired', 'dropped')),
+    CHECK (state IN ('waiting', 'sent', 'answered', 'done', 'failed', 'cancelled', 'expired',
+      'dropped')),
   explanation text NOT NULL,
   state_since bigint NOT NULL,
   escrowed_at bigint,
@@ -232,10 +236,12 @@ CREATE TABLE proposals (
   effect text COLLATE "C" NOT NULL CHECK (effect IN ('none', 'unknown', 'carried_out', 'denied'))
 );
 
--- A device has one open proposal at most.
-CREATE UNIQUE INDEX proposals_open ON proposals (enrollment_id) WHERE state IN ('waiting', 'sent');
+-- A device has one open proposal at most; what is answered holds up no other.
+CREATE UNIQUE INDEX proposals_one ON proposals (enrollment_id) WHERE state IN ('waiting', 'sent');
+CREATE INDEX proposals_unfinished ON proposals (enrollment_id)
+  WHERE state IN ('waiting', 'sent', 'answered');
 CREATE INDEX proposals_ended ON proposals (state_since, proposal_id) WHERE state NOT IN ('waiting', 'sent')
-  AND kind NOT IN ('SetRecoveryLock', 'VerifyRecoveryLock');
+  AND kind NOT IN ('RotateFileVaultKey', 'SetRecoveryLock', 'VerifyRecoveryLock');
 CREATE INDEX proposals_enrollment ON proposals (enrollment_id, proposal_id);
 CREATE INDEX proposals_created ON proposals (created_at);
 

@@ -216,7 +216,8 @@ CREATE TABLE proposals (
   enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind TEXT NOT NULL
     CHECK (kind = 'DeviceLock' OR kind = 'EraseDevice' OR kind = 'RestartDevice' OR
-      kind = 'SetRecoveryLock' OR kind = 'ShutDownDevice' OR kind = 'VerifyRecoveryLock'),
+      kind = 'RotateFileVaultKey' OR kind = 'SetRecoveryLock' OR kind = 'ShutDownDevice' OR
+      kind = 'VerifyRecoveryLock'),
   reason TEXT NOT NULL,
   source TEXT NOT NULL,
   repeats INTEGER NOT NULL CHECK (repeats IN (0, 1)),
@@ -224,14 +225,17 @@ CREATE TABLE proposals (
   phone_number TEXT NOT NULL,
   sealed_secret TEXT NOT NULL,  -- empty without one; stays when the proposal has ended
   sealed_current_secret TEXT NOT NULL,  -- the same; what the device wants to see first
+  sealed_reply_identity TEXT NOT NULL,  -- the same; the key pair that opens what the device answers
+  encrypted_key TEXT NOT NULL,  -- base64 of what it answered with; empty before
   verifies INTEGER NOT NULL,  -- a proposal_id, or 0
   epoch INTEGER NOT NULL,
+  command_uuid TEXT NOT NULL,  -- of the command that was sent last; empty before
   created_at INTEGER NOT NULL,
   not_before INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
   state TEXT NOT NULL
-    CHECK (state = 'waiting' OR state = 'sent' OR state = 'done' OR state = 'failed' OR
-      state = 'cancelled' OR state = 'expired' OR state = 'dropped'),
+    CHECK (state = 'waiting' OR state = 'sent' OR state = 'answered' OR state = 'done' OR
+      state = 'failed' OR state = 'cancelled' OR state = 'expired' OR state = 'dropped'),
   explanation TEXT NOT NULL,
   state_since INTEGER NOT NULL,
   escrowed_at INTEGER,
@@ -244,10 +248,12 @@ CREATE TABLE proposals (
     CHECK (effect = 'none' OR effect = 'unknown' OR effect = 'carried_out' OR effect = 'denied')
 ) STRICT;
 
--- A device has one open proposal at most.
-CREATE UNIQUE INDEX proposals_open ON proposals (enrollment_id) WHERE state IN ('waiting', 'sent');
+-- A device has one open proposal at most; what is answered holds up no other.
+CREATE UNIQUE INDEX proposals_one ON proposals (enrollment_id) WHERE state IN ('waiting', 'sent');
+CREATE INDEX proposals_unfinished ON proposals (enrollment_id)
+  WHERE state IN ('waiting', 'sent', 'answered');
 CREATE INDEX proposals_ended ON proposals (state_since) WHERE state NOT IN ('waiting', 'sent')
-  AND kind NOT IN ('SetRecoveryLock', 'VerifyRecoveryLock');
+  AND kind NOT IN ('RotateFileVaultKey', 'SetRecoveryLock', 'VerifyRecoveryLock');
 CREATE INDEX proposals_enrollment ON proposals (enrollment_id);
 CREATE INDEX proposals_created ON proposals (created_at);
 

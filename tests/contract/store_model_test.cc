@@ -206,6 +206,7 @@ class Generator {
     if (Rarely()) proposal.last_error = "No.";
     if (Rarely()) proposal.next_attempt_at = AnyTime();
     if (Rarely()) proposal.acknowledged_at = AnyTime();
+    if (Rarely()) proposal.command_uuid = CommandUuid("C");
     proposal.effect = Any(kProposalEffects);
     return proposal;
   }
@@ -219,6 +220,7 @@ class Generator {
     proposal.next_attempt_at = standing.next_attempt_at;
     proposal.acknowledged_at = standing.acknowledged_at;
     proposal.effect = standing.effect;
+    proposal.command_uuid = standing.command_uuid;
     return proposal;
   }
 
@@ -435,6 +437,9 @@ Look LookAt(TestStore& store) {
   for (Snapshot& snapshot : snapshots) {
     for (DesiredAssignment& assignment : snapshot.assignments) {
       assignment.assignment_id = places.at(assignment.assignment_id);
+    }
+    for (Proposal& proposal : snapshot.answered) {
+      proposal.proposal_id = proposal_places.at(proposal.proposal_id);
     }
     if (snapshot.proposal) {
       std::int64_t& number = snapshot.proposal->proposal_id;

@@ -97,6 +97,7 @@ Proposal MakeFull(const std::string& id) {
   proposal.cancelled_at = At(8);
   proposal.effect = ProposalEffect::kUnknown;
   proposal.verifies = 3;
+  proposal.command_uuid = CommandUuid("C1");
   return proposal;
 }
 
@@ -107,9 +108,10 @@ TEST_CASE("a proposal comes back as it was added, with its sealed secrets") {
   store.Save(MakeDevice("A"));
   store.Save(MakeDevice("B"));
   Proposal full = MakeFull("A");
-  full.proposal_id = Propose(store, full, {"sealed", "current"});
+  const SealedSecrets secrets{"sealed", "current", "identity", "encrypted"};
+  full.proposal_id = Propose(store, full, secrets);
   CHECK(Load(store, full.proposal_id) == full);
-  CHECK(LoadSecrets(store, full.proposal_id) == SealedSecrets{"sealed", "current"});
+  CHECK(LoadSecrets(store, full.proposal_id) == secrets);
 
   Proposal bare = MakeProposal("B");
   bare.proposal_id = Propose(store, bare);
@@ -125,6 +127,70 @@ TEST_CASE("the sealed secret alone tells whether a proposal has one") {
   proposal.has_secret = !has_secret;
   const std::int64_t id = Propose(store, proposal, {has_secret ? "sealed" : "", "current"});
   CHECK(Load(store, id).has_secret == has_secret);
+}
+
+TEST_CASE("a proposal's sealed secrets are replaced, and tell whether it has one") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  const std::int64_t id = Propose(store, MakeProposal("A"), {"", "current", "identity", ""});
+  CHECK_FALSE(Load(store, id).has_secret);
+  const SealedSecrets kept{"sealed", "current", "identity", "it's {NULL,\\}"};
+  store.Write([&](StoreWriter& writer) { return writer.SaveSealedSecrets(id, kept); });
+  CHECK(LoadSecrets(store, id) == kept);
+  CHECK(Load(store, id).has_secret);
+}
+
+TEST_CASE("a proposal is found by the command that was sent last, however it stands") {
+  TestStore store(FOR_EVERY_STORE());
+  for (const char* id : {"A", "B"}) store.Save(MakeDevice(id));
+  const auto find = [&](const char* id, const char* command_uuid) {
+    std::int64_t found = 0;
+    const Status read = store.store().Read([&](StoreReader& reader) -> Status {
+      const auto proposal = reader.FindProposal(EnrollmentId(id), CommandUuid(command_uuid));
+      if (!proposal) return Fail(proposal.error());
+      found = proposal->proposal_id;
+      return {};
+    });
+    CHECK((read || read.error().kind == ErrorKind::kNotFound));
+    return found;
+  };
+  const std::int64_t id = Propose(store, MakeProposal("A"));
+  CHECK(find("A", "C1") == 0);
+  Proposal sent = Load(store, id);
+  sent.command_uuid = CommandUuid("C1");
+  Save(store, sent);
+  for (const ProposalState state : kProposalStates) {
+    End(store, id, state);
+    CHECK(find("A", "C1") == id);
+  }
+  CHECK(find("A", "C2") == 0);
+  CHECK(find("B", "C1") == 0);
+}
+
+TEST_CASE("what is answered is unfinished and holds up no other proposal") {
+  TestStore store(FOR_EVERY_STORE());
+  for (const char* id : {"A", "B"}) store.Save(MakeDevice(id));
+  const std::int64_t first = Propose(store, MakeProposal("A"));
+  End(store, first, ProposalState::kAnswered);
+  const std::int64_t second = Propose(store, MakeProposal("A"));
+  End(store, second, ProposalState::kAnswered);
+  const std::int64_t open = Propose(store, MakeProposal("A"));
+  CHECK(List(store, {.only_open = true}) == Numbers{open, second, first});
+  CHECK(List(store, {.enrollment_id = EnrollmentId("A"), .only_open = true}) ==
+        Numbers{open, second, first});
+  const auto snapshots = store.Get<std::vector<Snapshot>>([](StoreReader& reader) {
+    return reader.LoadSnapshots({EnrollmentId("A"), EnrollmentId("B")});
+  });
+  REQUIRE(snapshots.size() == 2);
+  const Snapshot& a = snapshots[snapshots[0].answered.empty() ? 1 : 0];
+  REQUIRE(a.proposal);
+  CHECK(a.proposal->proposal_id == open);
+  REQUIRE(a.answered.size() == 2);
+  CHECK(a.answered[0].proposal_id == first);
+  CHECK(a.answered[1].proposal_id == second);
+  const Snapshot& b = snapshots[snapshots[0].answered.empty() ? 0 : 1];
+  CHECK_FALSE(b.proposal);
+  CHECK(b.answered.empty());
 }
 
 TEST_CASE("a proposal that is not there is not found") {
@@ -282,6 +348,7 @@ TEST_CASE("saving a proposal changes how it stands and nothing else") {
   expected.acknowledged_at = changed.acknowledged_at;
   expected.cancelled_at = changed.cancelled_at;
   expected.effect = changed.effect;
+  expected.command_uuid = changed.command_uuid;
   CHECK(Load(store, id) == expected);
   CHECK(Load(store, other.proposal_id) == other);
   Save(store, before);
@@ -339,7 +406,9 @@ void EscrowOne(TestStore& store, Timestamp due_at) {
   PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), due_at);
   commit.proposal_before = Load(store, id);
   commit.plan.proposal = commit.proposal_before;
-  commit.plan.escrow = true;
+  const bool is_escrowed_before = GENERATE(true, false);
+  commit.plan.escrow = is_escrowed_before;
+  if (!is_escrowed_before) commit.plan.new_keys = {*commit.proposal_before};
   store.CommitPlan(commit, At(1));
   CHECK(store.ClaimDue(At(3)).empty());
 }
@@ -383,12 +452,12 @@ TEST_CASE("pruning takes proposals that ended long ago, oldest first, and no ope
   CHECK(prune(31, 10) == Numbers{open});
 }
 
-TEST_CASE("what tells the recovery lock password is kept as long as its enrollment") {
+TEST_CASE("what tells a password or a recovery key is kept as long as its enrollment") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));
   Numbers kept;
-  for (const ProposalKind kind :
-       {ProposalKind::kSetRecoveryLock, ProposalKind::kVerifyRecoveryLock}) {
+  for (const ProposalKind kind : {ProposalKind::kSetRecoveryLock, ProposalKind::kVerifyRecoveryLock,
+                                  ProposalKind::kRotateFileVaultKey}) {
     Proposal proposal = MakeProposal("A");
     proposal.kind = kind;
     kept.insert(kept.begin(), Propose(store, proposal, {"sealed", ""}));

@@ -2,10 +2,12 @@
 
 #include <string>
 
+#include "signing/reply_identity.h"
 #include "tests/fuzz/properties.h"
 #include "tests/fuzz/target.h"
+#include "tests/support/reply_identity.h"
 
-// Signatures around profiles: DER and BER.
+// Signatures around profiles and envelopes around recovery keys: DER and BER.
 namespace director::fuzz_cms {
 namespace {
 
@@ -35,10 +37,18 @@ void CheckUnwrapsTo(const std::string& message, std::string_view content) {
   INVARIANT(*unwrapped == content);
 }
 
+void CheckOpens(std::string_view envelope) {
+  static const Secret kIdentity{std::string(director_test::kForeignIdentity)};
+  const Result<Secret> opened = OpenReply(kIdentity, envelope);
+  if (!opened) return INVARIANT(opened.error().kind == ErrorKind::kRejected);
+  INVARIANT(opened->Reveal().size() < envelope.size());
+}
+
 }  // namespace
 
 FUZZ_TARGET(cms) {
   if (input.size() > 32 * 1024) return;
+  CheckOpens(input);
   CheckUnwrapsTo(Wrap(std::string(input)), input);
   const Result<std::string> content = UnwrapSignedData(input);
   if (!content) return fuzz::CheckRefusal(content.error());

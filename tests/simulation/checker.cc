@@ -89,6 +89,7 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
   }
   const auto* result = std::get_if<ResultEvent>(&event.body);
   if (result == nullptr) return;
+  if (!result->encrypted_recovery_key.empty()) keys_recorded_.insert(result->command_uuid);
   for (auto& [item, install] : known.installs) {
     const bool is_refused =
         install.command_uuid == result->command_uuid && result->status == CommandStatus::kError;

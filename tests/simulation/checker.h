@@ -58,6 +58,9 @@ class Checker final : public ProcessWatcher {
   void CheckTexts();
   /// A person can read the recovery lock password of every Mac that has one.
   void CheckRecoveryLocks();
+  /// A person can read the recovery key of every Mac whose answer with it Director has heard, and
+  /// it is in escrow when Director says so.
+  void CheckRecoveryKeys();
 
   void Report(std::string rule, std::string text, const EnrollmentId& id = {});
   const std::optional<Violation>& violation() const { return violation_; }
@@ -144,6 +147,7 @@ class Checker final : public ProcessWatcher {
   void CheckChange(const EnqueueRequest& request, const EnrollmentId& id, Timestamp step_began_at);
   void CheckProposed(const EnqueueRequest& request, const EnrollmentId& id,
                      Timestamp step_began_at);
+  void CheckUnlocking(const ReceivedCommand& command, const EnrollmentId& id);
   void CheckAwake(const EnrollmentId& id, Timestamp step_began_at);
   void CheckInstall(const CommandUuid& command_uuid, const Profile& profile, const EnrollmentId& id,
                     Timestamp step_began_at);
@@ -185,7 +189,8 @@ class Checker final : public ProcessWatcher {
                         const PayloadIdentifier& item);
   void CheckIdleQuestions(const EnqueueRequest& request, const EnrollmentId& id);
   void CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot);
-  bool IsRevealed(const std::string& password, const EnrollmentId& id);
+  /// The device's proposals whose secret is this one.
+  std::vector<Proposal> Revealing(const std::string& secret, const EnrollmentId& id);
   bool IsDark(const VirtualDevice& device) const;
   std::string WhyUnconverged(const EnrollmentId& id, const Known& known);
   std::string WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,
@@ -202,6 +207,8 @@ class Checker final : public ProcessWatcher {
   std::map<EnrollmentId, Known> known_;
   Change last_change_;
   std::map<std::string, std::set<std::string>> escrowed_;  ///< secrets by serial number
+  /// RotateFileVaultKey commands whose answers with a new key were recorded.
+  std::set<CommandUuid> keys_recorded_;
   std::set<EnrollmentId> twins_;
   EnrollmentId last_unconverged_;
   bool is_quiet_ = false;

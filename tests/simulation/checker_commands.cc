@@ -98,6 +98,17 @@ void Checker::WatchEscrow(const std::string& serial_number, const std::string& s
   escrowed_[serial_number].insert(secret);
 }
 
+/// A rotation without a password or a certificate for the answer could only go wrong.
+void Checker::CheckUnlocking(const ReceivedCommand& command, const EnrollmentId& id) {
+  if (command.request_type != request_type::kRotateFileVaultKey) return;
+  const PlistValue* unlock = command.body.Find("FileVaultUnlock");
+  const bool unlocks = unlock != nullptr && unlock->AsDict() != nullptr &&
+                       !TextAt(*unlock->AsDict(), "Password").empty();
+  if (!unlocks || command.body.Find("ReplyEncryptionCertificate") == nullptr) {
+    Report("proposals", "RotateFileVaultKey without a password or a certificate", id);
+  }
+}
+
 /// At most one command for each proposal of an owner, in the epoch for which it was made, with a
 /// secret that is in escrow.
 void Checker::CheckProposed(const EnqueueRequest& request, const EnrollmentId& id,
@@ -135,6 +146,7 @@ void Checker::CheckProposed(const EnqueueRequest& request, const EnrollmentId& i
   if (takes_pin && !escrowed.contains(TextAt(command->body, "PIN"))) {
     Report("proposals", request.request_type + " with a PIN that is not in escrow", id);
   }
+  CheckUnlocking(*command, id);
   for (const char* key : {"NewPassword", "CurrentPassword", "Password"}) {
     const std::string password = TextAt(command->body, key);
     if (password.empty() || escrowed.contains(password)) continue;
@@ -221,6 +233,8 @@ bool Checker::IsBaseless(const EnrollmentId& id, const Profile& profile, Timesta
   for (const ReportSeen& report : known.reports) {
     if (report.recorded_at < known.authenticate_recorded_at) continue;
     if (report.recorded_at < known.setup_recorded_at) continue;
+    // What comes so late that the device has enrolled anew since says nothing about it.
+    if (report.reported_at < known.authenticated_at) continue;
     // A device that left and is back in Setup Assistant was wiped in between.
     const bool is_before_wipe =
         report.recorded_at < known.check_out_recorded_at && known.device->awaits_configuration();

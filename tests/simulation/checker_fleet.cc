@@ -86,13 +86,32 @@ void Checker::CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot
 void Checker::CheckRecoveryLocks() {
   for (const auto& [id, known] : known_) {
     if (known.device == nullptr || known.device->recovery_lock_password().empty()) continue;
-    if (IsRevealed(known.device->recovery_lock_password(), id)) continue;
+    const std::vector<Proposal> revealing = Revealing(known.device->recovery_lock_password(), id);
+    const bool is_known =
+        std::any_of(revealing.begin(), revealing.end(),
+                    [](const Proposal& proposal) { return IsAboutRecoveryLock(proposal.kind); });
+    if (is_known) continue;
     Report("recovery lock", "no proposal has the password that is in force", id);
   }
 }
 
-/// By the secret of one of the device's proposals.
-bool Checker::IsRevealed(const std::string& password, const EnrollmentId& id) {
+void Checker::CheckRecoveryKeys() {
+  for (const auto& [id, known] : known_) {
+    if (known.device == nullptr || twins_.contains(id)) continue;
+    const std::string& key = known.device->recovery_key();
+    // The first key is its owner's; of an answer that got lost Director cannot know.
+    if (!keys_recorded_.contains(known.device->recovery_key_command())) continue;
+    const std::vector<Proposal> revealing = Revealing(key, id);
+    if (revealing.empty()) {
+      Report("recovery key", "no proposal has the key that is in force", id);
+    } else if (revealing.front().state == ProposalState::kDone &&
+               !escrowed_[known.device->facts().serial_number].contains(key)) {
+      Report("recovery key", "the key that is in force is done and not in escrow", id);
+    }
+  }
+}
+
+std::vector<Proposal> Checker::Revealing(const std::string& secret, const EnrollmentId& id) {
   std::vector<Proposal> proposals;
   const Status read = database_.Read([&](StoreReader& reader) -> Status {
     auto found = reader.ListProposals({.enrollment_id = id}, {"", 1000});
@@ -101,13 +120,14 @@ bool Checker::IsRevealed(const std::string& password, const EnrollmentId& id) {
     return {};
   });
   if (!read) Report("I8", "proposals cannot be read: " + read.error().message, id);
-  return std::any_of(proposals.begin(), proposals.end(), [&](const Proposal& proposal) {
-    if (!IsAboutRecoveryLock(proposal.kind) || !proposal.has_secret) return false;
+  std::erase_if(proposals, [&](const Proposal& proposal) {
+    if (!proposal.has_secret) return true;
     const HttpServerResponse shown =
         process_->CallApi("POST", "/api/v1/proposals/{proposal_id}/secret",
                           {{"proposal_id", std::to_string(proposal.proposal_id)}}, "{}");
-    return shown.status == 200 && nlohmann::json::parse(shown.body)["secret"] == password;
+    return shown.status != 200 || nlohmann::json::parse(shown.body)["secret"] != secret;
   });
+  return proposals;
 }
 
 /// A user channel cannot enroll while its Mac is dark.

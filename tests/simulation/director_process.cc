@@ -12,6 +12,7 @@
 #include "director/renewals.h"
 #include "simulator/core_wire.h"
 #include "simulator/device_profile.h"
+#include "tests/support/reply_identity.h"
 #include "upstream/micromdm.h"
 #include "upstream/nanomdm.h"
 
@@ -242,7 +243,8 @@ DirectorProcess::DirectorProcess(Kernel& kernel, Store& database, MdmStandIn& se
       random_(scenario.seed ^ StableHash("process")),
       clock_(kernel),
       config_(ProcessConfig(scenario)),
-      secrets_(SecretSource::FromValue(Secret(kDataKey)), std::make_unique<EscrowServer>(*this)),
+      secrets_(SecretSource::FromValue(Secret(kDataKey)), std::make_unique<EscrowServer>(*this),
+               director_test::ReuseReplyIdentity),
       store_(std::make_unique<ProcessStore>(*this)) {}
 
 DirectorProcess::~DirectorProcess() = default;

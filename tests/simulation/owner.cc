@@ -56,6 +56,7 @@ Owner::Owner(Kernel& kernel, DirectorProcess& director, Ledger& ledger, const Sc
       problem_(std::move(problem)),
       random_(scenario.seed ^ StableHash("owner")),
       proposal_random_(scenario.seed ^ StableHash("owner's proposals")),
+      key_random_(scenario.seed ^ StableHash("owner's rotations")),
       app_random_(scenario.seed ^ StableHash("owner's apps")) {}
 
 void Owner::Start(Timestamp until) {
@@ -74,6 +75,7 @@ void Owner::Start(Timestamp until) {
     PlanEach(scenario_.app_changes_per_day, until, app_random_, [this] { ChangeApp(); });
   }
   PlanEach(scenario_.proposals_per_day, until, proposal_random_, [this] { ProposeSomething(); });
+  PlanEach(scenario_.proposals_per_day, until, key_random_, [this] { ProposeRotation(); });
 }
 
 void Owner::PlanEach(double per_day, Timestamp until, RandomSource& random,
@@ -257,12 +259,28 @@ void Owner::ProposeSomething() {
   Propose(device, kProposalKinds[proposal_random_.Below(kProposalKinds.size())]);
 }
 
+/// Most that can go wrong with a recovery key needs a second one.
+void Owner::ProposeRotation() {
+  Propose(devices_[key_random_.Below(devices_.size())], ProposalKind::kRotateFileVaultKey);
+}
+
+/// An administrator types the password, leaves it to Director (empty), or mistypes.
+std::string Owner::UnlockingPassword(const DeviceFacts& device) {
+  const std::uint64_t chance = key_random_.Below(8);
+  if (chance == 0) return "mistyped";
+  return chance < 4 ? std::string() : FileVaultPassword(device);
+}
+
 /// What is not answered may be there all the same: it is not asked for twice.
 void Owner::Propose(const DeviceFacts& device, ProposalKind kind) {
   const EnrollmentId id = EnrollmentIdOf(device);
   std::vector<OwnersProposal>& book = ledger_.proposed()[id];
   book.push_back({kind, kernel_.Now()});
-  const Json body{{"request_type", ProposalKindName(kind)}, {"reason", "Lost"}};
+  Json body{{"request_type", ProposalKindName(kind)}, {"reason", "Lost"}};
+  if (kind == ProposalKind::kRotateFileVaultKey) {
+    const std::string password = UnlockingPassword(device);
+    if (!password.empty()) body["password"] = password;
+  }
   const HttpServerResponse done = director_.CallApi("POST", "/api/v1/devices/{device}/proposals",
                                                     {{"device", device.udid}}, body.dump());
   kernel_.Trace(fmt::format("owner: {} proposed for {}: {}", ProposalKindName(kind), id.value(),

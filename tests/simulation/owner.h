@@ -33,6 +33,8 @@ class Owner {
  private:
   void Change();
   void ProposeSomething();
+  void ProposeRotation();
+  std::string UnlockingPassword(const DeviceFacts& device);
   void Propose(const DeviceFacts& device, ProposalKind kind);
   void ChangeApp();
   /// Apps and accounts: stores the definition, as an upload would, and assigns it.
@@ -60,6 +62,7 @@ class Owner {
   std::function<void(std::string)> problem_;
   SeededRandom random_;
   SeededRandom proposal_random_;
+  SeededRandom key_random_;
   SeededRandom app_random_;
   int edition_ = 0;
   std::deque<Timestamp> accepted_;  ///< proposals, in the last hour

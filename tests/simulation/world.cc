@@ -87,6 +87,7 @@ void World::AddDevices() {
     SeededRandom apart(scenario_.seed ^ StableHash("apps of " + facts.udid));
     AddAppBehaviour(scenario_, begin_, apart, behaviour);
     AddIdentity(scenario_, begin_, apart, behaviour);
+    behaviour.file_vault = apart.Below(5) != 0;
     const bool has_twin = random_.Fraction() < scenario_.faults.twin;
     if (!has_twin) nameable_.push_back(facts);
     AddDevice(facts, behaviour);
@@ -307,6 +308,7 @@ void World::RunQuiet() {
   checker_->CheckFleet();
   checker_->CheckTexts();
   checker_->CheckRecoveryLocks();
+  checker_->CheckRecoveryKeys();
   const std::string problem = checker_->Unconverged();
   if (!problem.empty()) checker_->Report("convergence", "lost again: " + problem);
 }

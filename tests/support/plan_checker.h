@@ -29,6 +29,7 @@ class PlanChecker {
     CheckOrder();
     CheckQuestions();
     CheckProposal();
+    CheckNewKeys();
     CheckOpenChanges();
     CheckItems();
     CheckTime();
@@ -151,6 +152,16 @@ class PlanChecker {
     for (const Intent& intent : snapshot_.intents) {
       Must(!StaysOpen(intent) || intent.request_type != command.request_type,
            name + " while one may still act");
+    }
+  }
+
+  void CheckNewKeys() {
+    for (const Proposal& proposal : snapshot_.answered) {
+      const bool is_put_off = proposal.next_attempt_at && *proposal.next_attempt_at > now_;
+      const bool is_kept =
+          std::find(plan_.new_keys.begin(), plan_.new_keys.end(), proposal) != plan_.new_keys.end();
+      Must(is_kept != is_put_off, "a new key is forgotten or is kept too early");
+      Must(!is_put_off || plan_.due_at <= *proposal.next_attempt_at, "nobody looks at a new key");
     }
   }
 

@@ -9,6 +9,7 @@
 #include "mdm/command.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_world.h"
+#include "tests/support/reply_identity.h"
 
 namespace director::director_test {
 
@@ -34,7 +35,7 @@ struct ProposalFleet {
   explicit ProposalFleet(std::size_t macs = 1) : world(macs) {
     auto server = std::make_unique<NotingEscrow>();
     escrow = server.get();
-    world.secrets = Secrets(TestDataKey(), std::move(server));
+    world.secrets = Secrets(TestDataKey(), std::move(server), ReuseReplyIdentity);
     world.SessionOfEach();
     world.Run(std::chrono::hours(1));
   }
@@ -42,6 +43,9 @@ struct ProposalFleet {
   Result<Proposal> TryToPropose(ProposalRequest request, std::size_t index = 0) {
     request.reason = "Stolen on the train";
     request.source = "ada";
+    if (Status made = PrepareProposal(world.secrets, world.clock.Now(), request); !made) {
+      return Fail(made.error());
+    }
     Result<Proposal> proposal = Fail(ErrorKind::kInvalid, "not run");
     const Status done = world.store->Write([&](StoreWriter& writer) -> Status {
       if (Status locked = writer.LockDesired(); !locked) return locked;

@@ -129,6 +129,9 @@ TEST_CASE("a recovery lock password comes from a file, is made, or is taken away
   CHECK(propose("VerifyRecoveryLock", {}) == 1);
   CHECK(propose("VerifyRecoveryLock", {"--password-file", empty}) == 1);
   CHECK(propose("DeviceLock", {"--pin-file", empty}) == 1);
+  CHECK(propose("RotateFileVaultKey", {}) == 1);
+  CHECK(propose("RotateFileVaultKey", {"--password-file", empty}) == 1);
+  CHECK(propose("RotateFileVaultKey", {"--password-file", word, "--clear"}) == 1);
   CHECK(service.Get("/proposals").json["proposals"].empty());
   CHECK(propose("SetRecoveryLock", {"--password-file", word}) == 0);
   CHECK(Run({"secret", "1"}, environment) == 0);
@@ -136,8 +139,14 @@ TEST_CASE("a recovery lock password comes from a file, is made, or is taken away
   CHECK(propose("VerifyRecoveryLock", {"--verifies", "1"}) == 0);
   CHECK(Run({"cancel", "2"}, environment) == 0);
   CHECK(propose("SetRecoveryLock", {"--clear"}) == 0);
-  const auto proposals = service.Get("/proposals").json["proposals"];
-  REQUIRE(proposals.size() == 3);
+  CHECK(Run({"cancel", "3"}, environment) == 0);
+  CHECK(propose("RotateFileVaultKey", {"--password-file", word}) == 0);
+  CHECK(Run({"secret", "4"}, environment) == 1);  // the Mac has not answered
+  auto proposals = service.Get("/proposals").json["proposals"];
+  REQUIRE(proposals.size() == 4);
+  CHECK(proposals[0]["request_type"] == "RotateFileVaultKey");
+  CHECK(proposals[0]["has_secret"] == false);
+  proposals.erase(0);
   CHECK(proposals[0]["has_secret"] == false);
   CHECK(proposals[1]["verifies"] == 1);
   CHECK(proposals[2]["has_secret"] == true);

@@ -392,13 +392,32 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   service.Call("DELETE /api/v1/proposals/{proposal_id}", 200,
                WithPath({{"proposal_id", verify["proposal_id"].dump()}}));
 
+  propose({{"request_type", "RotateFileVaultKey"}, {"reason", "Policy"}}, 409);
+  propose(
+      {{"request_type", "RotateFileVaultKey"}, {"reason", "Policy"}, {"key_type", "institutional"}},
+      400);
+  propose({{"request_type", "RotateFileVaultKey"},
+           {"reason", "Policy"},
+           {"password", "a users word"},
+           {"pin", "123456"}},
+          400);
+  const Json rotate = propose(
+      {{"request_type", "RotateFileVaultKey"}, {"reason", "Policy"}, {"password", "a users word"}},
+      201);
+  CHECK(rotate["has_secret"] == false);
+  CHECK(rotate["command_uuid"].is_null());
+  CHECK(rotate.dump().find("word") == std::string::npos);
+  const auto rotating = WithPath({{"proposal_id", rotate["proposal_id"].dump()}});
+  service.Call("POST /api/v1/proposals/{proposal_id}/secret", 404, rotating);
+  service.Call("DELETE /api/v1/proposals/{proposal_id}", 200, rotating);
+
   const std::string unknown_topic =
       R"({"topic": "other.Topic", "created_at": "2025-10-09T08:53:20Z"})";
   service.Call("POST /webhook", 200, Webhook({}, unknown_topic));
   service.Call("POST /webhook/{upstream}", 200, Webhook({{"upstream", "nanomdm"}}, "rubbish"));
   CHECK(service.CallJson("GET /api/v1/dead-letters", 200)["dead_letters"].size() == 1);
   CHECK(service.CallJson("GET /api/v1/events", 200, WithQuery({{"device", "UDID-1"}}))["events"]
-            .size() == 10);
+            .size() == 12);
   const Json status = service.CallJson("GET /api/v1/status", 200);
   CHECK(status["items"].size() == 1);
   CHECK(status["oldest_waiting"].is_object());

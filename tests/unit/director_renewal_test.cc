@@ -132,9 +132,8 @@ TEST_CASE("what devices took once is what the next profile must keep") {
   world.Run(minutes(1));
   const EnrollmentId id = world.id(0);
   REQUIRE(renewals.MakePayload(id));
-  WriteTo(*world.store, [&](StoreWriter& writer) {
-    return writer.ProvePin(kServer, world.clock.Now());
-  });
+  WriteTo(*world.store,
+          [&](StoreWriter& writer) { return writer.ProvePin(kServer, world.clock.Now()); });
   struct Case {
     std::string_view key;
     ManagementKeys management;
@@ -166,9 +165,8 @@ TEST_CASE("a webhook's profiles may have URLs with a token for each device") {
   management.server_url = url + "?token=1";
   world.profiles->answer = MakeEnrollmentMobileconfig(management);
   REQUIRE(world.renewals->MakePayload(world.id(0)));
-  WriteTo(*world.store, [&](StoreWriter& writer) {
-    return writer.ProvePin(kServer, world.clock.Now());
-  });
+  WriteTo(*world.store,
+          [&](StoreWriter& writer) { return writer.ProvePin(kServer, world.clock.Now()); });
   management.server_url = url + "?token=2";
   world.profiles->answer = MakeEnrollmentMobileconfig(management);
   CHECK(world.renewals->MakePayload(world.id(0)));
@@ -253,10 +251,13 @@ TEST_CASE("of several identities of the issuers the one that ends last counts; g
   const PlistValue yes(true);
   const std::string old = issue(*authority, now, 10);
   const std::string young = issue(*authority, now, 20);
-  PlistArray list{Listed(young, yes), Listed(old, PlistValue(PlistInteger::FromSigned(1))),
+  PlistArray list{Listed(young, yes),
+                  Listed(old, PlistValue(PlistInteger::FromSigned(1))),
                   Listed(issue(*other, now, 900), yes),
                   Listed(issue(*authority, now, 800), PlistValue(false)),
-                  Listed("garbage", yes), PlistValue("text"), Listed(old.substr(0, 50), yes)};
+                  Listed("garbage", yes),
+                  PlistValue("text"),
+                  Listed(old.substr(0, 50), yes)};
   const auto found = FindIdentity(list, {"CN=CA"});
   REQUIRE(found);
   CHECK(found->issuer == "CN=CA");

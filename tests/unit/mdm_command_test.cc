@@ -63,6 +63,17 @@ TEST_CASE(
   CHECK(TextAt(MustDecode(VerifyRecoveryLockCommand{Secret("NEW")}).body, "Password") == "NEW");
 }
 
+TEST_CASE(
+    "a FileVault key is rotated with what unlocks the volume and a certificate for the answer") {
+  const auto rotate = MustDecode(RotateFileVaultKeyCommand{Secret("OLD"), "DER"});
+  CHECK(rotate.request_type == "RotateFileVaultKey");
+  CHECK(TextAt(rotate.body, "KeyType") == "personal");
+  REQUIRE(rotate.body.Find("FileVaultUnlock") != nullptr);
+  CHECK(TextAt(*rotate.body.Find("FileVaultUnlock")->AsDict(), "Password") == "OLD");
+  CHECK(rotate.body.Find("ReplyEncryptionCertificate")->AsData()->bytes == "DER");
+  CHECK(rotate.body.entries().size() == 4);
+}
+
 TEST_CASE("commands that no device could answer are refused") {
   const auto field = [](const std::string& body) {
     const auto received = DecodeCommand("<dict>" + body + "</dict>");

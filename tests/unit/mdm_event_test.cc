@@ -296,6 +296,25 @@ TEST_CASE("whether a password was verified is told only by the key itself") {
   CheckTypes(ResultWith("Status", "Acknowledged"), "PasswordVerified", {0, 1}, DecodeResult);
 }
 
+TEST_CASE("a new recovery key is taken as it came, from an acknowledgement, within its bound") {
+  const auto key_of = [](const PlistDict& message) {
+    return MustDecodeResult(message).encrypted_recovery_key;
+  };
+  const auto with = [](const PlistValue& key) {
+    return ResultWith("RotateResult", Dict({{"EncryptedNewRecoveryKey", key}}));
+  };
+  CHECK(key_of(with(PlistData{"CMS"})) == "CMS");
+  const std::string longest(kEncryptedRecoveryKeyMaxBytes, 'x');
+  CHECK(key_of(with(PlistData{longest})) == longest);
+  CHECK(key_of(with(PlistData{longest + "x"})).empty());
+  CHECK(key_of(with("text")).empty());
+  CHECK(key_of(ResultWith("RotateResult", "text")).empty());
+  CHECK(key_of(ResultWith("Other", true)).empty());
+  PlistDict refused = with(PlistData{"CMS"});
+  refused.Set("Status", "Error");
+  CHECK(key_of(refused).empty());
+}
+
 TEST_CASE("the answer to a question about the device is kept as it came") {
   const PlistDict security = Dict({{"FDE_Enabled", true}, {"NewInTheNextSystem", "x"}});
   const auto event = MustDecodeResult(ResultWith("SecurityInfo", security));

@@ -84,6 +84,7 @@ std::vector<SchemaCase> AllCommands() {
       {"device.shutdown", ShutDownDeviceCommand{}},
       {"passcode.recovery.set", SetRecoveryLockCommand{Secret("OLD"), Secret("NEW")}},
       {"passcode.recovery.verify", VerifyRecoveryLockCommand{Secret("NEW")}},
+      {"rotate.file.vault.key", RotateFileVaultKeyCommand{Secret("OLD"), "DER"}},
       {"application.install", ToCommand(DefineApp(StoreApp()).value())},
       {"application.install", ToCommand(DefineApp(PackageByUrl()).value())},
       {"application.install.enterprise", ToCommand(DefineApp(PackageByManifest()).value())},

@@ -32,11 +32,11 @@ TEST_CASE("an identity that does not end soon is left alone") {
 }
 
 TEST_CASE("one that ends soon is renewed on the word of a fresh list") {
-  const Plan plan = CheckPlan(R"(
+  const Plan plan =
+      CheckPlan(R"(
       report -5m asked=-6m
       identity +20d issued=-345d asked=-5m)",
-                              kNow, "InstallProfile identity:MDM; push\nidentity:MDM in_flight",
-                              Renewing());
+                kNow, "InstallProfile identity:MDM; push\nidentity:MDM in_flight", Renewing());
   REQUIRE(plan.renewal);
   CHECK(plan.renewal->replaces_until == test::MustParseTime(kNow) + 20 * kDay);
   CheckPlan(R"(
@@ -83,8 +83,7 @@ TEST_CASE("nothing is renewed where it must not be") {
   const std::string due = "\nidentity +20d issued=-345d asked=-5m";
   CheckPlan("enrollment setup=-1m\nreport -5m asked=-6m" + due, kNow,
             "DeviceConfigured; push\nidentity:MDM blocked", Renewing());
-  CheckPlan("report -5m asked=-6m hidden" + due, kNow, "nothing\nidentity:MDM blocked",
-            Renewing());
+  CheckPlan("report -5m asked=-6m hidden" + due, kNow, "nothing\nidentity:MDM blocked", Renewing());
   CheckPlan("enrollment quarantined reason=two.\nreport -5m asked=-6m" + due, kNow,
             "nothing\nidentity:MDM blocked", Renewing());
   CheckPlan("enrollment checked_out\nreport -5m asked=-6m" + due, kNow,
@@ -175,20 +174,22 @@ TEST_CASE("without proof in an hour the attempt has failed, and is made again ho
   CHECK(*item.next_attempt_at < test::MustParseTime(kNow) + hours(8));
 }
 
-TEST_CASE("failures are bounded: three tries, at once for what lasts, never for a server's trouble") {
+TEST_CASE(
+    "failures are bounded: three tries, at once for what lasts, never for a server's trouble") {
   const auto after = [](const std::string& error_class, int attempts) {
-    return CheckPlan("report -5m asked=-6m\n"
-                     "identity +20d issued=-345d asked=-5m\n"
-                     "renewal -1m until=+20d\n"
-                     "item identity:MDM - in_flight attempts=" +
-                         std::to_string(attempts) +
-                         "\nintent InstallProfile identity:MDM - failed -1m answered=-10s class=" +
-                         error_class + " error=Update_to_MDM_profile_contains_different_topic.",
-                     kNow,
-                     (error_class == "permanent" || (error_class == "unknown" && attempts == 2))
-                         ? "nothing\nidentity:MDM parked\nclosed c1 failed"
-                         : "nothing\nidentity:MDM backing_off\nclosed c1 failed",
-                     Renewing());
+    return CheckPlan(
+        "report -5m asked=-6m\n"
+        "identity +20d issued=-345d asked=-5m\n"
+        "renewal -1m until=+20d\n"
+        "item identity:MDM - in_flight attempts=" +
+            std::to_string(attempts) +
+            "\nintent InstallProfile identity:MDM - failed -1m answered=-10s class=" + error_class +
+            " error=Update_to_MDM_profile_contains_different_topic.",
+        kNow,
+        (error_class == "permanent" || (error_class == "unknown" && attempts == 2))
+            ? "nothing\nidentity:MDM parked\nclosed c1 failed"
+            : "nothing\nidentity:MDM backing_off\nclosed c1 failed",
+        Renewing());
   };
   CHECK(after("unknown", 1).renewal->ended_at);
   const Plan parked = after("unknown", 2);
@@ -198,25 +199,25 @@ TEST_CASE("failures are bounded: three tries, at once for what lasts, never for 
 }
 
 TEST_CASE("what got no answer, or could not be sent, is no failed attempt") {
-  const Plan lost = CheckPlan(R"(
+  const Plan lost =
+      CheckPlan(R"(
       report -5m asked=-6m
       identity +20d issued=-345d asked=-5m
       enrollment seen=-31s
       renewal -2h until=+20d
       item identity:MDM - in_flight sends=1@-2h
       intent InstallProfile identity:MDM - sent -2h)",
-                              kNow, "nothing\nidentity:MDM backing_off\nclosed c1 lost",
-                              Renewing());
+                kNow, "nothing\nidentity:MDM backing_off\nclosed c1 lost", Renewing());
   CHECK(ItemOf(lost, kIdentity).attempts == 0);
   CHECK(!lost.renewal);  // its Authenticate may still come
-  const Plan refused = CheckPlan(R"(
+  const Plan refused =
+      CheckPlan(R"(
       report -5m asked=-6m
       identity +20d issued=-345d asked=-5m
       renewal -1m until=+20d
       item identity:MDM - in_flight sends=1@-1m
       intent InstallProfile identity:MDM - not_sent -1m answered=-10s error=It_has_another_Topic.)",
-                                 kNow, "nothing\nidentity:MDM backing_off\nclosed c1 not_sent",
-                                 Renewing());
+                kNow, "nothing\nidentity:MDM backing_off\nclosed c1 not_sent", Renewing());
   CHECK(ItemOf(refused, kIdentity).attempts == 0);
   CHECK(ItemOf(refused, kIdentity).reason.find("another Topic") != std::string::npos);
   CHECK(*ItemOf(refused, kIdentity).next_attempt_at > test::MustParseTime(kNow) + hours(4));
@@ -252,8 +253,7 @@ TEST_CASE("an Authenticate drops what was proposed before") {
       renewal -1m until=+20d authenticated=-1s
       item identity:MDM - acknowledged ack=-1m since=-1m
       proposal EraseDevice waiting before=+5m)",
-            kNow, "CertificateList; push\nidentity:MDM acknowledged\nproposal dropped",
-            Renewing());
+            kNow, "CertificateList; push\nidentity:MDM acknowledged\nproposal dropped", Renewing());
 }
 
 }  // namespace

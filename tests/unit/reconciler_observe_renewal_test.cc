@@ -57,8 +57,7 @@ TEST_CASE("without a renewal, long after one, and with another serial number it 
   Enrollment left = Renewing();
   left.status = EnrollmentStatus::kCheckedOut;
   CHECK(See(left, Authenticate()).enrollment.epoch == 4);
-  CHECK(See(Renewing(), Authenticate("OTHER")).enrollment.status ==
-        EnrollmentStatus::kQuarantined);
+  CHECK(See(Renewing(), Authenticate("OTHER")).enrollment.status == EnrollmentStatus::kQuarantined);
 }
 
 TEST_CASE("one that comes late, after the proof, belongs to the renewal all the same") {

@@ -266,6 +266,22 @@ TEST_CASE("a recovery lock password that was perhaps set is not set again but ve
       "It is not sent again by itself. VerifyRecoveryLock tells which password is in force."));
 }
 
+TEST_CASE("a FileVault key that was perhaps rotated is not rotated again by itself") {
+  const std::string sent =
+      "report -1m\nproposal RotateFileVaultKey sent\nintent RotateFileVaultKey ";
+  const Plan lost = CheckPlan(sent + "lost -9s", kNoon, "nothing\nproposal failed\nclosed c1 lost");
+  CHECK(ExplanationOf(lost).find("A late answer still brings the new key.") != std::string::npos);
+  CHECK(lost.proposal->effect == ProposalEffect::kUnknown);
+  // An answer with a key takes the proposal out of the snapshot.
+  const Plan without = CheckPlan(sent + "acknowledged -9s answered=-8s", kNoon,
+                                 "nothing\nproposal failed\nclosed c1 acknowledged");
+  CHECK(without.proposal->effect == ProposalEffect::kCarriedOut);
+  CHECK(ExplanationOf(without).find("brought no new key") != std::string::npos);
+  const Plan refused = CheckPlan(sent + "failed -9s answered=-8s class=unknown error=No.", kNoon,
+                                 "nothing\nproposal failed\nclosed c1 failed");
+  CHECK(refused.proposal->effect == ProposalEffect::kNone);
+}
+
 TEST_CASE("VerifyRecoveryLock is done whatever the device says") {
   const std::string sent =
       "report -1m\nproposal VerifyRecoveryLock sent\nintent VerifyRecoveryLock ";

@@ -1,4 +1,6 @@
+#include "signing/reply_identity.h"
 #include "tests/support/commanded_device.h"
+#include "tests/support/reply_identity.h"
 
 namespace director::simulator_device_test {
 namespace {
@@ -99,6 +101,50 @@ TEST_CASE("a Mac guards its recovery lock by the password before") {
   VirtualDevice iphone = Make(DeviceKind::kIphone);
   CHECK(run(iphone, SetRecoveryLockCommand{{}, Secret("ONE")}).status == "Error");
   CHECK(run(iphone, VerifyRecoveryLockCommand{Secret("ONE")}).status == "Error");
+}
+
+TEST_CASE("a Mac with FileVault rotates its recovery key for who can unlock it") {
+  VirtualDevice mac = Make(DeviceKind::kMac);
+  const Secret identity = director_test::SomeReplyIdentity();
+  const std::string certificate = ReplyCertificate(identity).value();
+  const auto rotate = [&](VirtualDevice& device, const std::string& password,
+                          const std::string& for_certificate) {
+    return device
+        .Execute(EncodeCommand(RotateFileVaultKeyCommand{Secret(password), for_certificate},
+                               CommandUuid("C")),
+                 kStart)
+        .value();
+  };
+  const std::string first = mac.recovery_key();
+  CHECK(first == FirstRecoveryKey(mac.facts()));
+  CHECK(first.size() == 29);
+  CHECK(rotate(mac, "wrong", certificate).status == "Error");
+  CHECK(rotate(mac, first, "no certificate").status == "CommandFormatError");
+  CHECK(mac.recovery_key() == first);
+  std::set<std::string> keys = {first};
+  for (const std::string& password : {FileVaultPassword(mac.facts()), std::string()}) {
+    const CommandAnswer answer =
+        rotate(mac, password.empty() ? mac.recovery_key() : password, certificate);
+    CHECK(answer.status == "Acknowledged");
+    const auto result = DecodeResult(Dict(answer.body));
+    REQUIRE(result);
+    const auto opened = OpenReply(identity, std::get<ResultEvent>(*result).encrypted_recovery_key);
+    REQUIRE(opened);
+    CHECK(opened->Reveal() == mac.recovery_key());
+    CHECK(mac.recovery_key_command() == CommandUuid("C"));
+    CHECK(keys.insert(mac.recovery_key()).second);
+  }
+  mac.Reenroll(ReenrollmentKind::kKept, kStart);
+  CHECK(mac.recovery_key() != first);
+  mac.Reenroll(ReenrollmentKind::kWiped, kStart);
+  CHECK(mac.recovery_key() == first);
+  DeviceBehaviour without;
+  without.file_vault = false;
+  VirtualDevice bare(MakeDeviceFacts(DeviceKind::kMac, 1, 0), without, 1);
+  CHECK(bare.recovery_key().empty());
+  CHECK(rotate(bare, first, certificate).status == "Error");
+  VirtualDevice iphone = Make(DeviceKind::kIphone);
+  CHECK(rotate(iphone, first, certificate).status == "Error");
 }
 
 TEST_CASE("an erased device answers once and enrolls anew, whether the answer arrives or not") {

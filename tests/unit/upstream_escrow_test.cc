@@ -49,6 +49,17 @@ SeenRequest RequestFor(const std::string& path, const std::string& serial_number
   return seen[0];
 }
 
+TEST_CASE("a recovery key of FileVault goes to the place that Crypt has for it") {
+  FakeServer server([](const SeenRequest&) { return Answer(500, "AAAA-BBBB"); });
+  const Status refused =
+      EscrowAt(server.Url())->Deposit(kSerial, SecretType::kRecoveryKey, Secret("AAAA-BBBB"));
+  REQUIRE(server.Requests().size() == 1);
+  CHECK(server.Requests()[0].body ==
+        "recovery_password=AAAA-BBBB&secret_type=recovery_key&serial=C02XK0AAJG5H&username="
+        "mdmdirector");
+  CHECK_FALSE(Says(refused.error().message, "AAAA"));
+}
+
 TEST_CASE("a recovery lock password is kept apart from PINs") {
   FakeServer server([](const SeenRequest&) { return Answer(200, ""); });
   REQUIRE(
