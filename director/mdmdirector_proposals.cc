@@ -58,15 +58,6 @@ Status KeepFlag(StoreWriter& writer, const Secrets& secrets, Proposal open,
   return writer.SaveProposal(open);
 }
 
-/// Takes back what waits and is less urgent.
-Status MakeWay(StoreWriter& writer, const EnrollmentId& id, ProposalKind kind, Timestamp now) {
-  const auto open = OpenProposal(writer, id);
-  if (!open) return Fail(open.error());
-  const bool makes_way = *open && (*open)->state == ProposalState::kWaiting &&
-                         UrgencyOf((*open)->kind) < UrgencyOf(kind);
-  return makes_way ? Cancel(writer, **open, now) : Status();
-}
-
 }  // namespace
 
 ProposalRequest FlagRequest(ProposalKind kind, std::string reason) {
@@ -92,6 +83,11 @@ Status RaiseFlag(StoreWriter& writer, const Secrets& secrets, const ProposalLimi
   const auto open = OpenProposal(writer, id);
   if (!open) return Fail(open.error());
   if (*open && (*open)->kind == wanted.kind) return KeepFlag(writer, secrets, **open, wanted);
+  const bool makes_way = *open && (*open)->state == ProposalState::kWaiting &&
+                         UrgencyOf((*open)->kind) < UrgencyOf(wanted.kind);
+  if (makes_way) {
+    if (Status cancelled = Cancel(writer, **open, now); !cancelled) return cancelled;
+  }
   const auto proposed = Propose(writer, secrets, limits, id, wanted, now);
   if (!proposed) return Fail(proposed.error());
   return {};
@@ -118,10 +114,8 @@ HttpServerResponse Api::SetFlag(const HttpServerRequest& request, ProposalKind k
     devices = std::move(*found);
     for (const Enrollment& device : devices) {
       const EnrollmentId& id = device.channel.enrollment_id;
-      Status changed = is_set ? MakeWay(writer, id, kind, now) : LowerFlag(writer, id, kind);
-      if (is_set && changed) {
-        changed = RaiseFlag(writer, deps_.secrets, deps_.proposals, id, *wanted, now);
-      }
+      Status changed = is_set ? RaiseFlag(writer, deps_.secrets, deps_.proposals, id, *wanted, now)
+                              : LowerFlag(writer, id, kind);
       if (!changed) {
         changed.error().message = UdidOf(device) + ": " + changed.error().message;
         return changed;

@@ -18,8 +18,9 @@ ProposalRequest FlagRequest(ProposalKind kind, std::string reason);
 Result<std::optional<Proposal>> OpenProposal(StoreReader& reader, const EnrollmentId& id);
 
 /// Sets a flag. One that is set already stays as it is, with its PIN; one that was just taken back
-/// is set again. Requirements and errors are those of `Propose`; kConflict also when it is set with
-/// another PIN.
+/// is set again; a less urgent proposal that waits is taken back (an erase before a lock, both
+/// before all others). Requirements and errors are those of `Propose`; kConflict also when it is
+/// set with another PIN.
 Status RaiseFlag(StoreWriter& writer, const Secrets& secrets, const ProposalLimits& limits,
                  const EnrollmentId& id, const ProposalRequest& wanted, Timestamp now);
 

@@ -95,7 +95,7 @@ std::string DescribeSleep(const Delivery& delivery, const Plan& plan) {
   std::string next = plan.push
                          ? "It is pushed now."
                          : fmt::format("Next push at {}.", FormatTime(NextPushAt(delivery, plan)));
-  if (enrollment.push_unregistered) next = "It cannot be pushed until its next TokenUpdate.";
+  if (enrollment.push_unregistered) next = "It cannot be pushed until it polls.";
   return fmt::format("{} was last heard from at {}. {} changes go when it polls. {}", delivery.noun,
                      FormatTime(enrollment.last_seen_at), waits, next);
 }

@@ -192,11 +192,11 @@ void DecideIdentity(const RuleContext& context, ItemWork& work) {
     return;
   }
   if (enrollment.identity->not_after <= context.now) {
-    return Block(context, work,
-                 fmt::format("{} ended at {}. It cannot be renewed any more: the device has to be "
-                             "enrolled again.",
-                             "Its identity of " + enrollment.identity->issuer,
-                             FormatTime(enrollment.identity->not_after)));
+    return Block(
+        context, work,
+        fmt::format("Its identity of {} ended at {}. It cannot be renewed any more: the "
+                    "device has to be enrolled again.",
+                    enrollment.identity->issuer, FormatTime(enrollment.identity->not_after)));
   }
   const Timestamp due_at = RenewalDueAt(enrollment, context.settings);
   if (context.now < due_at) return MarkGood(context, work, due_at);

@@ -265,7 +265,10 @@ void Apply(Step& step, const CheckOutEvent&) {
 
 void Apply(Step& step, const IdleEvent&) {
   ProveEnrolled(step);
-  step.out.due = step.out.due || step.out.enrollment.wants_wake;
+  Enrollment& enrollment = step.out.enrollment;
+  // Its TokenUpdate with a new push token may not have been heard.
+  const bool may_have_token = std::exchange(enrollment.push_unregistered, false);
+  step.out.due = step.out.due || enrollment.wants_wake || may_have_token;
 }
 
 void Apply(Step& step, const OtherEvent&) { ProveEnrolled(step); }

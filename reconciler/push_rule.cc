@@ -96,7 +96,7 @@ void DecidePush(const Delivery& delivery, Plan& plan) {
   if (plan.commands.empty() && !delivery.AnyOpen()) return;
   if (delivery.enrollment().push_unregistered) {
     plan.notes.push_back(
-        "Apple says that the push token is dead; pushes stop until the next TokenUpdate.");
+        "Apple says that the push token is dead; pushes stop until the device polls.");
     return;
   }
   const Timestamp next_push_at = NextPushAt(delivery, plan);

@@ -112,7 +112,7 @@ struct Enrollment {
   /// to one.
   int push_count = 0;
   std::optional<Timestamp> pushed_at;
-  bool push_unregistered = false;  ///< Apple said that the token is dead
+  bool push_unregistered = false;  ///< Apple said that the token is dead, and no poll since
 
   /// True when a poll of this device must make it due at once (changes wait for it).
   bool wants_wake = false;

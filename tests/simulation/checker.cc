@@ -74,7 +74,10 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
   known.last_word_at = std::max(known.last_word_at, said_at);
   const bool is_renewal = IsOfRenewal(event, said_at, known);
   WatchIdentity(event, said_at, known);
-  if (is_renewal) return;
+  if (is_renewal) {
+    known.build = std::get<AuthenticateEvent>(event.body).build_version;
+    return;
+  }
   if (std::holds_alternative<AuthenticateEvent>(event.body) && said_at > known.authenticated_at) {
     known.authenticated_at = said_at;
     known.authenticate_recorded_at = kernel_.Now();

@@ -185,6 +185,16 @@ TEST_CASE(
   CHECK(token.enrollment.epoch == 1);
 }
 
+TEST_CASE("a poll revives pushes, for the TokenUpdate may have been lost") {
+  // Found by simulation, seed 322: a Mac that polled now and then was not pushed for a week.
+  Enrollment known = Known();
+  known.push_unregistered = true;
+  const Observation poll = See(known, IdleEvent{});
+  CHECK_FALSE(poll.enrollment.push_unregistered);
+  CHECK(poll.enrollment_changed);
+  CHECK(poll.due);
+}
+
 TEST_CASE("CheckOut ends an enrollment") {
   const Observation out = See(Known(), CheckOutEvent{});
   CHECK(out.enrollment.status == EnrollmentStatus::kCheckedOut);

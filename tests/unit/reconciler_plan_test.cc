@@ -312,9 +312,9 @@ TEST_CASE("a dead push token stops pushes, not questions") {
   const Plan plan = CheckPlan("enrollment seen=-40h unregistered\nwant wifi A all", kNoon,
                               "ProfileList\nwifi pending");
   CHECK(plan.notes ==
-        std::vector<std::string>{"Apple says that the push token is dead; pushes stop "
-                                 "until the next TokenUpdate."});
-  CHECK(ItemOf(plan, "wifi").reason.ends_with("It cannot be pushed until its next TokenUpdate."));
+        std::vector<std::string>{
+            "Apple says that the push token is dead; pushes stop until the device polls."});
+  CHECK(ItemOf(plan, "wifi").reason.ends_with("It cannot be pushed until it polls."));
 }
 
 TEST_CASE("an enrollment that takes no commands says why") {
