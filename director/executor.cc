@@ -223,17 +223,22 @@ Result<Command> Executor::ProposedCommand(const CommandBatch& batch) {
 }
 
 Status Executor::Deposit(const Proposal& proposal) {
-  const Result<ProposalSecrets> secrets = LoadSecrets(proposal);
-  if (!secrets) return Fail(secrets.error());
   std::string serial_number;
+  SealedSecrets sealed;
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
     const auto found = reader.LoadEnrollments({proposal.enrollment_id});
     if (!found) return Fail(found.error());
     if (!found->empty()) serial_number = found->front().serial_number;
+    Result<SealedSecrets> secrets = reader.LoadSealedSecrets(proposal.proposal_id);
+    if (!secrets) return Fail(secrets.error());
+    sealed = std::move(*secrets);
     return {};
   });
   if (!read) return read;
-  return secrets_.Deposit(serial_number, TypeOfSecret(proposal.kind), secrets->secret);
+  // The others may be sealed with a data key that is gone; they are not needed here.
+  const Result<Secret> secret = secrets_.Open(sealed.secret, proposal.enrollment_id);
+  if (!secret) return Fail(secret.error());
+  return secrets_.Deposit(serial_number, TypeOfSecret(proposal.kind), *secret);
 }
 
 Status Executor::Escrow(const Proposal& proposal) {

@@ -99,12 +99,13 @@ Result<Secret> OpenNewKey(const Secrets& secrets, const SealedSecrets& sealed,
   if (!identity) return Fail(identity.error());
   const Result<std::string> envelope = DecodeBase64(sealed.encrypted_key);
   if (!envelope) return Fail(envelope.error());
-  Result<Secret> key = OpenReply(*identity, *envelope);
-  if (!key) return key;
-  const std::string& text = key->Reveal();
+  const Result<Secret> key = OpenReply(*identity, *envelope);
+  if (!key) return Fail(key.error());
+  std::string text = key->Reveal();
+  while (text.ends_with('\n') || text.ends_with('\r') || text.ends_with('\0')) text.pop_back();
   const bool is_line =
       !text.empty() && text.size() <= kRecoveryKeyMaxBytes && Printable(text, text.size()) == text;
-  if (is_line) return key;
+  if (is_line) return Secret(std::move(text));
   return Fail(ErrorKind::kRejected, "what it holds is not a line of text");
 }
 

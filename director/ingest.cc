@@ -285,8 +285,12 @@ Status RecordIncoming(Store& store, const std::vector<Incoming>& batch,
   Log(LogLevel::kError, "event could not be recorded; kept as a dead letter",
       {{log_key::kEnrollmentId, event->channel.enrollment_id.value()},
        {log_key::kError, ErrorForLog(done.error())}});
+  // A recovery key that a Mac made is nowhere else.
+  const auto* result = std::get_if<ResultEvent>(&event->body);
+  const std::string kept =
+      result == nullptr ? std::string() : EncodeBase64(result->encrypted_recovery_key);
   const DeadLetter letter =
-      MakeDeadLetter({}, event->upstream, batch.front().received_at,
+      MakeDeadLetter(kept, event->upstream, batch.front().received_at,
                      fmt::format("{} of {}: {}", EventName(event->body),
                                  event->channel.enrollment_id.value(), done.error().message));
   return RecordOnce(store, {Incoming{batch.front().received_at, letter}}, options);

@@ -259,18 +259,23 @@ class InventoryPass {
   static Status Look(StoreReader& reader, const Batch& batch, ImportedAnswers& news) {
     const auto known = reader.LoadEnrollments(batch.ids);
     if (!known) return Fail(known.error());
-    std::map<EnrollmentId, std::int64_t> epochs;
-    for (const Enrollment& one : *known) epochs[one.channel.enrollment_id] = one.epoch;
+    std::map<EnrollmentId, const Enrollment*> devices;
+    for (const Enrollment& one : *known) devices[one.channel.enrollment_id] = &one;
     const auto imported = reader.LoadImported(batch.ids);
     if (!imported) return Fail(imported.error());
     news.clear();
     for (const auto& [key, record] : batch.answers) {
-      const auto epoch = epochs.find(key.first);
-      if (epoch == epochs.end() && !batch.will_be_known.at(key.first)) continue;
+      const auto device = devices.find(key.first);
+      const bool is_known = device != devices.end();
+      if (!is_known && !batch.will_be_known.at(key.first)) continue;
+      // What it said before it enrolled anew is of another time.
+      const bool is_of_earlier = is_known && device->second->epoch > 1 &&
+                                 record.reported_at < device->second->epoch_began_at;
+      if (is_of_earlier) continue;
       const auto before = imported->find(key);
       if (before != imported->end() && before->second.reported_at >= record.reported_at) continue;
       InventoryRecord& one = news[key] = record;
-      if (epoch != epochs.end()) one.epoch = epoch->second;
+      if (is_known) one.epoch = device->second->epoch;
     }
     return {};
   }

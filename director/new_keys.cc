@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -14,12 +15,27 @@
 namespace director {
 namespace {
 
+/// The newest of a device: a key that has waited for more of them is deposited once too often.
+constexpr std::size_t kProposalsLookedAt = 200;
+
 /// The proposal as it stands, held until the end of the transaction.
 Result<Proposal> Hold(StoreWriter& writer, const Proposal& proposal) {
   if (const auto held = writer.LoadEnrollments({proposal.enrollment_id}); !held) {
     return Fail(held.error());
   }
   return writer.LoadProposal(proposal.proposal_id);
+}
+
+/// True when the Mac has answered with a newer key since, whichever answer came first: the last one
+/// at the escrow server must be the one in force.
+Result<bool> IsVoid(StoreReader& reader, const Proposal& proposal) {
+  const auto found =
+      reader.ListProposals({.enrollment_id = proposal.enrollment_id}, {"", kProposalsLookedAt});
+  if (!found) return Fail(found.error());
+  return std::any_of(found->begin(), found->end(), [&](const Proposal& other) {
+    return other.kind == proposal.kind && other.effect == ProposalEffect::kCarriedOut &&
+           other.has_secret && other.acknowledged_at > proposal.acknowledged_at;
+  });
 }
 
 /// With an event when it has come to its end.
@@ -57,7 +73,10 @@ Result<Proposal> NewKeys::Seal(const Proposal& proposal) {
     if (!current.has_secret) {
       if (Status opened = OpenAndSeal(writer, now, current); !opened) return opened;
     }
-    if (current.has_secret && !executor_.secrets().has_escrow()) TakeKeptKey(now, current);
+    if (!current.has_secret) return Save(writer, current, now);
+    const Result<bool> is_void = IsVoid(writer, current);
+    if (!is_void) return Fail(is_void.error());
+    if (*is_void || !executor_.secrets().has_escrow()) TakeKeptKey(now, current);
     return Save(writer, current, now);
   });
   if (!done) return Fail(done.error());
@@ -73,6 +92,7 @@ Status NewKeys::OpenAndSeal(StoreWriter& writer, Timestamp now, Proposal& propos
       key ? executor_.secrets().Seal(*key, id) : Result<std::string>(Fail(key.error()));
   if (text) {
     sealed->secret = std::move(*text);
+    sealed->current.clear();  // perhaps a user's password: it has served
     proposal.has_secret = true;
     return writer.SaveSealedSecrets(proposal.proposal_id, *sealed);
   }
@@ -94,7 +114,8 @@ Status NewKeys::Record(const Proposal& proposal, const std::optional<Status>& de
     if (!current) return Fail(current.error());
     if (current->state != ProposalState::kAnswered) return {};
     if (!deposited) {
-      PutOffEscrow(settings_, now, *current);
+      TakeKeyTrouble("the escrow server has just failed to take another secret", settings_, now,
+                     *current);
     } else if (*deposited) {
       TakeKeptKey(now, *current);
     } else {

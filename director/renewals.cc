@@ -20,6 +20,13 @@ tl::unexpected<Error> Refuse(const std::string& why) {
   return Fail(ErrorKind::kRejected, "The enrollment profile for it is refused. " + why);
 }
 
+bool IsStillWanted(const Snapshot& snapshot) {
+  const Enrollment& enrollment = snapshot.enrollment;
+  return enrollment.status == EnrollmentStatus::kEnrolled && !enrollment.awaiting_since &&
+         enrollment.renewal && !enrollment.renewal->ended_at && snapshot.profile_list &&
+         snapshot.profile_list->epoch == enrollment.epoch;
+}
+
 /// The identifier of the enrollment profile that the device reported.
 const PayloadIdentifier* FindInstalled(const Snapshot& snapshot) {
   if (!snapshot.profile_list) return nullptr;
@@ -77,12 +84,13 @@ Status Renewals::CheckSignature(const std::string& bytes) const {
   return {};
 }
 
-/// What the profiles for this MDM server have to keep: of one that a device took, else of this one.
-Result<EnrollmentProfile> Renewals::PinOf(const UpstreamName& upstream,
+/// What the profiles for this MDM server have to keep: of one that a device took, else of this one,
+/// which a renewal that began at `began_at` may prove.
+Result<EnrollmentProfile> Renewals::PinOf(const UpstreamName& upstream, Timestamp began_at,
                                           const EnrollmentProfile& renewed) {
   std::optional<EnrollmentProfilePin> pin;
   const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-    Status saved = writer.SavePin({upstream, EncodePin(renewed), clock_.Now(), false});
+    Status saved = writer.SavePin({upstream, EncodePin(renewed), began_at, false});
     if (!saved) return saved;
     Result<std::optional<EnrollmentProfilePin>> loaded = writer.LoadPin(upstream);
     if (!loaded) return Fail(loaded.error());
@@ -105,7 +113,7 @@ Status Renewals::CheckKept(const Snapshot& snapshot, const EnrollmentProfile& re
   if (const std::string why = WhyNotRenew(evident, renewed); !why.empty()) return Refuse(why);
   const bool is_for_all = from_ == EnrollmentProfilesFrom::kFile;
   const EnrollmentProfile kept = is_for_all ? renewed : WithoutDevice(renewed);
-  Result<EnrollmentProfile> pin = PinOf(enrollment.upstream, kept);
+  Result<EnrollmentProfile> pin = PinOf(enrollment.upstream, enrollment.renewal->began_at, kept);
   if (!pin) return Fail(pin.error());
   if (!is_for_all) *pin = WithoutDevice(std::move(*pin));
   pin->payload_identifier = renewed.payload_identifier;
@@ -113,7 +121,7 @@ Status Renewals::CheckKept(const Snapshot& snapshot, const EnrollmentProfile& re
   return {};
 }
 
-Result<std::string> Renewals::MakePayload(const EnrollmentId& id) {
+Result<Snapshot> Renewals::Load(const EnrollmentId& id) {
   Snapshot snapshot;
   const Status read = store_.Read([&](StoreReader& reader) -> Status {
     Result<Snapshot> loaded = reader.LoadSnapshot(id);
@@ -122,8 +130,19 @@ Result<std::string> Renewals::MakePayload(const EnrollmentId& id) {
     return {};
   });
   if (!read) return Fail(read.error());
-  Result<std::string> bytes = Fetch(snapshot.enrollment);
+  return snapshot;
+}
+
+Result<std::string> Renewals::MakePayload(const EnrollmentId& id) {
+  const Result<Snapshot> before = Load(id);
+  if (!before) return Fail(before.error());
+  Result<std::string> bytes = Fetch(before->enrollment);
   if (!bytes) return bytes;
+  // A webhook may take its time, and the device may have been wiped meanwhile.
+  const Result<Snapshot> loaded = Load(id);
+  if (!loaded) return Fail(loaded.error());
+  const Snapshot& snapshot = *loaded;
+  if (!IsStillWanted(snapshot)) return Refuse("The device has begun a new enrollment meanwhile.");
   const Result<EnrollmentProfile> renewed = ParseEnrollmentProfile(*bytes);
   if (!renewed) return Refuse(fmt::format("It cannot be read: {}.", renewed.error().message));
   const bool is_signed = LooksLikeCms(*bytes);

@@ -47,7 +47,9 @@ class Renewals {
   Result<std::string> DescribeMachine(const Enrollment& enrollment) const;
   Status CheckSignature(const std::string& bytes) const;
   Status CheckKept(const Snapshot& snapshot, const EnrollmentProfile& renewed);
-  Result<EnrollmentProfile> PinOf(const UpstreamName& upstream, const EnrollmentProfile& renewed);
+  Result<Snapshot> Load(const EnrollmentId& id);
+  Result<EnrollmentProfile> PinOf(const UpstreamName& upstream, Timestamp began_at,
+                                  const EnrollmentProfile& renewed);
 
   Store& store_;
   const std::unique_ptr<EnrollmentProfileSource> source_;

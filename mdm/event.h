@@ -129,7 +129,7 @@ struct DeviceInformationReport {
 };
 
 /// More than an envelope around a few words can need.
-inline constexpr std::size_t kEncryptedRecoveryKeyMaxBytes = 16 * 1024;
+inline constexpr std::size_t kEncryptedRecoveryKeyMaxBytes = 32 * 1024;
 
 /// A device's answer to one command.
 struct ResultEvent {

@@ -8,6 +8,7 @@
 namespace director {
 namespace {
 
+constexpr Duration kRenewalRetryMin = std::chrono::minutes(10);
 constexpr int kUnknownSecondFactor = 60;
 
 /// first * factor^(steps), never above `most`, without overflow.
@@ -42,9 +43,13 @@ Duration RetryDelay(ErrorClass error_class, int attempts, const Settings& settin
   return settings.retry_delay_max;
 }
 
-Duration RenewalRetryDelay(int attempts, const Settings& settings) {
+Duration RenewalRetryDelay(int attempts, const Enrollment& enrollment, const Settings& settings,
+                           Timestamp now) {
   INVARIANT(attempts >= 1);
-  return Grow(settings.renewal.retry_delay, 4, attempts - 1, kDay);
+  const Duration delay = Grow(settings.renewal.retry_delay, 4, attempts - 1, kDay);
+  if (!enrollment.identity) return delay;
+  const Duration left = std::max(enrollment.identity->not_after - now, Duration::zero());
+  return std::min(delay, std::max(left / 4, kRenewalRetryMin));
 }
 
 Duration PushDelay(int push_count, const Settings& settings) {

@@ -18,8 +18,10 @@ Duration Jittered(Duration delay, std::string_view key);
 Duration RetryDelay(ErrorClass error_class, int attempts, const Settings& settings);
 
 /// Returns how long to wait after the `attempts`-th failure to renew an identity, without jitter:
-/// `renewal.retry_delay`, four times longer each time, up to a day. Requires: attempts >= 1.
-Duration RenewalRetryDelay(int attempts, const Settings& settings);
+/// `renewal.retry_delay`, four times longer each time, up to a day; a quarter of what is left of
+/// the identity at most, but no less than ten minutes. Requires: attempts >= 1.
+Duration RenewalRetryDelay(int attempts, const Enrollment& enrollment, const Settings& settings,
+                           Timestamp now);
 
 /// Returns how long to wait after a push to a device that stays silent, without jitter: six times
 /// longer each time, from `push_delay_min` to `push_delay_max`. Requires: push_count >= 1.

@@ -96,16 +96,17 @@ std::string AsSentence(const std::string& text) {
 
 /// What could not be sent is tried again soon; an enrollment profile that is not to be had, or is
 /// refused by us, will hardly be another one in a minute.
-Duration PauseBeforeSending(const ItemRecord& record, const Settings& settings) {
+Duration PauseBeforeSending(const ItemRecord& record, const Enrollment& enrollment,
+                            const Settings& settings, Timestamp now) {
   const bool is_identity = KindOf(record.payload_identifier) == ItemKind::kIdentity;
-  return is_identity ? settings.renewal.retry_delay : settings.retry_delay_min;
+  return is_identity ? RenewalRetryDelay(1, enrollment, settings, now) : settings.retry_delay_min;
 }
 
 void DigestFinal(const Intent& intent, const Snapshot& snapshot, const Settings& settings,
                  Timestamp now, ItemRecord& record) {
   const Timestamp at = intent.answered_at.value_or(now);
   if (intent.state == IntentState::kNotSent) {
-    record.next_attempt_at = at + PauseBeforeSending(record, settings);
+    record.next_attempt_at = at + PauseBeforeSending(record, snapshot.enrollment, settings, now);
     record.sends = std::max(record.sends - 1, 0);
     record.last_error = AsSentence(intent.error);
     record.last_error_at = at;
@@ -222,9 +223,10 @@ ClosedIntent Lost(const Intent& intent) {
 
 /// A command that got no answer is no failed attempt. What it did shows by itself; the next profile
 /// or app goes at once, the next enrollment profile later.
-void PutOffLost(const Intent& intent, const Settings& settings, Timestamp now, ItemRecord& record) {
+void PutOffLost(const Intent& intent, const Enrollment& enrollment, const Settings& settings,
+                Timestamp now, ItemRecord& record) {
   if (KindOf(record.payload_identifier) != ItemKind::kIdentity) return;
-  record.next_attempt_at = now + settings.renewal.retry_delay;
+  record.next_attempt_at = now + RenewalRetryDelay(1, enrollment, settings, now);
   record.last_error = Lost(intent).reason;
   record.last_error_at = now;
 }
@@ -284,7 +286,7 @@ Fate DigestOne(const Intent& intent, const Snapshot& snapshot, const Settings& s
       IsDisproved(intent, snapshot.profile_list)) {
     if (work != nullptr && intent.epoch == snapshot.enrollment.epoch) {
       DistrustReport(snapshot, work->record);
-      PutOffLost(intent, settings, now, work->record);
+      PutOffLost(intent, snapshot.enrollment, settings, now, work->record);
     }
     plan.closed.push_back(Lost(intent));
     return Fate::kGone;

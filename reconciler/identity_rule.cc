@@ -131,10 +131,18 @@ std::string WhyNotNow(const RuleContext& context) {
   return "the device's report does not tell which profile is its enrollment profile";
 }
 
-/// One that a person proposed goes first: an Authenticate would drop it. One that repeats never
-/// ends.
+/// One that a person proposed goes first: an Authenticate would drop it. It ends after
+/// `proposal_time_max` at the latest.
 bool WaitsForProposal(const Snapshot& snapshot) {
-  return snapshot.proposal && IsOpen(snapshot.proposal->state) && !snapshot.proposal->repeats;
+  return snapshot.proposal && IsOpen(snapshot.proposal->state);
+}
+
+/// A report of this enrollment, and none that something has happened since.
+bool HasReport(const RuleContext& context) {
+  const Enrollment& enrollment = EnrollmentOf(context);
+  const auto& list = context.snapshot.profile_list;
+  if (!list || list->epoch != enrollment.epoch) return false;
+  return !enrollment.report_wanted_at || SeenAt(*list) >= *enrollment.report_wanted_at;
 }
 
 void Renew(const RuleContext& context, ItemWork& work) {
@@ -148,8 +156,7 @@ void Renew(const RuleContext& context, ItemWork& work) {
     return SetState(work.record, ItemState::kPending,
                     end + "; a command that was proposed goes first.", context.now);
   }
-  const auto& list = context.snapshot.profile_list;
-  if (!list || list->epoch != enrollment.epoch) {
+  if (!HasReport(context)) {
     work.needs_report = true;
     return SetState(work.record, ItemState::kPending,
                     end + "; the device is asked for its enrollment profile first.", context.now);

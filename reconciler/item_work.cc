@@ -21,11 +21,12 @@ bool IsLastAttempt(const ItemRecord& record, ErrorClass error_class, const Setti
       if (KindOf(record.payload_identifier) == ItemKind::kApp) {
         return record.attempts >= settings.app_attempts_max;
       }
+      // An authority that is away for a weekend must not cost a fleet its identities.
+      if (error_class == ErrorClass::kTransient) return false;
       if (KindOf(record.payload_identifier) == ItemKind::kIdentity) {
         return record.attempts >= settings.renewal.attempts_max;
       }
-      return error_class == ErrorClass::kUnknown &&
-             record.attempts >= settings.unknown_attempts_max;
+      return record.attempts >= settings.unknown_attempts_max;
     case ErrorClass::kServer:
     case ErrorClass::kDone:
       return false;
@@ -33,9 +34,12 @@ bool IsLastAttempt(const ItemRecord& record, ErrorClass error_class, const Setti
   return false;
 }
 
-Duration PauseAfter(const ItemRecord& record, ErrorClass error_class, const Settings& settings) {
+Duration PauseAfter(const ItemRecord& record, ErrorClass error_class, const Enrollment& enrollment,
+                    const Settings& settings, Timestamp now) {
   const ItemKind kind = KindOf(record.payload_identifier);
-  if (kind == ItemKind::kIdentity) return RenewalRetryDelay(record.attempts, settings);
+  if (kind == ItemKind::kIdentity) {
+    return RenewalRetryDelay(record.attempts, enrollment, settings, now);
+  }
   if (kind == ItemKind::kApp && error_class != ErrorClass::kServer) return settings.app_retry_delay;
   return RetryDelay(error_class, record.attempts, settings);
 }
@@ -66,7 +70,8 @@ void CountFailedAttempt(ItemRecord& record, ErrorClass error_class, const Enroll
   }
   const std::string key =
       enrollment.channel.enrollment_id.value() + record.payload_identifier.value();
-  record.next_attempt_at = now + Jittered(PauseAfter(record, error_class, settings), key);
+  const Duration pause = PauseAfter(record, error_class, enrollment, settings, now);
+  record.next_attempt_at = now + Jittered(pause, key);
 }
 
 std::string DeviceNoun(const Enrollment& enrollment) {

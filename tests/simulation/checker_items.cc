@@ -74,6 +74,8 @@ void Checker::WatchBuilds(const MdmEvent& event, Timestamp said_at, Known& known
   }
   const bool is_final = result->status != CommandStatus::kNotNow;
   if (scenario_.settings.reinstall_named.empty() || !is_final) return;
+  // What comes after the news of another build was perhaps done under the one before.
+  if (said_at < known.facts_said_at) return;
   for (const auto& [item, install] : known.installs) {
     if (install.command_uuid != result->command_uuid) continue;
     const auto state = JournaledState(event.channel.enrollment_id, install.command_uuid);

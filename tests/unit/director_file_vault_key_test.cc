@@ -288,6 +288,30 @@ TEST_CASE("an answer that gives no key is kept, told, and trusted for nothing") 
   CheckRefused(fleet.TryToPropose(Rotate()), ErrorKind::kConflict, "give the password");
 }
 
+TEST_CASE("a line's end after the key is none of it") {
+  Fleet fleet;
+  const Proposal lost = LoseAnswer(fleet, Rotate(PasswordOf(fleet)));
+  Receive(fleet, AnswerOf(fleet, lost, Envelope("ABCD-EFGH\n")));
+  fleet.world.Run(hours(1));
+  CHECK(fleet.Now(lost).state == ProposalState::kDone);
+  CHECK(Shown(fleet, lost) == "ABCD-EFGH");
+  CHECK(fleet.Sealed(lost).current.empty());
+}
+
+TEST_CASE("a key that is void by now does not come last to the escrow server") {
+  Fleet fleet;
+  fleet.escrow->is_down = true;
+  const Proposal first = Carry(fleet, Rotate(PasswordOf(fleet)));
+  fleet.world.Run(hours(8));
+  fleet.escrow->is_down = false;
+  const Proposal second = Carry(fleet, Rotate());
+  REQUIRE(fleet.Now(second).state == ProposalState::kDone);
+  fleet.world.Run(hours(12));
+  CHECK(fleet.Now(first).state == ProposalState::kDone);
+  REQUIRE_FALSE(fleet.escrow->deposits.empty());
+  CHECK(fleet.escrow->deposits.back().second == KeyOf(fleet));
+}
+
 TEST_CASE("a new key that another tool asked for is not Director's") {
   Fleet fleet;
   const Proposal done = Carry(fleet, Rotate(PasswordOf(fleet)));

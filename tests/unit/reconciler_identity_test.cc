@@ -174,8 +174,7 @@ TEST_CASE("without proof in an hour the attempt has failed, and is made again ho
   CHECK(*item.next_attempt_at < test::MustParseTime(kNow) + hours(8));
 }
 
-TEST_CASE(
-    "failures are bounded: three tries, at once for what lasts, never for a server's trouble") {
+TEST_CASE("failures are bounded: three tries, at once for what lasts, never for what passes") {
   const auto after = [](const std::string& error_class, int attempts) {
     return CheckPlan(
         "report -5m asked=-6m\n"
@@ -196,6 +195,42 @@ TEST_CASE(
   CHECK(ItemOf(parked, kIdentity).reason.find("different topic") != std::string::npos);
   after("permanent", 0);
   after("server", 7);
+  after("transient", 7);
+}
+
+TEST_CASE("no pause is longer than a quarter of the time that is left, nor shorter than minutes") {
+  const auto pause = [](const std::string& left) {
+    const Plan plan =
+        CheckPlan("report -5m asked=-6m\nidentity +" + left +
+                      " issued=-345d asked=-5m\n"
+                      "renewal -1m until=+" +
+                      left +
+                      "\nitem identity:MDM - in_flight\n"
+                      "intent InstallProfile identity:MDM - failed -1m answered=-1s "
+                      "class=transient error=No.",
+                  kNow, "nothing\nidentity:MDM backing_off\nclosed c1 failed", Renewing());
+    return *ItemOf(plan, kIdentity).next_attempt_at - test::MustParseTime(kNow);
+  };
+  CHECK(pause("20d") > hours(4));
+  CHECK(pause("4h") <= std::chrono::minutes(72));
+  CHECK(pause("4h") >= std::chrono::minutes(48));
+  CHECK(pause("10m") >= std::chrono::minutes(8));
+}
+
+TEST_CASE("a lock that repeats goes on: an Authenticate would drop it") {
+  CheckPlan(R"(
+      report -5m asked=-6m
+      identity +20d issued=-345d asked=-5m
+      proposal DeviceLock waiting epoch=1 escrowed=-1h expires=+6d repeats ack=-1m)",
+            kNow, "nothing\nidentity:MDM pending\nproposal waiting", Renewing());
+}
+
+TEST_CASE("what has happened since the last report is asked for first") {
+  CheckPlan(R"(
+      enrollment report_wanted=-1m
+      report -5m asked=-6m
+      identity +20d issued=-345d asked=-5m)",
+            kNow, "ProfileList; push\nidentity:MDM pending", Renewing());
 }
 
 TEST_CASE("what got no answer, or could not be sent, is no failed attempt") {
