@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -19,8 +18,6 @@
 
 namespace director::bench {
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr std::size_t kUnboxedDevices = 200;
 constexpr std::size_t kUnboxedProfiles = 30;
@@ -179,27 +176,23 @@ Result<double> FromFullQueue(const Clock& clock, std::size_t devices) {
 Status AssignEverything(int port) {
   std::vector<std::string> items;
   for (std::size_t i = 0; i < kUnboxedProfiles; ++i) {
-    const Json body{{"profiles", {{{"mobileconfig", EncodeBase64(MakeMobileconfig(i))}}}},
-                    {"source", "bench"}};
-    if (Status done = PostToApi(port, "/profiles", body.dump()); !done) return done;
+    const std::string body = fmt::format(R"({{"profiles":[{{"mobileconfig":"{}"}}]}})",
+                                         EncodeBase64(MakeMobileconfig(i)));
+    if (Status done = PostToApi(port, "/profiles", body); !done) return done;
     items.push_back(IdentifierOf(i).value());
   }
   for (std::size_t i = 0; i < kUnboxedApps; ++i) {
     const AppSpec app = MakeApp(i);
-    const Json body{{"apps",
-                     {{{"identifier", app.identifier},
-                       {"version", app.version},
-                       {"manifest_url", app.manifest_url}}}},
-                    {"source", "bench"}};
-    if (Status done = PostToApi(port, "/apps", body.dump()); !done) return done;
+    const std::string body =
+        fmt::format(R"({{"apps":[{{"identifier":"{}","version":"{}","manifest_url":"{}"}}]}})",
+                    app.identifier, app.version, app.manifest_url);
+    if (Status done = PostToApi(port, "/apps", body); !done) return done;
     items.push_back(AppItem(app.identifier).value());
   }
   for (const std::string& item : items) {
-    const Json body{{"payload_identifier", item},
-                    {"target", "all"},
-                    {"during_setup", true},
-                    {"source", "bench"}};
-    if (Status done = PostToApi(port, "/assignments", body.dump()); !done) return done;
+    const std::string body =
+        fmt::format(R"({{"payload_identifier":"{}","target":"all","during_setup":true}})", item);
+    if (Status done = PostToApi(port, "/assignments", body); !done) return done;
   }
   return {};
 }
