@@ -6,42 +6,11 @@
 #include <cstddef>
 #include <utility>
 
-#include "store/postgres_connect.h"
+#include "store/mdmdirector_inventory.h"
+#include "store/mdmdirector_source.h"
 
 namespace director {
 namespace {
-
-/// Between two pages Director's own database is written: that may take its time.
-constexpr const char* kBeginReading =
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '10s'; "
-    "SET LOCAL statement_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = 0";
-
-/// Whose words they are: Director has a database of its own.
-Error OfMdmDirector(Error error) {
-  error.message = "MDMDirector's database: " + error.message;
-  return error;
-}
-
-/// The one transaction, with errors that name the database.
-class SourceTransaction {
- public:
-  /// Throws what libpqxx throws.
-  explicit SourceTransaction(std::unique_ptr<pqxx::connection> connection)
-      : connection_(std::move(connection), false), session_(connection_.connection()) {
-    session_.exec(kBeginReading);
-  }
-
-  Result<PostgresResult> Run(const char* sql, const std::vector<PostgresValue>& values = {}) {
-    Result<PostgresResult> rows = db_.Run(sql, values, {});
-    if (!rows) return Fail(OfMdmDirector(rows.error()));
-    return rows;
-  }
-
- private:
-  PostgresConnection connection_;
-  pqxx::nontransaction session_;
-  PostgresTransaction db_{connection_, session_};
-};
 
 struct NeededTable {
   std::string_view table;
@@ -92,8 +61,6 @@ constexpr std::pair<std::string_view, const char*> kCounts[] = {
     {"security_infos", "SELECT count(*) FROM security_infos"},
     {"certificates", "SELECT count(*) FROM certificates WHERE device_ud_id IS NOT NULL"},
 };
-constexpr const char* kTableExists = "SELECT to_regclass(quote_ident($1)) IS NOT NULL";
-
 constexpr const char* kListShared =
     "SELECT id::text, '', left(COALESCE(payload_identifier, ''), 1000), "
     "left(COALESCE(payload_uuid, ''), 1000), left(COALESCE(hashed_payload_uuid, ''), 1000), "
@@ -145,11 +112,6 @@ constexpr const char* kSelectDeviceDocument =
 
 /// The three tables are read side by side, all in the same order: none of them has an index by
 /// device but `devices`. Of a PIN not even its length leaves the server.
-struct CursorSql {
-  std::string declare;
-  const char* fetch;
-  const char* close;
-};
 const CursorSql kDevices = {
     "DECLARE import_devices NO SCROLL CURSOR FOR "
     "SELECT left(ud_id, 1000), left(COALESCE(serial_number, ''), 1000), "
@@ -178,76 +140,6 @@ const CursorSql kProfileLists = {
     "left(COALESCE(payload_uuid, ''), 1000) FROM profile_lists WHERE device_ud_id IS NOT NULL "
     "ORDER BY device_ud_id COLLATE \"C\"",
     "FETCH FORWARD 5000 FROM import_lists", "CLOSE import_lists"};
-
-/// Tables that hold answers of devices, by `device_ud_id`, with their columns as JSON. Whole rows,
-/// so that an older MDMDirector may lack columns, or tables.
-constexpr std::pair<std::string_view, std::string_view> kAnswerTables[] = {
-    {"profile_lists", "to_jsonb(t)"},
-    {"certificates",
-     "jsonb_build_object('data', translate(encode(t.data, 'base64'), chr(10), ''))"},
-    {"security_infos", "to_jsonb(t) - 'fde_personal_recovery_key_cms'"},
-    {"firewall_settings", "to_jsonb(t)"},
-    {"firmware_password_statuses", "to_jsonb(t)"},
-    {"management_statuses", "to_jsonb(t)"},
-    {"secure_boots", "to_jsonb(t)"},
-    {"secure_boot_reduced_securities", "to_jsonb(t)"},
-    {"os_update_settings", "to_jsonb(t)"},
-};
-
-/// Milliseconds of a column of `devices`; NULL for never, and when there is no such column.
-std::string MillisecondsOf(std::string_view column) {
-  return fmt::format(
-      "(SELECT CASE WHEN isfinite(at) AND at > '1970-01-01T00:00:00Z' "
-      "THEN (extract(epoch FROM at) * 1000)::bigint END "
-      "FROM (SELECT (to_jsonb(d) ->> '{}')::timestamptz AS at) AS one)",
-      column);
-}
-
-/// The device first, then its rows in `tables`.
-CursorSql InventorySql(const std::vector<std::pair<std::string_view, std::string_view>>& tables) {
-  std::string rows = fmt::format(
-      "SELECT ud_id AS id, '' AS name, COALESCE(active, false) AND "
-      "COALESCE(token_update_recieved, false) AS is_enrolled, {} AS a, {} AS b, {} AS c, {} AS d, "
-      "to_jsonb(d) - 'unlock_pin' - 'push_token' AS columns FROM devices AS d",
-      MillisecondsOf("last_profile_list"), MillisecondsOf("last_device_info"),
-      MillisecondsOf("last_security_info"), MillisecondsOf("last_certificate_list"));
-  for (const auto& [table, columns] : tables) {
-    rows += fmt::format(
-        " UNION ALL SELECT t.device_ud_id, '{}', false, NULL, NULL, NULL, NULL, {} FROM {} AS t "
-        "WHERE t.device_ud_id IS NOT NULL",
-        table, columns, table);
-  }
-  return {fmt::format("DECLARE import_inventory NO SCROLL CURSOR FOR "
-                      "SELECT left(id, 1000), name, is_enrolled, a, b, c, d, "
-                      "CASE WHEN octet_length(columns::text) <= 65536 THEN columns::text ELSE '' "
-                      "END FROM ({}) AS answers ORDER BY id COLLATE \"C\", name COLLATE \"C\"",
-                      rows),
-          "FETCH FORWARD 500 FROM import_inventory", "CLOSE import_inventory"};
-}
-
-/// One row of the cursor; that of `devices` has an empty table.
-struct AnswerRow {
-  std::string udid;
-  bool is_enrolled = false;
-  std::optional<Timestamp> profile_list_at;
-  std::optional<Timestamp> device_information_at;
-  std::optional<Timestamp> security_info_at;
-  std::optional<Timestamp> certificate_list_at;
-  MdmDirectorInventory::TableRow row;
-};
-
-AnswerRow ReadAnswerRow(Row& row) {
-  AnswerRow answer;
-  answer.udid = row.Text();
-  answer.row.table = row.Text();
-  answer.is_enrolled = row.Flag();
-  answer.profile_list_at = row.OptionalTime();
-  answer.device_information_at = row.OptionalTime();
-  answer.security_info_at = row.OptionalTime();
-  answer.certificate_list_at = row.OptionalTime();
-  answer.row.columns = row.Text();
-  return answer;
-}
 
 MdmDirectorDevice ReadDevice(Row& row) {
   MdmDirectorDevice device;
@@ -306,42 +198,6 @@ ListedProfile ReadListed(Row& row) {
   listed.profile.payload_uuid = row.Text();
   return listed;
 }
-
-/// The rows of one cursor, a page at a time.
-template <typename T>
-class Cursor {
- public:
-  Cursor(SourceTransaction& db, const CursorSql& sql, T (*read)(Row&))
-      : db_(db), sql_(sql), read_(read) {}
-
-  Status Open() { return Run(sql_.declare.c_str()); }
-  Status Close() { return Run(sql_.close); }
-
-  /// The row that comes next; null at the end.
-  Result<T*> Peek() {
-    if (next_ < page_.size()) return &page_[next_];
-    page_.clear();
-    next_ = 0;
-    Result<PostgresResult> rows = db_.Run(sql_.fetch);
-    if (!rows) return Fail(rows.error());
-    while (rows->Next()) page_.push_back(read_(*rows));
-    return page_.empty() ? nullptr : page_.data();
-  }
-  T Take() { return std::move(page_[next_++]); }
-
- private:
-  Status Run(const char* sql) {
-    const Result<PostgresResult> done = db_.Run(sql);
-    if (!done) return Fail(done.error());
-    return {};
-  }
-
-  SourceTransaction& db_;
-  const CursorSql& sql_;
-  T (*const read_)(Row&);
-  std::vector<T> page_;
-  std::size_t next_ = 0;
-};
 
 /// Puts together what the three tables say of each device.
 class DeviceReading {
@@ -406,47 +262,6 @@ class DeviceReading {
   Cursor<ListedProfile> listed_;
 };
 
-/// Puts together what the tables of answers say of each device.
-class InventoryReading {
- public:
-  InventoryReading(SourceTransaction& db, const CursorSql& sql) : rows_(db, sql, ReadAnswerRow) {}
-
-  Status Open() { return rows_.Open(); }
-  Status Close() { return rows_.Close(); }
-
-  /// Nothing after the last one.
-  Result<std::optional<MdmDirectorInventory>> Next() {
-    std::optional<MdmDirectorInventory> inventory;
-    while (true) {
-      const Result<AnswerRow*> next = rows_.Peek();
-      if (!next) return Fail(next.error());
-      const bool is_other = *next == nullptr || (inventory && (*next)->udid != inventory->udid);
-      if (inventory && is_other) break;
-      if (*next == nullptr) return inventory;
-      AnswerRow row = rows_.Take();
-      if (row.row.table.empty()) {
-        inventory = {row.udid,
-                     row.is_enrolled,
-                     row.profile_list_at,
-                     row.device_information_at,
-                     row.security_info_at,
-                     row.certificate_list_at,
-                     {}};
-        row.row.table = "devices";
-      }
-      // Rows of devices that are nowhere else are passed over.
-      if (!inventory || row.row.columns.empty()) continue;
-      if (inventory->rows.size() <= kInventoryRowsMax)
-        inventory->rows.push_back(std::move(row.row));
-    }
-    if (inventory->rows.size() > kInventoryRowsMax) inventory->rows.clear();
-    return inventory;
-  }
-
- private:
-  Cursor<AnswerRow> rows_;
-};
-
 class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
  public:
   /// Throws what libpqxx throws.
@@ -470,9 +285,9 @@ class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
   Result<std::vector<MdmDirectorCount>> CountRows() override {
     std::vector<MdmDirectorCount> counts;
     for (const auto& [table, sql] : kCounts) {
-      Result<PostgresResult> exists = db_.Run(kTableExists, {ToPostgres(table)});
+      const Result<bool> exists = db_.HasTable(table);
       if (!exists) return Fail(exists.error());
-      if (!exists->Next() || !exists->Flag()) continue;
+      if (!*exists) continue;
       Result<PostgresResult> rows = db_.Run(sql);
       if (!rows) return Fail(rows.error());
       if (rows->Next()) counts.push_back({std::string(table), rows->Int()});
@@ -516,30 +331,16 @@ class PostgresMdmDirectorDatabase final : public MdmDirectorDatabase {
 
   Status ForEachInventory(
       const std::function<Status(const MdmDirectorInventory&)>& visit) override {
-    std::vector<std::pair<std::string_view, std::string_view>> tables;
-    for (const auto& one : kAnswerTables) {
-      Result<PostgresResult> exists = db_.Run(kTableExists, {ToPostgres(one.first)});
-      if (!exists) return Fail(exists.error());
-      if (exists->Next() && exists->Flag()) tables.push_back(one);
-    }
-    const CursorSql sql = InventorySql(tables);
-    InventoryReading reading(db_, sql);
-    if (Status opened = reading.Open(); !opened) return opened;
-    while (true) {
-      const Result<std::optional<MdmDirectorInventory>> inventory = reading.Next();
-      if (!inventory) return Fail(inventory.error());
-      if (!*inventory) return reading.Close();
-      if (Status visited = visit(**inventory); !visited) return visited;
-    }
+    return ForEachMdmDirectorInventory(db_, visit);
   }
 
   Result<std::vector<MdmDirectorApp>> ListApps() override {
     std::vector<MdmDirectorApp> apps;
     const auto limit = static_cast<std::int64_t>(kAppsMax + 1);
     for (const auto& [table, sql] : kAppTables) {
-      Result<PostgresResult> exists = db_.Run(kTableExists, {ToPostgres(table)});
+      const Result<bool> exists = db_.HasTable(table);
       if (!exists) return Fail(exists.error());
-      if (!exists->Next() || !exists->Flag()) continue;
+      if (!*exists) continue;
       Result<PostgresResult> rows = db_.Run(sql, {ToPostgres(limit)});
       if (!rows) return Fail(rows.error());
       while (rows->Next()) {

@@ -57,13 +57,40 @@ struct ProposalFleet {
     if (!done) return Fail(done.error());
     return proposal;
   }
-  Proposal MustPropose(ProposalKind kind, std::size_t index = 0) {
-    ProposalRequest request;
-    request.kind = kind;
+  Proposal MustPropose(const ProposalRequest& request, std::size_t index = 0) {
     const Result<Proposal> proposal = TryToPropose(request, index);
     INFO((proposal ? std::string() : ErrorForLog(proposal.error())));
     REQUIRE(proposal);
     return *proposal;
+  }
+  Proposal MustPropose(ProposalKind kind, std::size_t index = 0) {
+    ProposalRequest request;
+    request.kind = kind;
+    return MustPropose(request, index);
+  }
+  /// Proposes it for the first Mac and lets it come to its end.
+  Proposal Carry(const ProposalRequest& request) {
+    const Proposal proposal = MustPropose(request);
+    world.Run(std::chrono::minutes(30));
+    return Now(proposal);
+  }
+  /// The same, but whatever the Mac says about the command gets lost.
+  Proposal LoseAnswer(const ProposalRequest& request) {
+    const std::string_view request_type = ProposalKindName(request.kind);
+    const Proposal proposal = MustPropose(request);
+    const std::size_t sent = world.CountEnqueued(request_type);
+    while (world.CountEnqueued(request_type) == sent) {
+      world.Settle();
+      REQUIRE(world.clock.Now() < proposal.expires_at);
+      if (world.CountEnqueued(request_type) == sent) world.Session(0);
+    }
+    world.drop_webhooks = true;
+    world.Session(0);
+    world.drop_webhooks = false;
+    world.Run(std::chrono::hours(12));
+    world.Session(0);
+    world.Run(std::chrono::hours(1));
+    return Now(proposal);
   }
   Result<Proposal> Cancel(const Proposal& proposal) {
     Result<Proposal> cancelled = Fail(ErrorKind::kInvalid, "not run");

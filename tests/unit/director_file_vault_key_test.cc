@@ -34,20 +34,6 @@ std::string PasswordOf(const Fleet& fleet) {
   return FileVaultPassword(fleet.world.devices[0].facts());
 }
 
-Proposal MustPropose(Fleet& fleet, const ProposalRequest& request) {
-  const Result<Proposal> proposal = fleet.TryToPropose(request);
-  INFO((proposal ? std::string() : ErrorForLog(proposal.error())));
-  REQUIRE(proposal);
-  return *proposal;
-}
-
-/// Proposes it and lets it come to its end.
-Proposal Carry(Fleet& fleet, const ProposalRequest& request) {
-  const Proposal proposal = MustPropose(fleet, request);
-  fleet.world.Run(minutes(30));
-  return fleet.Now(proposal);
-}
-
 /// What `director secret` shows.
 std::string Shown(Fleet& fleet, const Proposal& proposal) {
   const auto key = fleet.world.secrets.Open(fleet.Sealed(proposal).secret, proposal.enrollment_id);
@@ -59,24 +45,6 @@ std::string SentPassword(const Fleet& fleet, std::size_t index) {
   REQUIRE(sent.size() > index);
   const auto command = DecodeCommand(sent[index].body);
   return TextAt(*command->body.Find("FileVaultUnlock")->AsDict(), "Password");
-}
-
-/// The command is sent, and whatever the Mac says about it gets lost.
-Proposal LoseAnswer(Fleet& fleet, const ProposalRequest& request) {
-  const Proposal proposal = MustPropose(fleet, request);
-  const std::size_t sent = fleet.world.CountEnqueued("RotateFileVaultKey");
-  while (fleet.world.CountEnqueued("RotateFileVaultKey") == sent) {
-    fleet.world.Settle();
-    REQUIRE(fleet.world.clock.Now() < proposal.expires_at);
-    if (fleet.world.CountEnqueued("RotateFileVaultKey") == sent) fleet.world.Session(0);
-  }
-  fleet.world.drop_webhooks = true;
-  fleet.world.Session(0);
-  fleet.world.drop_webhooks = false;
-  fleet.world.Run(hours(12));
-  fleet.world.Session(0);
-  fleet.world.Run(hours(1));
-  return fleet.Now(proposal);
 }
 
 /// The Mac's answer to the proposal's command, as a webhook brings it.
@@ -108,7 +76,7 @@ TEST_CASE("a FileVault key is rotated with a password first, then with the key t
   const std::string first = KeyOf(fleet);
   CheckRefused(fleet.TryToPropose(Rotate()), ErrorKind::kConflict,
                "no recovery key of this Mac is known; give the password");
-  const Proposal one = Carry(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal one = fleet.Carry(Rotate(PasswordOf(fleet)));
   CHECK(one.state == ProposalState::kDone);
   CHECK(one.effect == ProposalEffect::kCarriedOut);
   CHECK(one.explanation.find("which is kept.") != std::string::npos);
@@ -119,7 +87,7 @@ TEST_CASE("a FileVault key is rotated with a password first, then with the key t
   CHECK(fleet.escrow->deposits[0] == std::pair(fleet.Serial(), second));
   CHECK(fleet.escrow->types[0] == SecretType::kRecoveryKey);
 
-  const Proposal two = Carry(fleet, Rotate());
+  const Proposal two = fleet.Carry(Rotate());
   CHECK(two.state == ProposalState::kDone);
   CHECK(SentPassword(fleet, 1) == second);
   CHECK(KeyOf(fleet) != second);
@@ -130,7 +98,7 @@ TEST_CASE("a FileVault key is rotated with a password first, then with the key t
 
 TEST_CASE("neither password nor recovery key stands anywhere in clear") {
   Fleet fleet;
-  const Proposal proposal = Carry(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal proposal = fleet.Carry(Rotate(PasswordOf(fleet)));
   const SealedSecrets sealed = fleet.Sealed(proposal);
   for (const std::string& secret : {PasswordOf(fleet), KeyOf(fleet), std::string("PRIVATE KEY")}) {
     for (const std::string& text :
@@ -149,7 +117,7 @@ TEST_CASE("neither password nor recovery key stands anywhere in clear") {
 TEST_CASE("a new key is sealed at once and not done before the escrow server has it") {
   Fleet fleet;
   fleet.escrow->is_down = true;
-  const Proposal waits = Carry(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal waits = fleet.Carry(Rotate(PasswordOf(fleet)));
   CHECK(waits.state == ProposalState::kAnswered);
   CHECK(waits.effect == ProposalEffect::kCarriedOut);
   CHECK_FALSE(waits.escrowed_at);
@@ -204,7 +172,7 @@ TEST_CASE("when the escrow server fails at one new key it is not asked for the o
 
 TEST_CASE("a new key that no data key seals is kept as it came until one does") {
   Fleet fleet;
-  const Proposal proposal = MustPropose(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal proposal = fleet.MustPropose(Rotate(PasswordOf(fleet)));
   while (fleet.world.CountEnqueued("RotateFileVaultKey") == 0) {
     fleet.world.Session(0);
     fleet.world.Settle();
@@ -229,15 +197,15 @@ TEST_CASE("without an escrow server a new key is done when it is sealed") {
   Fleet fleet;
   fleet.world.secrets =
       Secrets(director_test::TestDataKey(), nullptr, director_test::ReuseReplyIdentity);
-  const Proposal done = Carry(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal done = fleet.Carry(Rotate(PasswordOf(fleet)));
   CHECK(done.state == ProposalState::kDone);
   CHECK(Shown(fleet, done) == KeyOf(fleet));
 }
 
 TEST_CASE("after a lost answer nobody guesses the key; a password or the late answer mends it") {
   Fleet fleet;
-  Carry(fleet, Rotate(PasswordOf(fleet)));
-  const Proposal lost = LoseAnswer(fleet, Rotate());
+  fleet.Carry(Rotate(PasswordOf(fleet)));
+  const Proposal lost = fleet.LoseAnswer(Rotate());
   CHECK(lost.state == ProposalState::kFailed);
   CHECK(lost.effect == ProposalEffect::kUnknown);
   CHECK(lost.explanation.find("rotate it again with the password") != std::string::npos);
@@ -245,10 +213,10 @@ TEST_CASE("after a lost answer nobody guesses the key; a password or the late an
   CheckRefused(fleet.TryToPropose(Rotate()), ErrorKind::kConflict,
                "proposal 2 may have given the Mac a recovery key that Director has not got");
   SECTION("a password") {
-    const Proposal mended = Carry(fleet, Rotate(PasswordOf(fleet)));
+    const Proposal mended = fleet.Carry(Rotate(PasswordOf(fleet)));
     CHECK(mended.state == ProposalState::kDone);
     CHECK(Shown(fleet, mended) == KeyOf(fleet));
-    CHECK(Carry(fleet, Rotate()).state == ProposalState::kDone);
+    CHECK(fleet.Carry(Rotate()).state == ProposalState::kDone);
   }
   SECTION("the late answer, also beside another proposal and after a new enrollment") {
     const bool is_locked = GENERATE(false, true);
@@ -274,7 +242,7 @@ TEST_CASE("after a lost answer nobody guesses the key; a password or the late an
 
 TEST_CASE("an answer that gives no key is kept, told, and trusted for nothing") {
   Fleet fleet;
-  const Proposal lost = LoseAnswer(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal lost = fleet.LoseAnswer(Rotate(PasswordOf(fleet)));
   const auto envelope = GENERATE(as<std::string>(), "no CMS", Envelope(""), Envelope("two\nlines"),
                                  Envelope(std::string(kRecoveryKeyMaxBytes + 1, 'A')));
   Receive(fleet, AnswerOf(fleet, lost, envelope));
@@ -290,7 +258,7 @@ TEST_CASE("an answer that gives no key is kept, told, and trusted for nothing") 
 
 TEST_CASE("a line's end after the key is none of it") {
   Fleet fleet;
-  const Proposal lost = LoseAnswer(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal lost = fleet.LoseAnswer(Rotate(PasswordOf(fleet)));
   Receive(fleet, AnswerOf(fleet, lost, Envelope("ABCD-EFGH\n")));
   fleet.world.Run(hours(1));
   CHECK(fleet.Now(lost).state == ProposalState::kDone);
@@ -301,10 +269,10 @@ TEST_CASE("a line's end after the key is none of it") {
 TEST_CASE("a key that is void by now does not come last to the escrow server") {
   Fleet fleet;
   fleet.escrow->is_down = true;
-  const Proposal first = Carry(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal first = fleet.Carry(Rotate(PasswordOf(fleet)));
   fleet.world.Run(hours(8));
   fleet.escrow->is_down = false;
-  const Proposal second = Carry(fleet, Rotate());
+  const Proposal second = fleet.Carry(Rotate());
   REQUIRE(fleet.Now(second).state == ProposalState::kDone);
   fleet.world.Run(hours(12));
   CHECK(fleet.Now(first).state == ProposalState::kDone);
@@ -314,7 +282,7 @@ TEST_CASE("a key that is void by now does not come last to the escrow server") {
 
 TEST_CASE("a new key that another tool asked for is not Director's") {
   Fleet fleet;
-  const Proposal done = Carry(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal done = fleet.Carry(Rotate(PasswordOf(fleet)));
   const std::string key = Shown(fleet, done);
   MdmEvent foreign = AnswerOf(fleet, done, Envelope("another"));
   std::get<ResultEvent>(foreign.body).command_uuid = CommandUuid("OF-ANOTHER-TOOL");
@@ -327,9 +295,9 @@ TEST_CASE("a new key that another tool asked for is not Director's") {
 
 TEST_CASE("what the Mac refuses leaves its key as it was, in the Mac's words") {
   Fleet fleet;
-  const Proposal known = Carry(fleet, Rotate(PasswordOf(fleet)));
+  const Proposal known = fleet.Carry(Rotate(PasswordOf(fleet)));
   const std::string key = KeyOf(fleet);
-  const Proposal wrong = MustPropose(fleet, Rotate("a wrong word"));
+  const Proposal wrong = fleet.MustPropose(Rotate("a wrong word"));
   fleet.world.Run(hours(24 * 3));
   CHECK(fleet.world.CountEnqueued("RotateFileVaultKey") == 2);
   const Proposal refused = fleet.Now(wrong);
@@ -337,7 +305,7 @@ TEST_CASE("what the Mac refuses leaves its key as it was, in the Mac's words") {
   CHECK(refused.effect == ProposalEffect::kNone);
   CHECK(refused.explanation.find("The password is wrong.") != std::string::npos);
   CHECK(KeyOf(fleet) == key);
-  CHECK(Carry(fleet, Rotate()).state == ProposalState::kDone);
+  CHECK(fleet.Carry(Rotate()).state == ProposalState::kDone);
   CHECK(Shown(fleet, known) == key);
 }
 

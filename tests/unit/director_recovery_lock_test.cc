@@ -45,34 +45,6 @@ void SetByAnother(Fleet& fleet, const std::string& current, const std::string& p
   REQUIRE(PasswordOf(fleet) == password);
 }
 
-/// Proposes it and lets it come to its end.
-Proposal Carry(Fleet& fleet, const ProposalRequest& request) {
-  const Result<Proposal> proposal = fleet.TryToPropose(request);
-  INFO((proposal ? std::string() : ErrorForLog(proposal.error())));
-  REQUIRE(proposal);
-  fleet.world.Run(minutes(30));
-  return fleet.Now(*proposal);
-}
-
-/// SetRecoveryLock is carried out, and its answer lost.
-Proposal SetWithoutAnswer(Fleet& fleet, const ProposalRequest& request) {
-  const Result<Proposal> proposal = fleet.TryToPropose(request);
-  REQUIRE(proposal);
-  const std::size_t sent = fleet.world.CountEnqueued("SetRecoveryLock");
-  while (fleet.world.CountEnqueued("SetRecoveryLock") == sent) {
-    fleet.world.Settle();
-    REQUIRE(fleet.world.clock.Now() < proposal->expires_at);
-    if (fleet.world.CountEnqueued("SetRecoveryLock") == sent) fleet.world.Session(0);
-  }
-  fleet.world.drop_webhooks = true;
-  fleet.world.Session(0);
-  fleet.world.drop_webhooks = false;
-  fleet.world.Run(hours(12));
-  fleet.world.Session(0);
-  fleet.world.Run(hours(1));
-  return fleet.Now(*proposal);
-}
-
 TEST_CASE("a recovery lock password is made, escrowed, then set, and the next one knows it") {
   Fleet fleet;
   fleet.escrow->is_down = true;
@@ -91,14 +63,14 @@ TEST_CASE("a recovery lock password is made, escrowed, then set, and the next on
   CHECK(PasswordOf(fleet).size() == 16);
 
   const std::string before = PasswordOf(fleet);
-  CHECK(Carry(fleet, Set(Secret("second word"))).state == ProposalState::kDone);
+  CHECK(fleet.Carry(Set(Secret("second word"))).state == ProposalState::kDone);
   CHECK(PasswordOf(fleet) == "second word");
   const auto sent = fleet.world.Enqueued("SetRecoveryLock");
   REQUIRE(sent.size() == 2);
   CHECK(DecodeCommand(sent[0].body)->body.Find("CurrentPassword") == nullptr);
   CHECK(TextAt(DecodeCommand(sent[1].body)->body, "CurrentPassword") == before);
 
-  const Proposal cleared = Carry(fleet, Set(Secret()));
+  const Proposal cleared = fleet.Carry(Set(Secret()));
   CHECK(cleared.state == ProposalState::kDone);
   CHECK_FALSE(cleared.has_secret);
   CHECK(PasswordOf(fleet).empty());
@@ -107,8 +79,8 @@ TEST_CASE("a recovery lock password is made, escrowed, then set, and the next on
 
 TEST_CASE("a recovery lock password stands nowhere in clear") {
   Fleet fleet;
-  const Proposal proposal = Carry(fleet, Set(Secret("second word")));
-  const Proposal changed = Carry(fleet, Set(Secret("third word")));
+  const Proposal proposal = fleet.Carry(Set(Secret("second word")));
+  const Proposal changed = fleet.Carry(Set(Secret("third word")));
   for (const Proposal& one : {proposal, changed}) {
     REQUIRE(one.state == ProposalState::kDone);
     const SealedSecrets sealed = fleet.Sealed(one);
@@ -125,12 +97,12 @@ TEST_CASE("a recovery lock password stands nowhere in clear") {
 
 TEST_CASE("after a lost answer both passwords are kept until the Mac says which one it has") {
   Fleet fleet;
-  const Proposal first = Carry(fleet, Set());
+  const Proposal first = fleet.Carry(Set());
   const std::string old = PasswordOf(fleet);
   const bool reaches_mac = GENERATE(true, false);
   // Somebody else had changed it and changed it back: the Mac keeps the old one.
   if (!reaches_mac) SetByAnother(fleet, old, "other");
-  const Proposal lost = SetWithoutAnswer(fleet, Set());
+  const Proposal lost = fleet.LoseAnswer(Set());
   if (!reaches_mac) SetByAnother(fleet, "other", old);
   CHECK(lost.state == ProposalState::kFailed);
   CHECK(lost.effect == ProposalEffect::kUnknown);
@@ -139,49 +111,49 @@ TEST_CASE("after a lost answer both passwords are kept until the Mac says which 
   CheckRefused(fleet.TryToPropose(Set()), ErrorKind::kConflict,
                "that of proposal 2 or that of proposal 1. Propose VerifyRecoveryLock first");
 
-  const Proposal verified = Carry(fleet, Verify());
+  const Proposal verified = fleet.Carry(Verify());
   CHECK(verified.state == ProposalState::kDone);
   CHECK(verified.verifies == lost.proposal_id);
   CHECK((verified.effect == ProposalEffect::kCarriedOut) == reaches_mac);
   CHECK((verified.effect == ProposalEffect::kDenied) != reaches_mac);
   const std::string in_force = PasswordOf(fleet);
-  CHECK(Carry(fleet, Set()).state == ProposalState::kDone);
+  CHECK(fleet.Carry(Set()).state == ProposalState::kDone);
   CHECK(PasswordOf(fleet) != in_force);
   CHECK(fleet.Now(first).effect == ProposalEffect::kCarriedOut);
 }
 
 TEST_CASE("a password that another tool has changed is refused, told, and verified anew") {
   Fleet fleet;
-  const Proposal first = Carry(fleet, Set());
+  const Proposal first = fleet.Carry(Set());
   SetByAnother(fleet, PasswordOf(fleet), "of another tool");
-  const Proposal refused = Carry(fleet, Set());
+  const Proposal refused = fleet.Carry(Set());
   CHECK(refused.state == ProposalState::kFailed);
   CHECK(refused.effect == ProposalEffect::kNone);
   CHECK(refused.explanation.find("MDMClientError 70") != std::string::npos);
   CHECK(PasswordOf(fleet) == "of another tool");
-  const Proposal denied = Carry(fleet, Verify());
+  const Proposal denied = fleet.Carry(Verify());
   CHECK(denied.effect == ProposalEffect::kDenied);
   CHECK(denied.verifies == first.proposal_id);
   CheckRefused(fleet.TryToPropose(Verify()), ErrorKind::kConflict, "give password or verifies");
   ProposalRequest knowing = Verify();
   knowing.password = Secret("of another tool");
-  CHECK(Carry(fleet, knowing).effect == ProposalEffect::kCarriedOut);
-  CHECK(Carry(fleet, Set()).state == ProposalState::kDone);
+  CHECK(fleet.Carry(knowing).effect == ProposalEffect::kCarriedOut);
+  CHECK(fleet.Carry(Set()).state == ProposalState::kDone);
 }
 
 TEST_CASE("a password that was verified once and denied later is used no more") {
   Fleet fleet;
-  const Proposal first = Carry(fleet, Set());
-  const Proposal verified = Carry(fleet, Verify());
+  const Proposal first = fleet.Carry(Set());
+  const Proposal verified = fleet.Carry(Verify());
   CHECK(verified.effect == ProposalEffect::kCarriedOut);
   SetByAnother(fleet, PasswordOf(fleet), "of another tool");
   ProposalRequest again = Verify();
   if (GENERATE(true, false)) again.verifies = verified.proposal_id;
-  const Proposal denied = Carry(fleet, again);
+  const Proposal denied = fleet.Carry(again);
   CHECK(denied.effect == ProposalEffect::kDenied);
   CHECK(denied.verifies == first.proposal_id);
   SetByAnother(fleet, "of another tool", "");
-  const Proposal next = Carry(fleet, Set());
+  const Proposal next = fleet.Carry(Set());
   CHECK(next.state == ProposalState::kDone);
   CHECK(fleet.Sealed(next).current.empty());
 }
@@ -189,16 +161,16 @@ TEST_CASE("a password that was verified once and denied later is used no more") 
 TEST_CASE("the password of the enrollment before is verified first") {
   const bool is_kept = GENERATE(true, false);
   Fleet fleet;
-  Carry(fleet, Set());
+  fleet.Carry(Set());
   fleet.world.devices[0].Reenroll(is_kept ? ReenrollmentKind::kKept : ReenrollmentKind::kWiped,
                                   fleet.world.clock.Now());
   fleet.world.Session(0);
   fleet.world.Run(hours(1));
   CheckRefused(fleet.TryToPropose(Set()), ErrorKind::kConflict,
                "that of proposal 1 or none that Director knows");
-  const Proposal verified = Carry(fleet, Verify());
+  const Proposal verified = fleet.Carry(Verify());
   CHECK(verified.effect == (is_kept ? ProposalEffect::kCarriedOut : ProposalEffect::kDenied));
-  CHECK(Carry(fleet, Set()).state == ProposalState::kDone);
+  CHECK(fleet.Carry(Set()).state == ProposalState::kDone);
 }
 
 TEST_CASE("any password can be tried, and one that fits is known from then on") {
@@ -207,15 +179,15 @@ TEST_CASE("any password can be tried, and one that fits is known from then on") 
   CheckRefused(fleet.TryToPropose(Verify()), ErrorKind::kConflict, "give password or verifies");
   ProposalRequest guess = Verify();
   guess.password = Secret("wrong");
-  CHECK(Carry(fleet, guess).effect == ProposalEffect::kDenied);
+  CHECK(fleet.Carry(guess).effect == ProposalEffect::kDenied);
   guess.password = Secret("of another tool");
-  const Proposal fits = Carry(fleet, guess);
+  const Proposal fits = fleet.Carry(guess);
   CHECK(fits.effect == ProposalEffect::kCarriedOut);
   CHECK(fleet.escrow->deposits.empty());
-  CHECK(Carry(fleet, Set()).state == ProposalState::kDone);
+  CHECK(fleet.Carry(Set()).state == ProposalState::kDone);
   ProposalRequest older = Verify();
   older.verifies = fits.proposal_id;
-  CHECK(Carry(fleet, older).effect == ProposalEffect::kDenied);
+  CHECK(fleet.Carry(older).effect == ProposalEffect::kDenied);
   older.verifies = 4711;
   CheckRefused(fleet.TryToPropose(older), ErrorKind::kNotFound, "no such proposal");
 }
