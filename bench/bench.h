@@ -66,6 +66,7 @@ Result<Line> MeasureByTurns(Line line, const std::function<Result<double>()>& fl
 /// Highest resident memory of this process so far.
 double PeakMiB();
 
+Status ChangedBench(const Options& options, const Report& report);
 Status DecisionBench(const Options& options, const Report& report);
 Status EnrollmentBench(const Options& options, const Report& report);
 Status GrowthBench(const Options& options, const Report& report);

@@ -151,6 +151,12 @@ Status SeedIntents(Store& store, std::size_t devices, const std::vector<std::str
                  });
 }
 
+std::vector<std::string> MakeUuids(const char* kind, std::size_t count) {
+  std::vector<std::string> uuids;
+  for (std::size_t i = 0; i < count; ++i) uuids.push_back(fmt::format("{}-{}", kind, i));
+  return uuids;
+}
+
 std::int64_t CountDue(Store& store, Timestamp now) {
   std::int64_t due = 0;
   const Status read = store.Read([&](StoreReader& reader) -> Status {

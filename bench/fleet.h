@@ -33,6 +33,9 @@ Status SeedIntents(Store& store, std::size_t devices, const std::vector<std::str
 /// Enrollments whose due time has come; 0 also when the store cannot be read.
 std::int64_t CountDue(Store& store, Timestamp now);
 
+/// CommandUUIDs for them, of which the first is `kind`-0.
+std::vector<std::string> MakeUuids(const char* kind, std::size_t count);
+
 /// Webhook bodies as NanoMDM sends them.
 std::string AcknowledgedBody(std::size_t device, const std::string& command_uuid);
 std::string IdleBody(std::size_t device);

@@ -7,9 +7,7 @@
 #include "bench/database.h"
 #include "bench/fleet.h"
 #include "bench/http_load.h"
-#include "bench/loop.h"
 #include "bench/served.h"
-#include "director/app.h"
 #include "director/config.h"
 #include "director/webhook_routes.h"
 #include "mdm/command.h"
@@ -22,28 +20,18 @@ using Bodies = std::vector<std::string>;
 constexpr std::size_t kIngestDevices = 5'000;
 constexpr std::size_t kAnswersMax = 120'000;  ///< of each kind, more than a run can take
 constexpr std::size_t kPollsMax = 150'000;
-constexpr std::size_t kChangesPerTurn = 2'000;
-constexpr std::size_t kChangesMax = 3 * kChangesPerTurn;
 constexpr std::size_t kConnections = 32;
 constexpr double kP99MaxMs = 50;
-constexpr double kDeliveryMaxSeconds = 120;
 
 /// What each figure has to reach.
 struct Targets {
   double acknowledged = 0;
   double unchanged = 0;
-  double changed = 0;
 };
 
 /// The floors differ: pgbench's clients share their commits, SQLite's one connection does not.
 Targets TargetsOf(const Database& database) {
-  return database.is_postgres() ? Targets{1.5, 1.0, 0.4} : Targets{1.0, 0.5, 0.2};
-}
-
-std::vector<std::string> MakeUuids(const char* kind, std::size_t count) {
-  std::vector<std::string> uuids;
-  for (std::size_t i = 0; i < count; ++i) uuids.push_back(fmt::format("{}-{}", kind, i));
-  return uuids;
+  return database.is_postgres() ? Targets{1.5, 1.0} : Targets{1.0, 0.5};
 }
 
 Result<double> PlainHttpRate(const Bodies& bodies, const LoadShape& shape) {
@@ -194,57 +182,10 @@ Status MeasureReceiver(const Options& options, const Report& report) {
   return done;
 }
 
-/// Every device reports that it has another revision of one profile: the whole Director, until the
-/// MDM server has the commands that mend it. Each turn is about other devices.
-Status MeasureChanged(const Options& options, const Report& report) {
-  const auto database = Database::Create(options);
-  if (!database) return Fail(database.error());
-  const SystemClock clock;
-  const auto mdm = StartMdm(clock);
-  if (!mdm) return Fail(mdm.error());
-  auto store = (*database)->Open();
-  if (!store) return Fail(store.error());
-  Status done = SeedSettledFleet(**store, kChangesMax, kProfiles, clock);
-  if (done)
-    done = SeedIntents(**store, kChangesMax, MakeUuids("changed", kChangesMax),
-                       request_type::kProfileList, clock.Now());
-  if (done) done = (*database)->Analyze();
-  if (!done) return done;
-  const auto app = App::Start(MakeConfig((*mdm)->url()), clock, std::move(*store));
-  if (!app) return Fail(app.error());
-
-  std::size_t changed = 0;
-  const auto change_some = [&]() -> Result<double> {
-    Bodies bodies;
-    for (std::size_t i = changed; i < changed + kChangesPerTurn; ++i) {
-      bodies.push_back(
-          ProfileListBody(i, fmt::format("changed-{}", i), PayloadUuidOf(kProfiles + i)));
-    }
-    changed += bodies.size();
-    const Stopwatch watch;
-    const Result<LoadResult> load =
-        PostAll((*app)->port(), "/webhook", bodies, {kConnections, kDeliveryMaxSeconds, 0});
-    if (!load) return Fail(load.error());
-    // Each device is sent the profile and the question whether it is there.
-    const Status sent = WaitFor("the last command", kDeliveryMaxSeconds,
-                                [&] { return (*mdm)->core_counters().commands >= 2 * changed; });
-    if (!sent) return Fail(sent.error());
-    return static_cast<double>(bodies.size()) / watch.seconds();
-  };
-  const Result<Line> line = MeasureByTurns(
-      RateLine("ProfileList, one changed, until enqueued", (*database)->commits_name(),
-               TargetsOf(**database).changed),
-      [&] { return (*database)->CommitsPerSecond(options.seconds); }, change_some);
-  if (!line) return Fail(line.error());
-  report(*line);
-  return {};
-}
-
 }  // namespace
 
 Status IngestBench(const Options& options, const Report& report) {
-  if (Status done = MeasureReceiver(options, report); !done) return done;
-  return MeasureChanged(options, report);
+  return MeasureReceiver(options, report);
 }
 
 }  // namespace director::bench

@@ -16,10 +16,9 @@ namespace {
 
 const std::map<std::string, Bench>& Benches() {
   static const std::map<std::string, Bench> benches = {
-      {"decisions", DecisionBench},  {"enrollment", EnrollmentBench},
-      {"growth", GrowthBench},       {"ingest", IngestBench},
-      {"pass", PassBench},           {"rollout", RolloutBench},
-      {"signatures", SignatureBench}};
+      {"changed", ChangedBench}, {"decisions", DecisionBench},  {"enrollment", EnrollmentBench},
+      {"growth", GrowthBench},   {"ingest", IngestBench},       {"pass", PassBench},
+      {"rollout", RolloutBench}, {"signatures", SignatureBench}};
   return benches;
 }
 

@@ -24,6 +24,9 @@ constexpr std::size_t kPathSegmentsMax = 16;
 constexpr int kReadTimeoutSeconds = 15;
 constexpr int kKeepAliveSeconds = 5;
 constexpr std::size_t kRequestsPerConnectionMax = 10'000;
+/// Connections that wait to be taken; the system may allow fewer (net.core.somaxconn). A client
+/// whose connection finds no place tries again after a second, then after three.
+constexpr int kBacklog = 4'096;
 
 std::vector<std::string_view> Split(std::string_view path) {
   std::vector<std::string_view> segments;
@@ -117,6 +120,10 @@ class Server final : public HttpServer {
                   fmt::format("cannot listen on {}:{}: the address is in use or not ours",
                               settings.host, settings.port));
     }
+    // The library listens with room for five.
+    if (::listen(listening_fd_, kBacklog) != 0) {
+      return Fail(ErrorKind::kInvalid, fmt::format("cannot listen on {}:{}", settings.host, port_));
+    }
     thread_ = std::thread([this] { server_->listen_after_bind(); });
     while (!server_->is_running()) std::this_thread::yield();
     return port_;
@@ -141,7 +148,8 @@ class Server final : public HttpServer {
     server_->set_tcp_nodelay(true);
     // The library's default is SO_REUSEPORT: a second server on the same port would share its
     // requests without a word.
-    server_->set_socket_options([](socket_t socket_fd) {
+    server_->set_socket_options([this](socket_t socket_fd) {
+      listening_fd_ = socket_fd;
       const int on = 1;
       setsockopt(socket_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     });
@@ -268,6 +276,7 @@ class Server final : public HttpServer {
   std::unique_ptr<httplib::Server> server_;
   std::vector<HttpRoute> routes_;
   std::thread thread_;
+  socket_t listening_fd_ = INVALID_SOCKET;  ///< the library's own
   int port_ = 0;
 };
 

@@ -1,10 +1,13 @@
 // The HTTP server at the level of bytes: what clients send that no library would.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -210,6 +213,38 @@ TEST_CASE("a port in use and TLS files that do not exist are refused") {
   settings.tls_certificate_file = "/none.pem";
   settings.tls_key_file = "/none.key";
   CHECK_FALSE(StartHttpServer(settings, {}));
+}
+
+/// How many packets the clients of `count` connections, all begun before any is waited for, sent a
+/// second time until the server had them all.
+unsigned RepeatedPackets(int port, std::size_t count) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  void* raw = &address;
+  std::vector<pollfd> clients;
+  for (std::size_t i = 0; i < count; ++i) {
+    clients.push_back({socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), POLLOUT, 0});
+    const int begun = connect(clients.back().fd, static_cast<sockaddr*>(raw), sizeof(address));
+    REQUIRE((begun == 0 || errno == EINPROGRESS));
+  }
+  unsigned repeated = 0;
+  for (pollfd& client : clients) {
+    REQUIRE(poll(&client, 1, 10'000) == 1);
+    tcp_info info{};
+    socklen_t size = sizeof(info);
+    REQUIRE(getsockopt(client.fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+    CHECK(info.tcpi_state == TCP_ESTABLISHED);
+    repeated += info.tcpi_total_retrans;
+    close(client.fd);
+  }
+  return repeated;
+}
+
+TEST_CASE("hundreds of connections at once find a place") {
+  const auto server = StartEcho();
+  REQUIRE(RepeatedPackets(server->port(), 300) == 0);
 }
 
 TEST_CASE("stopping twice is as good as once") {
