@@ -60,7 +60,6 @@ Status ChangedBench(const Options& options, const Report& report) {
     const Status sent = WaitFor("the last command", kDeliveryMaxSeconds,
                                 [&] { return (*mdm)->core_counters().commands >= 2 * changed; });
     if (!sent) return Fail(sent.error());
-    fmt::print("TMP load {} answers {:.0f}/s p50 {} total {}\n", load->answers, load->rate, load->p50_ms, watch.seconds());
     return static_cast<double>(bodies.size()) / watch.seconds();
   };
   Line names;
@@ -69,8 +68,8 @@ Status ChangedBench(const Options& options, const Report& report) {
   names.floor_name = (*database)->commits_name();
   names.target = (*database)->is_postgres() ? kPostgresTarget : kSqliteTarget;
   const Result<Line> line = MeasureByTurns(
-      std::move(names),
-      [&] { return (*database)->CommitsPerSecond(options.seconds); }, change_some);
+      std::move(names), [&] { return (*database)->CommitsPerSecond(options.seconds); },
+      change_some);
   if (!line) return Fail(line.error());
   report(*line);
   return {};
