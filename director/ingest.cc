@@ -296,13 +296,6 @@ Status RecordIncoming(Store& store, const std::vector<Incoming>& batch,
   return RecordOnce(store, {Incoming{batch.front().received_at, letter}}, options);
 }
 
-/// One request that waits; lives on its thread's stack.
-struct Ingest::Waiting {
-  Incoming incoming;
-  std::condition_variable finished;
-  std::optional<Status> outcome;
-};
-
 Ingest::Ingest(Store& store, OnDue on_due, RecordOptions options)
     : store_(store), on_due_(std::move(on_due)), options_(options) {
   for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Run(); });
@@ -323,15 +316,17 @@ std::size_t Ingest::QueueDepth() const {
 }
 
 Status Ingest::Accept(Incoming incoming) {
-  Waiting waiting;
-  waiting.incoming = std::move(incoming);
-  std::unique_lock lock(mutex_);
-  if (stopping_) return Fail(ErrorKind::kUnavailable, "the server is stopping");
-  if (queue_.size() >= kQueueMax) return Fail(ErrorKind::kUnavailable, "too many webhooks at once");
-  queue_.push_back(&waiting);
+  std::future<Status> outcome;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return Fail(ErrorKind::kUnavailable, "the server is stopping");
+    if (queue_.size() >= kQueueMax) {
+      return Fail(ErrorKind::kUnavailable, "too many webhooks at once");
+    }
+    outcome = queue_.emplace_back(Waiting{std::move(incoming), {}}).outcome.get_future();
+  }
   arrived_.notify_one();
-  waiting.finished.wait(lock, [&] { return waiting.outcome.has_value(); });
-  return *waiting.outcome;
+  return outcome.get();
 }
 
 Status Ingest::Take(std::vector<Incoming> batch) {
@@ -348,25 +343,23 @@ Status Ingest::Take(std::vector<Incoming> batch) {
   }
 }
 
+/// Each request is told apart and without the lock, or all of them would wake to wait for it.
 void Ingest::Run() {
-  std::unique_lock lock(mutex_);
   while (true) {
-    arrived_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-    if (queue_.empty()) return;
-    std::vector<Waiting*> waiting;
+    std::vector<std::promise<Status>> waiting;
     std::vector<Incoming> batch;
-    while (!queue_.empty() && waiting.size() < kBatchMax) {
-      waiting.push_back(queue_.front());
-      batch.push_back(std::move(queue_.front()->incoming));
-      queue_.pop_front();
+    {
+      std::unique_lock lock(mutex_);
+      arrived_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      while (!queue_.empty() && batch.size() < kBatchMax) {
+        waiting.push_back(std::move(queue_.front().outcome));
+        batch.push_back(std::move(queue_.front().incoming));
+        queue_.pop_front();
+      }
     }
-    lock.unlock();
     const Status done = Take(std::move(batch));
-    lock.lock();
-    for (Waiting* one : waiting) {
-      one->outcome = done;
-      one->finished.notify_one();
-    }
+    for (std::promise<Status>& one : waiting) one.set_value(done);
   }
 }
 

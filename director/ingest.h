@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <string_view>
 #include <thread>
@@ -70,7 +71,10 @@ class Ingest {
   static constexpr std::size_t kBatchMax = 256;
 
  private:
-  struct Waiting;
+  struct Waiting {
+    Incoming incoming;
+    std::promise<Status> outcome;
+  };
   void Run();
   Status Take(std::vector<Incoming> batch);
 
@@ -79,7 +83,7 @@ class Ingest {
   const RecordOptions options_;
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
-  std::deque<Waiting*> queue_;
+  std::deque<Waiting> queue_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };
