@@ -10,7 +10,8 @@ namespace {
 constexpr const char* kNextDueAt =
     "SELECT LEAST((SELECT due_at FROM schedule WHERE lease_until IS NULL"
     " ORDER BY due_at, enrollment_id LIMIT 1), "
-    "(SELECT MIN(lease_until) FROM schedule WHERE lease_until IS NOT NULL))";
+    "(SELECT MIN(lease_until) FROM schedule WHERE lease_until IS NOT NULL), "
+    "(SELECT MIN(changed_at) FROM fleet_changes))";
 
 constexpr const char* kCountEnrollments =
     "SELECT status, COUNT(*) FROM enrollments GROUP BY status";

@@ -27,16 +27,6 @@ constexpr const char* kUpsertAssignment =
 constexpr const char* kDeleteAssignment =
     "DELETE FROM assignments WHERE assignment_id = $1::bigint RETURNING channel, target";
 
-/// Every row is locked, for whoever decides about it now may not have seen the change: its due time
-/// counts as it is then. Those that are due even so are not written again.
-constexpr const char* kMarkChannelsDue =
-    "WITH concerned AS (SELECT s.enrollment_id, s.due_at FROM schedule AS s "
-    "JOIN enrollments AS e USING (enrollment_id) "
-    "WHERE (e.channel_type IN ('User', 'Shared iPad', 'User Enrollment')) = $2::boolean "
-    "ORDER BY s.enrollment_id FOR UPDATE OF s) "
-    "UPDATE schedule AS s SET due_at = $1::bigint FROM concerned "
-    "WHERE s.enrollment_id = concerned.enrollment_id AND concerned.due_at > $1::bigint";
-
 constexpr const char* kUnparkItem =
     "UPDATE items SET parked = false, parked_build = '', attempts = 0, next_attempt_at = NULL, "
     "acknowledged_at = NULL "
@@ -117,9 +107,7 @@ Status PostgresWriter::MarkConcernedDue(AssignmentChannel channel, const std::st
 
 Status PostgresWriter::Finish() {
   for (const auto& [channel, now] : concerned_channels_) {
-    const bool is_user = channel == AssignmentChannel::kUser;
-    Status done = Write(kMarkChannelsDue, {ToPostgres(now), ToPostgres(is_user)});
-    if (!done) return done;
+    if (Status done = AddFleetChange(channel, now); !done) return done;
   }
   return concerned_.empty() ? Status() : MarkDue(concerned_);
 }

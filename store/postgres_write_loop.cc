@@ -139,7 +139,8 @@ Status PostgresWriter::ClaimInto(std::vector<EnrollmentId>& claims, const char* 
 
 Result<std::vector<EnrollmentId>> PostgresWriter::ClaimDue(Timestamp now, std::size_t limit) {
   std::vector<EnrollmentId> claims;
-  Status done = ClaimInto(claims, kClaimExpired, now, limit);
+  Status done = SpreadFleetChange();
+  if (done) done = ClaimInto(claims, kClaimExpired, now, limit);
   if (done && !claims.empty()) done = Write(kDoubtIntents, {ArrayToPostgres(claims)});
   if (done) done = ClaimInto(claims, kClaimDue, now, limit - claims.size());
   if (!done) return Fail(done.error());

@@ -105,6 +105,11 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                        Timestamp now);
 
+  // postgres_fleet_changes.cc
+  Status AddFleetChange(AssignmentChannel channel, Timestamp now);
+  /// Makes the next `kSpreadMax` due of those whom a change concerns.
+  Status SpreadFleetChange();
+
   Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
 
   std::set<EnrollmentId> locked_;              ///< whose row in `schedule` this transaction holds

@@ -14,6 +14,7 @@ constexpr const char* kNextFreeDueAt =
 constexpr const char* kNextLeaseEnd =
     "SELECT MIN(lease_until) FROM enrollments INDEXED BY enrollments_leased "
     "WHERE lease_until IS NOT NULL";
+constexpr const char* kOldestFleetChange = "SELECT MIN(changed_at) FROM fleet_changes";
 
 constexpr const char* kCountEnrollments =
     "SELECT status, COUNT(*) FROM enrollments GROUP BY status";
@@ -86,7 +87,7 @@ Status FindOldestWaiting(SqliteDb& db, FleetCounts& counts) {
 
 Result<std::optional<Timestamp>> NextDueAt(SqliteDb& db) {
   std::optional<Timestamp> next;
-  for (const char* sql : {kNextFreeDueAt, kNextLeaseEnd}) {
+  for (const char* sql : {kNextFreeDueAt, kNextLeaseEnd, kOldestFleetChange}) {
     SqliteStatement statement = db.Use(sql);
     if (statement.Next() && !statement.IsNull(0)) {
       const Timestamp at = FromUnixMs(statement.Int(0));

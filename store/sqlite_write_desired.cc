@@ -23,11 +23,6 @@ constexpr const char* kUpsertAssignment =
 constexpr const char* kDeleteAssignment =
     "DELETE FROM assignments WHERE assignment_id = ? RETURNING channel, target";
 
-/// Those that are due already are not written again.
-constexpr const char* kMarkChannelsDue =
-    "UPDATE enrollments SET due_at = ?1 WHERE due_at > ?1 "
-    "AND (channel_type IN ('User', 'Shared iPad', 'User Enrollment')) = ?2";
-
 constexpr const char* kUnparkItem =
     "UPDATE items SET parked = 0, parked_build = '', attempts = 0, next_attempt_at = NULL, "
     "acknowledged_at = NULL "
@@ -107,7 +102,7 @@ Status SqliteWriter::MarkConcernedDue(AssignmentChannel channel, const std::stri
     for (const EnrollmentId& id : *named) due_at.emplace(id, now);
     return MarkDue(due_at);
   }
-  return db().Use(kMarkChannelsDue).Bind(now).BindFlag(channel == AssignmentChannel::kUser).Run();
+  return AddFleetChange(channel, now);
 }
 
 Status SqliteWriter::RetryItem(const EnrollmentId& id, const PayloadIdentifier& identifier,

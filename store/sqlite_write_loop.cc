@@ -100,6 +100,7 @@ constexpr const char* kWriteSomething = "PRAGMA user_version = 0";
 
 Result<std::vector<EnrollmentId>> SqliteWriter::ClaimDue(Timestamp now, std::size_t limit) {
   std::vector<EnrollmentId> claims;
+  if (Status done = SpreadFleetChange(); !done) return Fail(done.error());
   for (const char* sql : {kSelectExpired, kSelectDue}) {
     SqliteStatement due = db().Use(sql);
     due.Bind(now).Bind(limit - claims.size());

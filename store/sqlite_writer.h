@@ -76,6 +76,11 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status CloseIntents(const PlanCommit& commit, Timestamp now);
   Status JournalIntents(const PlanCommit& commit, Timestamp now);
 
+  // sqlite_fleet_changes.cc
+  Status AddFleetChange(AssignmentChannel channel, Timestamp now);
+  /// Makes the next `kSpreadMax` due of those whom a change concerns.
+  Status SpreadFleetChange();
+
   Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
 };
 

@@ -308,7 +308,8 @@ class StoreReader {
   /// Every one of these devices.
   virtual Result<ImportedAnswers> LoadImported(const std::vector<EnrollmentId>& ids) = 0;
   /// When `ClaimDue` finds something, if nothing happens before: the earliest due time of those
-  /// that nobody holds or the earliest end of a lease. Empty when there is no enrollment.
+  /// that nobody holds, the earliest end of a lease or the time of a change for everybody that has
+  /// not reached all of them. Empty when there is neither.
   virtual Result<std::optional<Timestamp>> NextDueAt() = 0;
   /// Enrollment ids for what a person calls a device: enrollment id, UDID or serial number, letter
   /// case aside. Device channel first.
@@ -396,6 +397,7 @@ class StoreWriter : public StoreReader {
   /// until its end, and nobody else claims them. Who held a lease that ran out is taken for dead:
   /// of the commands that it journaled nobody knows whether they went out (kUnknown). What is
   /// claimed and then neither committed nor set aside stays due.
+  /// Before it looks, what changed for everybody makes the next `kSpreadMax` of them due.
   virtual Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) = 0;
   /// Stores plans of different enrollments that this transaction has claimed: journals their
   /// commands as kJournaled, stores items and proposals, counts the pushes, sets the next due
@@ -430,9 +432,12 @@ class StoreWriter : public StoreReader {
   /// new.
   virtual Result<bool> SaveRevision(const Revision& revision) = 0;
   /// Creates or replaces by the unique key (letter case of the target aside; the assignment_id
-  /// stays), makes every enrollment that it may concern due; returns the assignment_id.
+  /// stays), makes every enrollment that it may concern due; returns the assignment_id. Everybody
+  /// on a channel becomes due little by little, by `ClaimDue`: whoever assigns something to 100,000
+  /// devices waits for none of them, nor do their events.
   virtual Result<std::int64_t> SaveAssignment(const Assignment& assignment, Timestamp now) = 0;
-  /// kNotFound when it does not exist. Makes every enrollment that it concerned due.
+  /// kNotFound when it does not exist. Makes every enrollment that it concerned due, as
+  /// `SaveAssignment` does.
   virtual Status DeleteAssignment(std::int64_t assignment_id, Timestamp now) = 0;
   /// Forgets what became of an item's commands so far (unparks it) and makes the enrollment due.
   /// kNotFound when there is no such item.
@@ -466,6 +471,9 @@ class StoreWriter : public StoreReader {
   /// with the commit.
   virtual Status CheckWritable() = 0;
 };
+
+/// How many a claim makes due, at most, of those whom a change for everybody concerns.
+inline constexpr std::int64_t kSpreadMax = 1'000;
 
 inline constexpr std::int64_t kHappeningsMax = 100'000;
 inline constexpr std::int64_t kDeadLettersMax = 1'000;

@@ -193,6 +193,14 @@ CREATE TABLE assignments (
 CREATE UNIQUE INDEX assignments_key ON assignments (payload_identifier, channel, target_kind, lower(target));
 CREATE INDEX assignments_target ON assignments (channel, target_kind, lower(target));
 
+-- Something changed for everybody on a channel; the enrollments up to `spread_to` have been made due.
+CREATE TABLE fleet_changes (
+  fleet_change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  channel text COLLATE "C" NOT NULL CHECK (channel IN ('device', 'user')),
+  changed_at bigint NOT NULL,
+  spread_to text COLLATE "C" NOT NULL DEFAULT ''
+);
+
 -- What every enrollment profile for the devices of an MDM server must keep.
 CREATE TABLE enrollment_profile_pins (
   upstream text PRIMARY KEY CHECK (upstream <> ''),

@@ -203,6 +203,14 @@ CREATE UNIQUE INDEX assignments_key
   ON assignments (payload_identifier, channel, target_kind, target COLLATE NOCASE);
 CREATE INDEX assignments_target ON assignments (channel, target_kind, target COLLATE NOCASE);
 
+-- Something changed for everybody on a channel; the enrollments up to `spread_to` have been made due.
+CREATE TABLE fleet_changes (
+  fleet_change_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  channel TEXT NOT NULL CHECK (channel IN ('device', 'user')),
+  changed_at INTEGER NOT NULL,
+  spread_to TEXT NOT NULL DEFAULT ''
+) STRICT;
+
 -- What every enrollment profile for the devices of an MDM server must keep.
 CREATE TABLE enrollment_profile_pins (
   upstream TEXT NOT NULL PRIMARY KEY CHECK (upstream <> ''),

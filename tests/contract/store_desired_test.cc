@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "tests/contract/store_fixture.h"
@@ -301,6 +303,47 @@ TEST_CASE("an assignment makes due those whom it concerns, when it comes and whe
   store.Write([&](StoreWriter& writer) { return writer.DeleteAssignment(assigned, At(4000)); });
   covers(DueBy(store, At(4000)));
   CHECK(ListAll(store).empty());
+}
+
+TEST_CASE(
+    "a change for everybody reaches a large fleet by and by, and a newer one all of it again") {
+  TestStore store(FOR_EVERY_STORE());
+  constexpr std::size_t kMore = 250;
+  constexpr std::size_t kAll = kSpreadMax + kMore;
+  std::vector<Enrollment> devices;
+  for (std::size_t i = 0; i < kAll; ++i) devices.push_back(MakeDevice(fmt::format("D{:04}", i)));
+  store.Save(MakeUser("D0000", "501"));
+  store.Write([&](StoreWriter& writer) { return writer.SaveEnrollments(devices); });
+  const auto settle = [&](Timestamp now) {
+    const auto claims = store.ClaimDue(now, 2 * kAll);
+    for (const EnrollmentId& id : claims) store.CommitPlan(MakeCommit(id, At(9000)), now);
+    return claims.size();
+  };
+  REQUIRE(settle(At(1)) == kAll + 1);
+
+  const std::int64_t assigned = Assign(store, MakeAssignment("com.example.wifi", ""), At(10));
+  CHECK(store.NextDueAt() == At(10));
+  CHECK(settle(At(20)) == kSpreadMax);
+  CHECK(store.NextDueAt() == At(10));
+  store.Write([&](StoreWriter& writer) { return writer.DeleteAssignment(assigned, At(15)); });
+  CHECK(settle(At(20)) == kSpreadMax);
+  CHECK(settle(At(20)) == kMore);
+  CHECK(settle(At(20)) == 0);
+  CHECK(store.NextDueAt() == At(9000));
+}
+
+TEST_CASE("what changes for everybody on one channel leaves the other channel alone") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("D"));
+  store.Save(MakeUser("D", "501"));
+  SettleAll(store);
+  Assignment for_users = MakeAssignment("com.example.dock", "");
+  for_users.channel = AssignmentChannel::kUser;
+  Assign(store, for_users, At(2000));
+  Assign(store, MakeAssignment("com.example.wifi", ""), At(3000));
+  CHECK(DueBy(store, At(2000)).empty());  // the newer change goes first, and is not due yet
+  CHECK(DueBy(store, At(2000)) == Names{"D:501"});
+  CHECK(DueBy(store, At(3000)) == Names{"D:501", "D"});
 }
 
 TEST_CASE("an assignment that is not there cannot be deleted") {

@@ -28,6 +28,14 @@ using store_test::Open;
 using store_test::PostgresDatabase;
 using store_test::Save;
 
+/// A step of what changed for everybody, and no claim.
+Status Spread(Store& store) {
+  return store.Write([](StoreWriter& writer) -> Status {
+    const auto none = writer.ClaimDue(At(0), 0);
+    return none ? Status() : Fail(none.error());
+  });
+}
+
 }  // namespace
 
 TEST_CASE("a text with a zero byte is refused, not cut") {
@@ -218,6 +226,7 @@ TEST_CASE("an assignment concerns the enrollment that is being created meanwhile
     return writer.SaveEnrollments({MakeDevice("NEW")});
   }));
   other.join();
+  CHECK(Spread(*first));
   CHECK(database.Execute("SELECT due_at FROM schedule") == std::to_string(ToUnixMs(At(-5))));
 }
 
@@ -232,27 +241,57 @@ TEST_CASE("a change for all reaches who is being decided about, and writes no ro
   pqxx::connection other(database.url());
   pqxx::work deciding(other);
   deciding.exec("SELECT 1 FROM schedule WHERE enrollment_id = 'A' FOR UPDATE");
-  std::thread owner([&] {
-    const Status done = store->Write([](StoreWriter& writer) -> Status {
-      Assignment assignment;
-      assignment.payload_identifier = PayloadIdentifier("com.example.all");
-      assignment.presence = Presence::kAbsent;
-      assignment.source = "test";
-      const auto saved = writer.SaveAssignment(assignment, At(100));
-      return saved ? Status() : Fail(saved.error());
-    });
-    CHECK(done);
-  });
+  // Whoever assigns waits for nobody.
+  REQUIRE(store->Write([](StoreWriter& writer) -> Status {
+    Assignment assignment;
+    assignment.payload_identifier = PayloadIdentifier("com.example.all");
+    assignment.presence = Presence::kAbsent;
+    assignment.source = "test";
+    const auto saved = writer.SaveAssignment(assignment, At(100));
+    return saved ? Status() : Fail(saved.error());
+  }));
+  std::thread worker([&] { CHECK(Spread(*store)); });
   while (database.Execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == "0") {
     std::this_thread::yield();
   }
   // The decision has not seen the assignment, and nothing is due for long.
   deciding.exec("UPDATE schedule SET due_at = 9999999999999 WHERE enrollment_id = 'A'");
   deciding.commit();
-  owner.join();
+  worker.join();
   CHECK(database.Execute("SELECT due_at FROM schedule WHERE enrollment_id = 'A'") ==
         std::to_string(ToUnixMs(At(100))));
   CHECK(database.Execute(place_of_b) == before);
+}
+
+TEST_CASE(
+    "directors that spread changes for everybody at the same time never lock each other out") {
+  const PostgresDatabase database;
+  const auto first = Open(database);
+  const auto second = Open(database);
+  REQUIRE(first->Write([](StoreWriter& writer) {
+    std::vector<Enrollment> devices;
+    for (int i = 0; i < 2 * kSpreadMax; ++i) devices.push_back(MakeDevice("D" + std::to_string(i)));
+    return writer.SaveEnrollments(devices);
+  }));
+  std::atomic<bool> is_over{false};
+  std::thread other([&] {
+    while (!is_over) CHECK(Spread(*second));
+  });
+  for (int i = 0; i < 20; ++i) {
+    CHECK(first->Write([&](StoreWriter& writer) -> Status {
+      const auto saved = writer.SaveAssignment(MakeAssignment("com.example.wifi", ""), At(-i));
+      return saved ? Status() : Fail(saved.error());
+    }));
+    CHECK(Spread(*first));
+  }
+  is_over = true;
+  other.join();
+  for (int i = 0; i < 3; ++i) CHECK(Spread(*first));
+  CHECK(database.Execute("SELECT count(*) FROM fleet_changes") == "0");
+  CHECK(database.Execute("SELECT DISTINCT due_at FROM schedule") ==
+        std::to_string(ToUnixMs(At(-19))));
+  CHECK(database.Execute("SELECT deadlocks FROM pg_stat_database "
+                         "WHERE datname = current_database()") == "0");
 }
 
 TEST_CASE("two directors never claim one enrollment") {
