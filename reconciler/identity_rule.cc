@@ -125,9 +125,7 @@ std::string WhyNotNow(const RuleContext& context) {
   if (enrollment.status != EnrollmentStatus::kEnrolled) return "its TokenUpdate is awaited";
   const auto& list = context.snapshot.profile_list;
   if (!list || list->epoch != enrollment.epoch) return {};
-  const auto shown = std::count_if(list->profiles.begin(), list->profiles.end(),
-                                   [](const ReportedProfile& p) { return p.has_mdm_payload; });
-  if (shown == 1) return {};
+  if (FindEnrollmentProfile(context.snapshot) != nullptr) return {};
   return "the device's report does not tell which profile is its enrollment profile";
 }
 

@@ -309,6 +309,10 @@ void AddUnfinished(Proposal proposal, Snapshot& snapshot);
 /// The report that shows items of this one's kind; null when there is none.
 const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier& item);
 
+/// The one enrollment profile in the report of this epoch; null when the report tells none, or more
+/// than one.
+const ReportedProfile* FindEnrollmentProfile(const Snapshot& snapshot);
+
 /// A day; a week for the list of apps, which is long and which a busy Mac puts off.
 PerInventoryKind<Duration> DefaultInventoryIntervals();
 

@@ -27,6 +27,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 
 const std::string kWifi = "com.example.wifi";
+const PayloadIdentifier kEnrollment("com.example.simulator.enrollment");
 
 /// Hands out what a test says.
 class FakeProfiles final : public EnrollmentProfileSource {
@@ -103,6 +104,10 @@ TEST_CASE("a Mac whose identity ends gets a new one and keeps what it has") {
   }
   CHECK(wifi == 1);
   CHECK(enrollment == 1);
+  const auto pin = director_test::ReadFrom(
+      *world.store, [](StoreReader& reader) { return reader.LoadPin(kServer, kEnrollment); });
+  REQUIRE(pin);
+  CHECK(pin->is_proven);
   CHECK(world.Happened("Its identity was renewed"));
   CHECK(world.Happened("Authenticates anew"));
   world.Run(hours(200));
@@ -132,8 +137,9 @@ TEST_CASE("what devices took once is what the next profile must keep") {
   world.Run(minutes(1));
   const EnrollmentId id = world.id(0);
   REQUIRE(renewals.MakePayload(id));
-  WriteTo(*world.store,
-          [&](StoreWriter& writer) { return writer.ProvePin(kServer, world.clock.Now()); });
+  WriteTo(*world.store, [&](StoreWriter& writer) {
+    return writer.ProvePin(kServer, kEnrollment, world.clock.Now());
+  });
   struct Case {
     std::string_view key;
     ManagementKeys management;
@@ -152,9 +158,52 @@ TEST_CASE("what devices took once is what the next profile must keep") {
   }
   world.profiles->answer = MakeEnrollmentMobileconfig(good);
   CHECK(renewals.MakePayload(id));
-  WriteTo(*world.store, [](StoreWriter& writer) { return writer.DeletePin(kServer); });
+  WriteTo(*world.store,
+          [](StoreWriter& writer) { return writer.DeletePins(kServer, kEnrollment); });
   world.profiles->answer = MakeEnrollmentMobileconfig({good.topic, good.server_url, "", 8190});
   CHECK(renewals.MakePayload(id));
+}
+
+/// The device reports this enrollment profile from now on, and the profiles that are handed out are
+/// of that kind.
+void BringProfile(Renewing& world, const PayloadIdentifier& identifier,
+                  const ManagementKeys& management) {
+  ProfileListReport report = *SnapshotOf(*world.store, world.id(0)).profile_list;
+  report.reported_at = world.clock.Now();
+  for (ReportedProfile& profile : report.profiles) {
+    if (profile.has_mdm_payload) profile.payload_identifier = identifier;
+  }
+  WriteTo(*world.store, [&](StoreWriter& writer) {
+    return writer.SaveReports({{world.id(0), report}}, world.clock.Now());
+  });
+  std::string profile = MakeEnrollmentMobileconfig(management);
+  const std::string& known = kEnrollment.value();
+  for (std::size_t at = profile.find(known); at != std::string::npos;
+       at = profile.find(known, at + identifier.value().size())) {
+    profile.replace(at, known.size(), identifier.value());
+  }
+  world.profiles->answer = profile;
+}
+
+TEST_CASE("two kinds of enrollment profiles of one server are each held against their own kind") {
+  Renewing world;
+  world.Run(minutes(1));
+  const EnrollmentId id = world.id(0);
+  const PayloadIdentifier other("com.example.kiosk");
+  ManagementKeys management = SimulatorManagement();
+  REQUIRE(world.renewals->MakePayload(id));
+  WriteTo(*world.store, [&](StoreWriter& writer) {
+    return writer.ProvePin(kServer, kEnrollment, world.clock.Now());
+  });
+  management.access_rights = 8190;
+  BringProfile(world, other, management);
+  CHECK(world.renewals->MakePayload(id));
+  WriteTo(*world.store,
+          [&](StoreWriter& writer) { return writer.ProvePin(kServer, other, world.clock.Now()); });
+  BringProfile(world, other, SimulatorManagement());
+  CHECK(world.renewals->MakePayload(id).error().message.find("AccessRights") != std::string::npos);
+  BringProfile(world, kEnrollment, SimulatorManagement());
+  CHECK(world.renewals->MakePayload(id));
 }
 
 TEST_CASE("a webhook's profiles may have URLs with a token for each device") {
@@ -165,8 +214,9 @@ TEST_CASE("a webhook's profiles may have URLs with a token for each device") {
   management.server_url = url + "?token=1";
   world.profiles->answer = MakeEnrollmentMobileconfig(management);
   REQUIRE(world.renewals->MakePayload(world.id(0)));
-  WriteTo(*world.store,
-          [&](StoreWriter& writer) { return writer.ProvePin(kServer, world.clock.Now()); });
+  WriteTo(*world.store, [&](StoreWriter& writer) {
+    return writer.ProvePin(kServer, kEnrollment, world.clock.Now());
+  });
   management.server_url = url + "?token=2";
   world.profiles->answer = MakeEnrollmentMobileconfig(management);
   CHECK(world.renewals->MakePayload(world.id(0)));
