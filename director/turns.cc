@@ -9,6 +9,7 @@
 #include <string>
 
 #include "mdm/item_definition.h"
+#include "reconciler/identity_rule.h"
 #include "reconciler/setup.h"
 
 namespace director {
@@ -52,7 +53,9 @@ Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& se
     snapshot.turn_at = server->pace.TurnOf(id, now);
   }
   std::set<std::string> authorities;
-  if (settings.renewal.has_profiles) authorities.insert(IdentityItem().value());
+  if (settings.renewal.has_profiles) {
+    authorities.insert({IdentityItem().value(), std::string(kUrgentRenewals)});
+  }
   for (const DesiredAssignment& assignment : snapshot.assignments) {
     if (!assignment.certificate_authority.empty()) {
       authorities.insert(assignment.certificate_authority);

@@ -15,6 +15,9 @@ namespace {
 /// then on.
 constexpr Duration kLookMin = std::chrono::minutes(2);
 
+/// What ends within so much time does not wait behind what ends later.
+constexpr Duration kUrgentMax = 7 * kDay;
+
 Duration RenewalWindow(const MdmIdentity& identity, const Settings& settings) {
   const Duration life = std::max(identity.not_after - identity.not_before, Duration::zero());
   return std::min(settings.renewal.renew_before, life / 2);
@@ -143,6 +146,13 @@ bool HasReport(const RuleContext& context) {
   return !enrollment.report_wanted_at || SeenAt(*list) >= *enrollment.report_wanted_at;
 }
 
+/// The last week, or the last third of the time in which it is renewed.
+bool IsUrgent(const RuleContext& context) {
+  const MdmIdentity& identity = *EnrollmentOf(context).identity;
+  const Duration left = identity.not_after - context.now;
+  return left < std::min(kUrgentMax, RenewalWindow(identity, context.settings) / 3);
+}
+
 void Renew(const RuleContext& context, ItemWork& work) {
   const Enrollment& enrollment = EnrollmentOf(context);
   const std::string end = DescribeEnd(*enrollment.identity);
@@ -165,6 +175,7 @@ void Renew(const RuleContext& context, ItemWork& work) {
   }
   Want(context, work, request_type::kInstallProfile,
        end + ": its enrollment profile is sent for a new one.");
+  if (IsUrgent(context)) work.wanted->certificate_authority = kUrgentRenewals;
 }
 
 }  // namespace

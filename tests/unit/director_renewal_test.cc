@@ -43,21 +43,25 @@ class FakeProfiles final : public EnrollmentProfileSource {
   std::string last_machine_info;
 };
 
-/// A Mac whose identity ends in 20 days, enrolled and settled.
+/// Macs whose identities end in so many days, enrolled one after the other and settled.
 struct Renewing : World {
-  explicit Renewing(EnrollmentProfilesFrom from = EnrollmentProfilesFrom::kFile) : World(0) {
+  explicit Renewing(EnrollmentProfilesFrom from = EnrollmentProfilesFrom::kFile,
+                    const std::vector<int>& days_left = {20}, double renewals_per_hour = 0)
+      : World(0, director_test::OpenStore(), {}, 0, renewals_per_hour) {
     settings.renewal.issuers = {std::string(kSimulatorIssuer)};
     settings.renewal.has_profiles = true;
     auto made = std::make_unique<FakeProfiles>();
     profiles = made.get();
     renewals = std::make_unique<Renewals>(*store, std::move(made), from, nullptr, clock);
-    DeviceBehaviour behaviour;
-    behaviour.identity_lifetime = 365 * kDay;
-    behaviour.identity_ends_at = clock.Now() + 20 * kDay;
-    AddMac(0, behaviour);
+    for (std::size_t i = 0; i < days_left.size(); ++i) {
+      DeviceBehaviour behaviour;
+      behaviour.identity_lifetime = 365 * kDay;
+      behaviour.identity_ends_at = clock.Now() + days_left[i] * kDay;
+      AddMac(i, behaviour);
+    }
     Restart();
     Assign(kWifi);
-    Session(0);
+    SessionOfEach();
   }
 
   std::vector<std::string> Happenings() {
@@ -112,6 +116,25 @@ TEST_CASE("a Mac whose identity ends gets a new one and keeps what it has") {
   CHECK(world.Happened("Authenticates anew"));
   world.Run(hours(200));
   CHECK(world.mac().renewals() == 1);
+}
+
+TEST_CASE("an identity that ends within days does not wait behind those that end later") {
+  constexpr double kPerHour = 1;
+  Renewing world(EnrollmentProfilesFrom::kFile, {20, 20, 20, 20, 20, 4, 5}, kPerHour);
+  const auto renewals = [&](std::size_t first, std::size_t last) {
+    int count = 0;
+    for (std::size_t i = first; i <= last; ++i) count += world.devices[i].renewals();
+    return count;
+  };
+  world.Run(minutes(30));
+  CHECK(renewals(0, 4) == 1);
+  CHECK(renewals(5, 6) == 1);
+  // They have a pace of their own, which is bounded, too.
+  world.Run(hours(1));
+  CHECK(renewals(0, 4) == 2);
+  CHECK(renewals(5, 6) == 2);
+  world.Run(hours(5));
+  CHECK(renewals(0, 4) == 5);
 }
 
 TEST_CASE("an enrollment profile of another server is refused, and the list of events says why") {
