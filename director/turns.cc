@@ -47,6 +47,7 @@ Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& se
   snapshot.upstream_retry_at = server->health.retry_at(now);
   snapshot.upstream_away_since = server->health.away_since();
   snapshot.upstream_problem = server->health.problem();
+  snapshot.upstream_pushes = server->upstream->limits().pushes_on_enqueue;
   if (IsInSetup(snapshot.enrollment, now)) return snapshot;
   const EnrollmentId& id = snapshot.enrollment.channel.enrollment_id;
   if (!AnswersPush(snapshot.enrollment, settings, now)) {
