@@ -6,6 +6,7 @@
 #include "director/enrollment_profile_file.h"
 #include "director/enrollment_profile_pin.h"
 #include "director/identity.h"
+#include "director/metrics.h"
 #include "director/renewals.h"
 #include "mdm/item_definition.h"
 #include "signing/certificate.h"
@@ -84,8 +85,27 @@ struct Renewing : World {
   FakeProfiles* profiles = nullptr;
 };
 
+/// The page of metrics as it stands now.
+std::string MetricsOf(Renewing& world) {
+  const Ingest ingest(*world.store, [] {});
+  const WebhookCounts webhooks;
+  const SecretSource password;
+  Metrics metrics({*world.store, world.upstreams, *world.executor, *world.payloads, ingest,
+                   webhooks, nullptr, password});
+  const Result<std::string> page = metrics.Render(world.clock.Now());
+  REQUIRE(page);
+  return *page;
+}
+
+bool Tells(const std::string& metrics, const std::string& line) {
+  UNSCOPED_INFO(metrics);
+  return metrics.find(line + "\n") != std::string::npos;
+}
+
 TEST_CASE("a Mac whose identity ends gets a new one and keeps what it has") {
   Renewing world;
+  world.Settle();
+  CHECK(Tells(MetricsOf(world), R"(director_identities{ends="unknown"} 1)"));
   world.Run(hours(3));
   CHECK(world.mac().renewals() == 1);
   CHECK(world.mac().epoch() == 1);
@@ -114,6 +134,8 @@ TEST_CASE("a Mac whose identity ends gets a new one and keeps what it has") {
   CHECK(pin->is_proven);
   CHECK(world.Happened("Its identity was renewed"));
   CHECK(world.Happened("Authenticates anew"));
+  CHECK(Tells(MetricsOf(world), R"(director_identities{ends="later"} 1)"));
+  CHECK(Tells(MetricsOf(world), "director_renewals_refused_total 0"));
   world.Run(hours(200));
   CHECK(world.mac().renewals() == 1);
 }
@@ -129,6 +151,8 @@ TEST_CASE("an identity that ends within days does not wait behind those that end
   world.Run(minutes(30));
   CHECK(renewals(0, 4) == 1);
   CHECK(renewals(5, 6) == 1);
+  CHECK(
+      Tells(MetricsOf(world), R"(director_paced_enrollments{limit="certificates",upstream=""} 5)"));
   // They have a pace of their own, which is bounded, too.
   world.Run(hours(1));
   CHECK(renewals(0, 4) == 2);
@@ -144,7 +168,8 @@ TEST_CASE("an enrollment profile of another server is refused, and the list of e
   world.profiles->answer = MakeEnrollmentMobileconfig(other);
   world.Run(hours(5));
   CHECK(world.mac().renewals() == 0);
-  CHECK(world.executor->counters().renewals_refused == 1);
+  CHECK(Tells(MetricsOf(world), "director_renewals_refused_total 1"));
+  CHECK(Tells(MetricsOf(world), R"(director_identities{ends="30d"} 1)"));
   CHECK(world.Happened("another Topic"));
   const ItemRecord item = world.Item(0, "identity:MDM");
   CHECK(item.state == ItemState::kBackingOff);
