@@ -173,6 +173,10 @@ HttpServerResponse Api::ForgetEnrollmentProfile(const HttpServerRequest& request
     return ProblemResponse(ok.error());
   const UpstreamName upstream(request.path_values.at("upstream"));
   const PayloadIdentifier profile(QueryValue(request, "payload_identifier"));
+  // An empty variable of a script must not mean all.
+  if (profile.empty() && request.query.contains("payload_identifier")) {
+    return ProblemResponse(InvalidField("payload_identifier", "must not be empty"));
+  }
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
     if (Status forgotten = writer.DeletePins(upstream, profile); !forgotten) return forgotten;
     return writer.AddHappenings(

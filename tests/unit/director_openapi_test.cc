@@ -437,6 +437,7 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
     service.Call("DELETE /api/v1/mdm-servers/{upstream}/enrollment-profile", answer, request);
   };
   forget("payload_uuid", "x", 400);
+  forget("payload_identifier", "", 400);
   forget("payload_identifier", "com.example.other", 404);
   forget("payload_identifier", "com.example.enroll", 204);
   director_test::WriteTo(service.store(), [](StoreWriter& writer) {
