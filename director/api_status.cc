@@ -169,15 +169,23 @@ HttpServerResponse Api::ListDeadLetters(const HttpServerRequest& request) {
 }
 
 HttpServerResponse Api::ForgetEnrollmentProfile(const HttpServerRequest& request) {
+  if (Status ok = CheckQuery(request, {"payload_identifier"}); !ok)
+    return ProblemResponse(ok.error());
   const UpstreamName upstream(request.path_values.at("upstream"));
+  const PayloadIdentifier profile(QueryValue(request, "payload_identifier"));
+  // An empty variable of a script must not mean all.
+  if (profile.empty() && request.query.contains("payload_identifier")) {
+    return ProblemResponse(InvalidField("payload_identifier", "must not be empty"));
+  }
   const Status done = deps_.store.Write([&](StoreWriter& writer) -> Status {
-    if (Status forgotten = writer.DeletePin(upstream); !forgotten) return forgotten;
+    if (Status forgotten = writer.DeletePins(upstream, profile); !forgotten) return forgotten;
     return writer.AddHappenings(
         {{0,
           deps_.clock.Now(),
           {},
           "operator",
-          fmt::format("What enrollment profiles for devices of {} must keep is forgotten.",
+          fmt::format("What {} for devices of {} must keep is forgotten.",
+                      profile.empty() ? "enrollment profiles" : Printable(profile.value(), 128),
                       Printable(upstream.value(), 64))}});
   });
   if (!done) return ProblemResponse(done.error());

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <string>
 
 #include "base/text.h"
@@ -17,12 +16,8 @@ constexpr std::size_t kItemsShown = 5;
 /// By id: one that two names lead to counts once.
 Result<std::map<std::int64_t, Assignment>> OwnAssignments(StoreReader& reader,
                                                           const Enrollment& device) {
-  const std::set<std::string> names = {ToLowerAscii(device.channel.enrollment_id.value()),
-                                       ToLowerAscii(device.channel.udid),
-                                       ToLowerAscii(device.serial_number)};
   std::map<std::int64_t, Assignment> own;
-  for (const std::string& name : names) {
-    if (name.empty()) continue;
+  for (const std::string& name : NamesOf(device)) {
     const auto rows = reader.ListAssignments({.target_kind = TargetKind::kDevice, .target = name});
     if (!rows) return Fail(rows.error());
     for (const Assignment& row : *rows) own.emplace(row.assignment_id, row);
@@ -31,6 +26,14 @@ Result<std::map<std::int64_t, Assignment>> OwnAssignments(StoreReader& reader,
 }
 
 }  // namespace
+
+std::set<std::string> NamesOf(const Enrollment& device) {
+  std::set<std::string> names = {ToLowerAscii(device.channel.enrollment_id.value()),
+                                 ToLowerAscii(device.channel.udid),
+                                 ToLowerAscii(device.serial_number)};
+  names.erase("");
+  return names;
+}
 
 Status WithdrawOwn(StoreWriter& writer, const Enrollment& device, Timestamp now) {
   const auto own = OwnAssignments(writer, device);

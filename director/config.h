@@ -68,7 +68,7 @@ struct Config {
   SecretSource enrollment_profile_url;
   SecretSource enrollment_profile_token;
   std::string enrollment_profile_ca_file;
-  int renewals_per_hour_max = 0;  ///< zero: without a bound
+  int renewals_per_hour_max = 0;  ///< those that end soon apart; zero: without a bound
 
   std::vector<UpstreamConfig> upstreams;
   int certificates_per_minute = 0;  ///< of each certificate authority; zero: without a bound

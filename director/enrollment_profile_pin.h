@@ -8,8 +8,8 @@
 
 namespace director {
 
-/// Encodes what every enrollment profile for the devices of an MDM server must keep: the keys of
-/// its com.apple.mdm payload, as JSON.
+/// Encodes what an enrollment profile must keep when it is sent again: the keys of its
+/// com.apple.mdm payload, as JSON.
 std::string EncodePin(const EnrollmentProfile& profile);
 /// Reads what `EncodePin` wrote; the rest of the profile is empty. kCorrupt for anything else.
 Result<EnrollmentProfile> DecodePin(std::string_view json);

@@ -30,9 +30,15 @@ class Recording {
   Recording(StoreWriter& writer, const RecordOptions& options)
       : writer_(writer), options_(options) {}
 
-  Status Load(const std::vector<Incoming>& batch) {
+  /// What has one of these names is loaded, and so locked, with what the batch is about.
+  Status Load(const std::vector<Incoming>& batch, const std::set<std::string>& names) {
     std::set<EnrollmentId> ids;
     std::set<IntentKey> keys;
+    for (const std::string& name : names) {
+      const auto named = writer_.FindEnrollments(name);
+      if (!named) return Fail(named.error());
+      ids.insert(named->begin(), named->end());
+    }
     for (const Incoming& incoming : batch) {
       const auto* event = std::get_if<MdmEvent>(&incoming.content);
       if (event == nullptr || event->channel.enrollment_id.empty()) continue;
@@ -73,8 +79,12 @@ class Recording {
     return Take(event, incoming.received_at);
   }
 
-  /// Whether `Save` changes what is desired.
-  bool changes_desired() const { return !cleared_.empty(); }
+  /// The names of the devices that `Save` withdraws assignments from.
+  std::set<std::string> cleared_names() const {
+    std::set<std::string> names;
+    for (const EnrollmentId& id : cleared_) names.merge(NamesOf(enrollments_.at(id)));
+    return names;
+  }
 
   Status Save() {
     std::vector<Enrollment> enrollments;
@@ -181,23 +191,27 @@ class Recording {
   std::map<EnrollmentId, Timestamp> due_;
 };
 
-/// What is desired is locked before devices are, as everywhere, or two transactions could wait for
-/// each other. Whether it has to be is only seen by looking at the devices: rarely, and then a
-/// second time.
+/// What is desired is locked before devices are, and all devices in the order of their ids, as
+/// everywhere, or two transactions could wait for each other. Whether it has to be, and who becomes
+/// due by it, is only seen by looking at the devices: rarely, and then a second time.
 Status RecordOnce(Store& store, const std::vector<Incoming>& batch, const RecordOptions& options) {
   Status done;
+  std::set<std::string> cleared;
   bool needs_lock = false;
   for (const bool is_locked : {false, true}) {
     done = store.Write([&](StoreWriter& writer) -> Status {
       if (Status locked = is_locked ? writer.LockDesired() : Status(); !locked) return locked;
       Recording recording(writer, options);
-      if (Status loaded = recording.Load(batch); !loaded) return loaded;
+      if (Status loaded = recording.Load(batch, cleared); !loaded) return loaded;
       for (const Incoming& incoming : batch) {
         if (Status applied = recording.Apply(incoming); !applied) return applied;
       }
-      needs_lock = !is_locked && recording.changes_desired();
-      if (needs_lock) return Fail(ErrorKind::kInvalid, "what is desired must be locked first");
-      return recording.Save();
+      if (is_locked) return recording.Save();
+      const std::set<std::string> names = recording.cleared_names();
+      needs_lock = !names.empty();
+      if (!needs_lock) return recording.Save();
+      cleared = names;
+      return Fail(ErrorKind::kInvalid, "what is desired must be locked first");
     });
     if (!needs_lock) break;
   }

@@ -27,15 +27,6 @@ bool IsStillWanted(const Snapshot& snapshot) {
          snapshot.profile_list->epoch == enrollment.epoch;
 }
 
-/// The identifier of the enrollment profile that the device reported.
-const PayloadIdentifier* FindInstalled(const Snapshot& snapshot) {
-  if (!snapshot.profile_list) return nullptr;
-  const auto& profiles = snapshot.profile_list->profiles;
-  const auto found = std::find_if(profiles.begin(), profiles.end(),
-                                  [](const ReportedProfile& p) { return p.has_mdm_payload; });
-  return found == profiles.end() ? nullptr : &found->payload_identifier;
-}
-
 }  // namespace
 
 Result<std::string> Renewals::DescribeMachine(const Enrollment& enrollment) const {
@@ -84,15 +75,17 @@ Status Renewals::CheckSignature(const std::string& bytes) const {
   return {};
 }
 
-/// What the profiles for this MDM server have to keep: of one that a device took, else of this one,
-/// which a renewal that began at `began_at` may prove.
+/// What profiles of this PayloadIdentifier have to keep for this MDM server: of one that a device
+/// took, else of this one, which a renewal that began at `began_at` may prove.
 Result<EnrollmentProfile> Renewals::PinOf(const UpstreamName& upstream, Timestamp began_at,
                                           const EnrollmentProfile& renewed) {
   std::optional<EnrollmentProfilePin> pin;
   const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-    Status saved = writer.SavePin({upstream, EncodePin(renewed), began_at, false});
+    Status saved =
+        writer.SavePin({upstream, renewed.payload_identifier, EncodePin(renewed), began_at, false});
     if (!saved) return saved;
-    Result<std::optional<EnrollmentProfilePin>> loaded = writer.LoadPin(upstream);
+    Result<std::optional<EnrollmentProfilePin>> loaded =
+        writer.LoadPin(upstream, renewed.payload_identifier);
     if (!loaded) return Fail(loaded.error());
     pin = std::move(*loaded);
     return {};
@@ -104,10 +97,10 @@ Result<EnrollmentProfile> Renewals::PinOf(const UpstreamName& upstream, Timestam
 
 Status Renewals::CheckKept(const Snapshot& snapshot, const EnrollmentProfile& renewed) {
   const Enrollment& enrollment = snapshot.enrollment;
-  const PayloadIdentifier* installed = FindInstalled(snapshot);
+  const ReportedProfile* installed = FindEnrollmentProfile(snapshot);
   if (installed == nullptr) return Refuse("The device has not reported which one it has.");
   EnrollmentProfile evident = renewed;
-  evident.payload_identifier = *installed;
+  evident.payload_identifier = installed->payload_identifier;
   if (!enrollment.topic.empty()) evident.topic = enrollment.topic;
   // What the device itself says comes first, so that no other profile is pinned.
   if (const std::string why = WhyNotRenew(evident, renewed); !why.empty()) return Refuse(why);

@@ -36,8 +36,8 @@ class Renewals {
   /// cannot be read; a certificate of its signature is out of date; it has another top-level
   /// PayloadIdentifier than the enrollment profile that the device reported, or another Topic than
   /// the device's own check-ins; its Topic, ServerURL, CheckInURL, AccessRights or another key that
-  /// must stay differs from the profile that devices of this MDM server took first
-  /// (`EnrollmentProfilePin`; of a webhook's profiles without what is made for each device).
+  /// must stay differs from the profile of this identifier that devices of this MDM server took
+  /// first (`EnrollmentProfilePin`; of a webhook's profiles without what is made for each device).
   /// kUnavailable: it is not to be had now; whoever asks within a minute gets the same answer.
   /// Others are those of the store.
   Result<std::string> MakePayload(const EnrollmentId& id);

@@ -63,7 +63,8 @@ std::optional<std::string> DescribeRenewal(const PlanCommit& commit) {
 Status ProvePins(StoreWriter& writer, const std::vector<PlanCommit>& commits) {
   for (const PlanCommit& commit : commits) {
     if (FindRenewed(commit) == nullptr) continue;
-    Status proven = writer.ProvePin(commit.upstream, commit.plan.renewal->began_at);
+    Status proven =
+        writer.ProvePin(commit.upstream, commit.enrollment_profile, commit.plan.renewal->began_at);
     if (!proven) return proven;
   }
   return {};
@@ -281,13 +282,15 @@ std::optional<PlanCommit> Runner::DecideOne(const EnrollmentId& id, Snapshot sna
     while (!BookTurns(seen, plan, upstreams_, settings_, now)) {
       plan = Reconcile(seen, settings_, now);
     }
+    const ReportedProfile* profile = FindEnrollmentProfile(seen);
     return PlanCommit{id,
                       seen.enrollment.upstream,
                       seen.items,
                       seen.proposal,
                       std::move(plan),
                       seen.enrollment.epoch,
-                      {}};
+                      {},
+                      profile == nullptr ? PayloadIdentifier() : profile->payload_identifier};
   } catch (const InvariantViolation& violation) {
     Log(LogLevel::kError, "enrollment breaks an invariant; set aside",
         {{log_key::kEnrollmentId, id.value()}, {log_key::kError, violation.what()}});

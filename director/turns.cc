@@ -9,6 +9,7 @@
 #include <string>
 
 #include "mdm/item_definition.h"
+#include "reconciler/identity_rule.h"
 #include "reconciler/setup.h"
 
 namespace director {
@@ -46,13 +47,16 @@ Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& se
   snapshot.upstream_retry_at = server->health.retry_at(now);
   snapshot.upstream_away_since = server->health.away_since();
   snapshot.upstream_problem = server->health.problem();
+  snapshot.upstream_pushes = server->upstream->limits().pushes_on_enqueue;
   if (IsInSetup(snapshot.enrollment, now)) return snapshot;
   const EnrollmentId& id = snapshot.enrollment.channel.enrollment_id;
   if (!AnswersPush(snapshot.enrollment, settings, now)) {
     snapshot.turn_at = server->pace.TurnOf(id, now);
   }
   std::set<std::string> authorities;
-  if (settings.renewal.has_profiles) authorities.insert(IdentityItem().value());
+  if (settings.renewal.has_profiles) {
+    authorities.insert({IdentityItem().value(), std::string(kUrgentRenewals)});
+  }
   for (const DesiredAssignment& assignment : snapshot.assignments) {
     if (!assignment.certificate_authority.empty()) {
       authorities.insert(assignment.certificate_authority);

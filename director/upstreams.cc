@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mdm/item_definition.h"
+#include "reconciler/identity_rule.h"
 
 namespace director {
 namespace {
@@ -74,7 +75,7 @@ Pace& Upstreams::CertificateAuthority(const std::string& name) {
 }
 
 PaceCost Upstreams::CostOfCertificates(const std::string& name, std::size_t count) const {
-  const bool is_renewal = name == IdentityItem().value();
+  const bool is_renewal = name == IdentityItem().value() || name == kUrgentRenewals;
   return CostOf(count, is_renewal ? renewals_per_hour_ / 3600 : certificates_per_minute_ / 60);
 }
 

@@ -65,7 +65,7 @@ class Upstreams {
   };
 
   /// Each certificate authority is asked by so many devices a minute, and so many identities of
-  /// devices are renewed in an hour; zero: without a bound.
+  /// devices are renewed in an hour, and as many that end soon; zero: without a bound.
   explicit Upstreams(double certificates_per_minute = 0, double renewals_per_hour = 0)
       : certificates_per_minute_(certificates_per_minute), renewals_per_hour_(renewals_per_hour) {}
 
@@ -74,7 +74,7 @@ class Upstreams {
   Member* Find(const UpstreamName& name);
   const std::map<UpstreamName, std::unique_ptr<Member>>& all() const { return members_; }
   /// The pace of one certificate authority, by its host and port; that of renewals by the name of
-  /// their item.
+  /// their item, of those that cannot wait by `kUrgentRenewals`.
   Pace& CertificateAuthority(const std::string& name);
   /// What `count` certificates cost there.
   PaceCost CostOfCertificates(const std::string& name, std::size_t count) const;

@@ -15,6 +15,9 @@ namespace {
 /// then on.
 constexpr Duration kLookMin = std::chrono::minutes(2);
 
+/// What ends within so much time does not wait behind what ends later.
+constexpr Duration kUrgentMax = 7 * kDay;
+
 Duration RenewalWindow(const MdmIdentity& identity, const Settings& settings) {
   const Duration life = std::max(identity.not_after - identity.not_before, Duration::zero());
   return std::min(settings.renewal.renew_before, life / 2);
@@ -125,9 +128,7 @@ std::string WhyNotNow(const RuleContext& context) {
   if (enrollment.status != EnrollmentStatus::kEnrolled) return "its TokenUpdate is awaited";
   const auto& list = context.snapshot.profile_list;
   if (!list || list->epoch != enrollment.epoch) return {};
-  const auto shown = std::count_if(list->profiles.begin(), list->profiles.end(),
-                                   [](const ReportedProfile& p) { return p.has_mdm_payload; });
-  if (shown == 1) return {};
+  if (FindEnrollmentProfile(context.snapshot) != nullptr) return {};
   return "the device's report does not tell which profile is its enrollment profile";
 }
 
@@ -143,6 +144,13 @@ bool HasReport(const RuleContext& context) {
   const auto& list = context.snapshot.profile_list;
   if (!list || list->epoch != enrollment.epoch) return false;
   return !enrollment.report_wanted_at || SeenAt(*list) >= *enrollment.report_wanted_at;
+}
+
+/// The last week, or the last third of the time in which it is renewed.
+bool IsUrgent(const RuleContext& context) {
+  const MdmIdentity& identity = *EnrollmentOf(context).identity;
+  const Duration left = identity.not_after - context.now;
+  return left < std::min(kUrgentMax, RenewalWindow(identity, context.settings) / 3);
 }
 
 void Renew(const RuleContext& context, ItemWork& work) {
@@ -167,6 +175,7 @@ void Renew(const RuleContext& context, ItemWork& work) {
   }
   Want(context, work, request_type::kInstallProfile,
        end + ": its enrollment profile is sent for a new one.");
+  if (IsUrgent(context)) work.wanted->certificate_authority = kUrgentRenewals;
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "reconciler/rule_context.h"
 
 namespace director {
@@ -9,6 +11,10 @@ namespace director {
 /// device has a moment of its own in the first third of that time. Requires: it has an identity.
 /// Pure.
 Timestamp RenewalDueAt(const Enrollment& enrollment, const Settings& settings);
+
+/// The pace of renewals of identities that end soon: they go beside the others, whose pace has the
+/// name of their item.
+inline constexpr std::string_view kUrgentRenewals = "identity:MDM:soon";
 
 /// Decides about the certificate with which the device speaks to its MDM server: how it stands, and
 /// whether the enrollment profile is sent again for a new one. Never in Setup Assistant, never

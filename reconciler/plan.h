@@ -37,7 +37,8 @@ struct ClosedIntent {
 struct Plan {
   std::vector<PlannedCommand>
       commands;  ///< a proposal's first, then state-changing ones, ProfileList last
-  /// True when the device should be pushed (after the commands, if there are any).
+  /// True when the device should be pushed (after the commands, if there are any), or its MDM
+  /// server pushes it with them.
   bool push = false;
   std::vector<ItemRecord>
       items;  ///< one for each desired item, by identifier; others cease to exist

@@ -104,7 +104,9 @@ void DecidePush(const Delivery& delivery, Plan& plan) {
   // by new work.
   const bool reacts = delivery.awake() || delivery.enrollment().push_count == 0;
   const bool comes_along = IsInSession(delivery);
-  plan.push = (reacts && !comes_along && !plan.commands.empty()) || next_push_at <= delivery.now;
+  // A push that the MDM server sends by itself with a command counts like one of ours.
+  const bool pushes_now = delivery.snapshot.upstream_pushes || (reacts && !comes_along);
+  plan.push = (pushes_now && !plan.commands.empty()) || next_push_at <= delivery.now;
   const Timestamp after_this_one =
       delivery.now + PauseAfterPush(delivery, delivery.enrollment().push_count + 1);
   plan.due_at = std::min(plan.due_at, plan.push ? after_this_one : next_push_at);

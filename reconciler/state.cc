@@ -101,6 +101,18 @@ Timestamp SeenAt(const DeviceReport& report) {
   return std::max(report.reported_at, report.asked_at.value_or(report.reported_at));
 }
 
+const ReportedProfile* FindEnrollmentProfile(const Snapshot& snapshot) {
+  const auto& list = snapshot.profile_list;
+  if (!list || list->epoch != snapshot.enrollment.epoch) return nullptr;
+  const ReportedProfile* found = nullptr;
+  for (const ReportedProfile& profile : list->profiles) {
+    if (!profile.has_mdm_payload) continue;
+    if (found != nullptr) return nullptr;
+    found = &profile;
+  }
+  return found;
+}
+
 bool IsOpen(IntentState state) {
   switch (state) {
     case IntentState::kJournaled:

@@ -296,6 +296,7 @@ struct Snapshot {
   std::optional<Timestamp> upstream_retry_at;
   std::optional<Timestamp> upstream_away_since;  ///< first failure of this absence
   std::string upstream_problem;                  ///< the server's words, for the explanation
+  bool upstream_pushes = false;  ///< the MDM server pushes by itself with each command
   /// Set while the MDM server is sent as much as it may be: when this enrollment's turn comes.
   std::optional<Timestamp> turn_at;
   /// The same for certificate authorities that are asked as often as they may be.
@@ -308,6 +309,10 @@ void AddUnfinished(Proposal proposal, Snapshot& snapshot);
 
 /// The report that shows items of this one's kind; null when there is none.
 const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier& item);
+
+/// The one enrollment profile in the report of this epoch; null when the report tells none, or more
+/// than one.
+const ReportedProfile* FindEnrollmentProfile(const Snapshot& snapshot);
 
 /// A day; a week for the list of apps, which is long and which a busy Mac puts off.
 PerInventoryKind<Duration> DefaultInventoryIntervals();

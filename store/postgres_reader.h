@@ -39,7 +39,8 @@ Result<FleetCounts> CountFleet(PostgresTransaction& db, Timestamp now);
 Result<std::string> FindTopic(PostgresTransaction& db, const UpstreamName& upstream);
 Status CountIdentities(PostgresTransaction& db, Timestamp now, FleetCounts& counts);
 Result<std::optional<EnrollmentProfilePin>> LoadPin(PostgresTransaction& db,
-                                                    const UpstreamName& upstream);
+                                                    const UpstreamName& upstream,
+                                                    const PayloadIdentifier& payload_identifier);
 
 Result<Revision> LoadRevision(PostgresTransaction& db, const PayloadUuid& payload_uuid);
 Result<std::vector<Revision>> ListRevisions(PostgresTransaction& db, const RevisionFilter& filter,
@@ -135,8 +136,9 @@ class PostgresReaderOf : public Port {
   Result<std::string> FindTopic(const UpstreamName& upstream) final {
     return postgres::FindTopic(db_, upstream);
   }
-  Result<std::optional<EnrollmentProfilePin>> LoadPin(const UpstreamName& upstream) final {
-    return postgres::LoadPin(db_, upstream);
+  Result<std::optional<EnrollmentProfilePin>> LoadPin(
+      const UpstreamName& upstream, const PayloadIdentifier& payload_identifier) final {
+    return postgres::LoadPin(db_, upstream, payload_identifier);
   }
   Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
                                                 const PageRequest& page) final {

@@ -17,18 +17,20 @@ constexpr const char* kSelectTopic =
     "SELECT topic FROM enrollments WHERE upstream = $1 AND topic <> '' LIMIT 1";
 
 constexpr const char* kSelectPin =
-    "SELECT upstream, content, pinned_at, is_proven FROM enrollment_profile_pins WHERE upstream = "
-    "$1";
+    "SELECT upstream, payload_identifier, content, pinned_at, is_proven "
+    "FROM enrollment_profile_pins WHERE upstream = $1 AND payload_identifier = $2";
 constexpr const char* kInsertPin =
-    "INSERT INTO enrollment_profile_pins AS p (upstream, content, pinned_at, is_proven) "
-    "VALUES ($1, $2, $3::bigint, false) ON CONFLICT (upstream) DO UPDATE "
+    "INSERT INTO enrollment_profile_pins AS p "
+    "(upstream, payload_identifier, content, pinned_at, is_proven) "
+    "VALUES ($1, $2, $3, $4::bigint, false) ON CONFLICT (upstream, payload_identifier) DO UPDATE "
     "SET content = excluded.content, pinned_at = excluded.pinned_at "
     "WHERE NOT p.is_proven AND p.content <> excluded.content";
 constexpr const char* kProvePin =
     "UPDATE enrollment_profile_pins SET is_proven = true "
-    "WHERE upstream = $1 AND pinned_at <= $2::bigint";
-constexpr const char* kDeletePin =
-    "DELETE FROM enrollment_profile_pins WHERE upstream = $1 RETURNING upstream";
+    "WHERE upstream = $1 AND payload_identifier = $2 AND pinned_at <= $3::bigint";
+constexpr const char* kDeletePins =
+    "DELETE FROM enrollment_profile_pins "
+    "WHERE upstream = $1 AND ($2 = '' OR payload_identifier = $2) RETURNING upstream";
 
 constexpr const char* kUpdateRenewals =
     "UPDATE enrollments AS e SET renewal_began_at = n.began_at, "
@@ -60,10 +62,12 @@ Result<std::string> postgres::FindTopic(PostgresTransaction& db, const UpstreamN
   return found->Next() ? found->Text() : std::string();
 }
 
-Result<std::optional<EnrollmentProfilePin>> postgres::LoadPin(PostgresTransaction& db,
-                                                              const UpstreamName& upstream) {
+Result<std::optional<EnrollmentProfilePin>> postgres::LoadPin(
+    PostgresTransaction& db, const UpstreamName& upstream,
+    const PayloadIdentifier& payload_identifier) {
   Result<PostgresResult> found =
-      db.Run(kSelectPin, {ToPostgres(upstream)}, "enrollment_profile_pins");
+      db.Run(kSelectPin, {ToPostgres(upstream), ToPostgres(payload_identifier)},
+             "enrollment_profile_pins");
   if (!found) return Fail(found.error());
   if (!found->Next()) return std::optional<EnrollmentProfilePin>();
   std::optional<EnrollmentProfilePin> pin = ReadPin(*found);
@@ -72,19 +76,23 @@ Result<std::optional<EnrollmentProfilePin>> postgres::LoadPin(PostgresTransactio
 }
 
 Status PostgresWriter::SavePin(const EnrollmentProfilePin& pin) {
-  return Write(kInsertPin,
-               {ToPostgres(pin.upstream), ToPostgres(pin.content), ToPostgres(pin.pinned_at)});
+  return Write(kInsertPin, {ToPostgres(pin.upstream), ToPostgres(pin.payload_identifier),
+                            ToPostgres(pin.content), ToPostgres(pin.pinned_at)});
 }
 
-Status PostgresWriter::ProvePin(const UpstreamName& upstream, Timestamp began_at) {
-  return Write(kProvePin, {ToPostgres(upstream), ToPostgres(began_at)});
+Status PostgresWriter::ProvePin(const UpstreamName& upstream,
+                                const PayloadIdentifier& payload_identifier, Timestamp began_at) {
+  return Write(kProvePin,
+               {ToPostgres(upstream), ToPostgres(payload_identifier), ToPostgres(began_at)});
 }
 
-Status PostgresWriter::DeletePin(const UpstreamName& upstream) {
-  Result<PostgresResult> deleted = db().Run(kDeletePin, {ToPostgres(upstream)}, {});
+Status PostgresWriter::DeletePins(const UpstreamName& upstream,
+                                  const PayloadIdentifier& payload_identifier) {
+  Result<PostgresResult> deleted =
+      db().Run(kDeletePins, {ToPostgres(upstream), ToPostgres(payload_identifier)}, {});
   if (!deleted) return Fail(deleted.error());
   if (deleted->Next()) return {};
-  return Fail(ErrorKind::kNotFound, "nothing is pinned for this MDM server");
+  return Fail(ErrorKind::kNotFound, "nothing is pinned");
 }
 
 Status PostgresWriter::StoreRenewals(const std::vector<PlanCommit>& commits) {

@@ -74,8 +74,10 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
 
   // postgres_renewals.cc
   Status SavePin(const EnrollmentProfilePin& pin) override;
-  Status ProvePin(const UpstreamName& upstream, Timestamp began_at) override;
-  Status DeletePin(const UpstreamName& upstream) override;
+  Status ProvePin(const UpstreamName& upstream, const PayloadIdentifier& payload_identifier,
+                  Timestamp began_at) override;
+  Status DeletePins(const UpstreamName& upstream,
+                    const PayloadIdentifier& payload_identifier) override;
 
  private:
   /// Locks those that exist, in the order of their ids, so that no two transactions wait for each

@@ -264,6 +264,7 @@ ProposalCount ReadProposalCount(Row& row) {
 EnrollmentProfilePin ReadPin(Row& row) {
   EnrollmentProfilePin pin;
   pin.upstream = row.TextAs<UpstreamName>();
+  pin.payload_identifier = row.TextAs<PayloadIdentifier>();
   pin.content = row.Text();
   pin.pinned_at = row.Time();
   pin.is_proven = row.Flag();

@@ -66,7 +66,7 @@ Proposal ReadProposal(Row& row);
 /// kind, state, the count
 ProposalCount ReadProposalCount(Row& row);
 
-/// upstream, content, pinned_at, is_proven
+/// upstream, payload_identifier, content, pinned_at, is_proven
 EnrollmentProfilePin ReadPin(Row& row);
 
 /// happening_id, at, enrollment_id, kind, text

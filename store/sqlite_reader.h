@@ -41,7 +41,8 @@ Result<std::optional<Timestamp>> NextDueAt(SqliteDb& db);
 Result<FleetCounts> CountFleet(SqliteDb& db, Timestamp now);
 Result<std::string> FindTopic(SqliteDb& db, const UpstreamName& upstream);
 Status CountIdentities(SqliteDb& db, Timestamp now, FleetCounts& counts);
-Result<std::optional<EnrollmentProfilePin>> LoadPin(SqliteDb& db, const UpstreamName& upstream);
+Result<std::optional<EnrollmentProfilePin>> LoadPin(SqliteDb& db, const UpstreamName& upstream,
+                                                    const PayloadIdentifier& payload_identifier);
 
 Result<Revision> LoadRevision(SqliteDb& db, const PayloadUuid& payload_uuid);
 Result<std::vector<Revision>> ListRevisions(SqliteDb& db, const RevisionFilter& filter,
@@ -134,8 +135,9 @@ class SqliteReaderOf : public Port {
   Result<std::string> FindTopic(const UpstreamName& upstream) final {
     return sqlite::FindTopic(db_, upstream);
   }
-  Result<std::optional<EnrollmentProfilePin>> LoadPin(const UpstreamName& upstream) final {
-    return sqlite::LoadPin(db_, upstream);
+  Result<std::optional<EnrollmentProfilePin>> LoadPin(
+      const UpstreamName& upstream, const PayloadIdentifier& payload_identifier) final {
+    return sqlite::LoadPin(db_, upstream, payload_identifier);
   }
   Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
                                                 const PageRequest& page) final {

@@ -18,15 +18,19 @@ constexpr const char* kSelectTopic =
     "SELECT topic FROM enrollments WHERE upstream = ? AND topic <> '' LIMIT 1";
 
 constexpr const char* kSelectPin =
-    "SELECT upstream, content, pinned_at, is_proven FROM enrollment_profile_pins WHERE upstream = "
-    "?";
+    "SELECT upstream, payload_identifier, content, pinned_at, is_proven "
+    "FROM enrollment_profile_pins WHERE upstream = ? AND payload_identifier = ?";
 constexpr const char* kInsertPin =
-    "INSERT INTO enrollment_profile_pins (upstream, content, pinned_at, is_proven) "
-    "VALUES (?, ?, ?, 0) ON CONFLICT (upstream) DO UPDATE SET content = excluded.content, "
+    "INSERT INTO enrollment_profile_pins "
+    "(upstream, payload_identifier, content, pinned_at, is_proven) VALUES (?, ?, ?, ?, 0) "
+    "ON CONFLICT (upstream, payload_identifier) DO UPDATE SET content = excluded.content, "
     "pinned_at = excluded.pinned_at WHERE is_proven = 0 AND content <> excluded.content";
 constexpr const char* kProvePin =
-    "UPDATE enrollment_profile_pins SET is_proven = 1 WHERE upstream = ? AND pinned_at <= ?";
-constexpr const char* kDeletePin = "DELETE FROM enrollment_profile_pins WHERE upstream = ?";
+    "UPDATE enrollment_profile_pins SET is_proven = 1 "
+    "WHERE upstream = ? AND payload_identifier = ? AND pinned_at <= ?";
+constexpr const char* kDeletePins =
+    "DELETE FROM enrollment_profile_pins "
+    "WHERE upstream = ?1 AND (?2 = '' OR payload_identifier = ?2)";
 
 constexpr const char* kUpdateRenewal =
     "UPDATE enrollments SET renewal_began_at = ?2, renewal_replaces_until = ?3, "
@@ -54,10 +58,10 @@ Result<std::string> sqlite::FindTopic(SqliteDb& db, const UpstreamName& upstream
   return std::string();
 }
 
-Result<std::optional<EnrollmentProfilePin>> sqlite::LoadPin(SqliteDb& db,
-                                                            const UpstreamName& upstream) {
+Result<std::optional<EnrollmentProfilePin>> sqlite::LoadPin(
+    SqliteDb& db, const UpstreamName& upstream, const PayloadIdentifier& payload_identifier) {
   SqliteStatement statement = db.Use(kSelectPin);
-  statement.Bind(upstream);
+  statement.Bind(upstream).Bind(payload_identifier);
   if (!statement.Next()) {
     if (Status done = statement.Finish(); !done) return Fail(done.error());
     return std::optional<EnrollmentProfilePin>();
@@ -69,17 +73,25 @@ Result<std::optional<EnrollmentProfilePin>> sqlite::LoadPin(SqliteDb& db,
 }
 
 Status SqliteWriter::SavePin(const EnrollmentProfilePin& pin) {
-  return db().Use(kInsertPin).Bind(pin.upstream).Bind(pin.content).Bind(pin.pinned_at).Run();
+  return db()
+      .Use(kInsertPin)
+      .Bind(pin.upstream)
+      .Bind(pin.payload_identifier)
+      .Bind(pin.content)
+      .Bind(pin.pinned_at)
+      .Run();
 }
 
-Status SqliteWriter::ProvePin(const UpstreamName& upstream, Timestamp began_at) {
-  return db().Use(kProvePin).Bind(upstream).Bind(began_at).Run();
+Status SqliteWriter::ProvePin(const UpstreamName& upstream,
+                              const PayloadIdentifier& payload_identifier, Timestamp began_at) {
+  return db().Use(kProvePin).Bind(upstream).Bind(payload_identifier).Bind(began_at).Run();
 }
 
-Status SqliteWriter::DeletePin(const UpstreamName& upstream) {
-  if (Status done = db().Use(kDeletePin).Bind(upstream).Run(); !done) return done;
-  if (db().changes() > 0) return {};
-  return Fail(ErrorKind::kNotFound, "nothing is pinned for this MDM server");
+Status SqliteWriter::DeletePins(const UpstreamName& upstream,
+                                const PayloadIdentifier& payload_identifier) {
+  Status done = db().Use(kDeletePins).Bind(upstream).Bind(payload_identifier).Run();
+  if (!done || db().changes() > 0) return done;
+  return Fail(ErrorKind::kNotFound, "nothing is pinned");
 }
 
 Status SqliteWriter::StoreRenewal(const PlanCommit& commit) {

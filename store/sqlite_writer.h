@@ -62,8 +62,10 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
 
   // sqlite_renewals.cc
   Status SavePin(const EnrollmentProfilePin& pin) override;
-  Status ProvePin(const UpstreamName& upstream, Timestamp began_at) override;
-  Status DeletePin(const UpstreamName& upstream) override;
+  Status ProvePin(const UpstreamName& upstream, const PayloadIdentifier& payload_identifier,
+                  Timestamp began_at) override;
+  Status DeletePins(const UpstreamName& upstream,
+                    const PayloadIdentifier& payload_identifier) override;
 
  private:
   Status SaveEnrollment(const Enrollment& enrollment);

@@ -143,6 +143,8 @@ struct PlanCommit {
   Plan plan;
   std::int64_t epoch = 0;
   std::vector<JournaledCommand> commands;  ///< one for each of `plan.commands`, in order
+  /// Of the enrollment profile that the device has; empty when its report does not tell.
+  PayloadIdentifier enrollment_profile{};
 };
 
 /// What became of a journaled command at the MDM server.
@@ -264,10 +266,12 @@ struct FleetCounts {
   friend bool operator==(const FleetCounts&, const FleetCounts&) = default;
 };
 
-/// What enrollment profiles for the devices of one MDM server must keep: the keys of the first one
-/// with which a device renewed its identity (director/renewals.h says in which form).
+/// What an enrollment profile of one MDM server must keep when it is sent again: the keys of the
+/// first one under its PayloadIdentifier with which a device renewed its identity
+/// (director/renewals.h says in which form).
 struct EnrollmentProfilePin {
   UpstreamName upstream;
+  PayloadIdentifier payload_identifier;  ///< of the profile
   std::string content;
   Timestamp pinned_at;     ///< when this content was sent first
   bool is_proven = false;  ///< no device has shown yet that it took it; until then it gives way
@@ -344,8 +348,9 @@ class StoreReader {
   /// The topic of the pushes of one of the server's devices; empty when none has told it.
   virtual Result<std::string> FindTopic(const UpstreamName& upstream) = 0;
 
-  /// Empty when nothing is pinned for the MDM server.
-  virtual Result<std::optional<EnrollmentProfilePin>> LoadPin(const UpstreamName& upstream) = 0;
+  /// Empty when nothing is pinned for this enrollment profile of the MDM server.
+  virtual Result<std::optional<EnrollmentProfilePin>> LoadPin(
+      const UpstreamName& upstream, const PayloadIdentifier& payload_identifier) = 0;
 
   /// Newest first; `enrollment_id` empty for all. `after` is a happening_id.
   virtual Result<std::vector<Happening>> ListHappenings(const EnrollmentId& enrollment_id,
@@ -456,12 +461,16 @@ class StoreWriter : public StoreReader {
   /// `has_secret` follows from it.
   virtual Status SaveSealedSecrets(std::int64_t proposal_id, const SealedSecrets& sealed) = 0;
 
-  /// Replaces what is pinned for an MDM server unless that is proven or has the same content.
+  /// Replaces what is pinned for this enrollment profile of an MDM server unless that is proven or
+  /// has the same content.
   virtual Status SavePin(const EnrollmentProfilePin& pin) = 0;
-  /// A renewal that began at `began_at` is proven, and with it what was pinned before.
-  virtual Status ProvePin(const UpstreamName& upstream, Timestamp began_at) = 0;
-  /// kNotFound when nothing is pinned.
-  virtual Status DeletePin(const UpstreamName& upstream) = 0;
+  /// A renewal with this enrollment profile that began at `began_at` is proven, and with it what
+  /// was pinned before.
+  virtual Status ProvePin(const UpstreamName& upstream, const PayloadIdentifier& payload_identifier,
+                          Timestamp began_at) = 0;
+  /// An empty `payload_identifier` is all of the MDM server's. kNotFound when nothing is pinned.
+  virtual Status DeletePins(const UpstreamName& upstream,
+                            const PayloadIdentifier& payload_identifier) = 0;
 
   /// Deletes closed intents older than `keep`, proposals whose end is older than `kKeepProposals`,
   /// and the oldest happenings and dead letters beyond their bounds; at most `limit` rows of each.

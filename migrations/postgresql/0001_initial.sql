@@ -201,12 +201,14 @@ CREATE TABLE fleet_changes (
   spread_to text COLLATE "C" NOT NULL DEFAULT ''
 );
 
--- What every enrollment profile for the devices of an MDM server must keep.
+-- What an enrollment profile of an MDM server must keep when it is sent again.
 CREATE TABLE enrollment_profile_pins (
-  upstream text PRIMARY KEY CHECK (upstream <> ''),
+  upstream text NOT NULL CHECK (upstream <> ''),
+  payload_identifier text COLLATE "C" NOT NULL CHECK (payload_identifier <> ''),
   content text NOT NULL,  -- JSON
   pinned_at bigint NOT NULL,
-  is_proven boolean NOT NULL  -- a device took it
+  is_proven boolean NOT NULL,  -- a device took it
+  PRIMARY KEY (upstream, payload_identifier)
 );
 
 CREATE TABLE proposals (

@@ -211,12 +211,14 @@ CREATE TABLE fleet_changes (
   spread_to TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
--- What every enrollment profile for the devices of an MDM server must keep.
+-- What an enrollment profile of an MDM server must keep when it is sent again.
 CREATE TABLE enrollment_profile_pins (
-  upstream TEXT NOT NULL PRIMARY KEY CHECK (upstream <> ''),
+  upstream TEXT NOT NULL CHECK (upstream <> ''),
+  payload_identifier TEXT NOT NULL CHECK (payload_identifier <> ''),
   content TEXT NOT NULL,  -- JSON
   pinned_at INTEGER NOT NULL,
-  is_proven INTEGER NOT NULL CHECK (is_proven IN (0, 1))  -- a device took it
+  is_proven INTEGER NOT NULL CHECK (is_proven IN (0, 1)),  -- a device took it
+  PRIMARY KEY (upstream, payload_identifier)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE proposals (

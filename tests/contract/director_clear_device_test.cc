@@ -78,5 +78,57 @@ TEST_CASE("devices that enroll again are cleared while others are assigned to, a
   for (const Assignment& row : left) CHECK(row.target_kind == TargetKind::kAll);
 }
 
+Incoming Polled(const Channel& channel, std::int64_t second) {
+  MdmEvent event;
+  event.upstream = director_test::kServer;
+  event.created_at = At(second);
+  event.channel = channel;
+  event.body = IdleEvent{};
+  return {At(second), event};
+}
+
+Channel ChannelOf(int device, const std::string& user = "") {
+  Channel channel;
+  channel.device_id = EnrollmentId(NameOf(device));
+  channel.udid = NameOf(device);
+  channel.enrollment_id = channel.device_id;
+  if (user.empty()) return channel;
+  channel.type = ChannelType::kUser;
+  channel.user_id = user;
+  channel.enrollment_id = EnrollmentId(NameOf(device) + ":" + user);
+  return channel;
+}
+
+TEST_CASE("who becomes due by a clearing is locked in the order of the ids, with all others") {
+  // The user of the first device became locked after the second device: a transaction that came
+  // from the other side ended as a deadlock.
+  const test::PostgresDatabase database;
+  auto opened = OpenPostgresStore(database.settings());
+  REQUIRE(opened);
+  const std::unique_ptr<Store> store = std::move(*opened);
+  const RecordOptions clear{.clear_device_on_enroll = true};
+  const auto lock = [](const Channel& channel) {
+    return "SELECT enrollment_id FROM schedule WHERE enrollment_id = '" +
+           channel.enrollment_id.value() + "' FOR UPDATE";
+  };
+  REQUIRE(RecordIncoming(
+      *store, {Authenticated(0, 1), Polled(ChannelOf(0, "USER"), 1), Polled(ChannelOf(1), 1)}));
+  REQUIRE(Assign(*store, NameOf(0), 1));
+  std::future<Status> recording;
+  database.Execute(lock(ChannelOf(0, "USER")), [&] {
+    recording = std::async(std::launch::async, [&] {
+      return RecordIncoming(*store, {Authenticated(0, 600), Polled(ChannelOf(1), 600)}, clear);
+    });
+    const auto waits = [&] {
+      return database.Execute("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0";
+    };
+    bool is_waiting = waits();
+    for (int i = 0; i < 1000 && !is_waiting; ++i) is_waiting = waits();
+    CHECK(is_waiting);
+    CHECK_NOTHROW(database.Execute(lock(ChannelOf(1)) + " NOWAIT"));
+  });
+  CHECK(recording.get());
+}
+
 }  // namespace
 }  // namespace director::director_clear_device_test

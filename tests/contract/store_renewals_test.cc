@@ -6,9 +6,28 @@ namespace {
 
 const UpstreamName kServer("nanomdm");
 
-std::optional<EnrollmentProfilePin> PinOf(TestStore& store, const UpstreamName& upstream) {
+const PayloadIdentifier kProfile("com.example.enroll");
+
+std::optional<EnrollmentProfilePin> PinOf(TestStore& store, const UpstreamName& upstream,
+                                          const PayloadIdentifier& profile = kProfile) {
   return store.Get<std::optional<EnrollmentProfilePin>>(
-      [&](StoreReader& reader) { return reader.LoadPin(upstream); });
+      [&](StoreReader& reader) { return reader.LoadPin(upstream, profile); });
+}
+
+void SavePin(TestStore& store, const PayloadIdentifier& profile, const std::string& content,
+             int at) {
+  store.Write([&](StoreWriter& writer) {
+    return writer.SavePin({kServer, profile, content, At(at), false});
+  });
+}
+
+void ProvePin(TestStore& store, const PayloadIdentifier& profile, int began_at) {
+  store.Write([&](StoreWriter& writer) { return writer.ProvePin(kServer, profile, At(began_at)); });
+}
+
+Status DeletePins(TestStore& store, const PayloadIdentifier& profile) {
+  return store.store().Write(
+      [&](StoreWriter& writer) { return writer.DeletePins(kServer, profile); });
 }
 
 TEST_CASE("a plan stores the renewal that it began or saw end, and leaves another alone") {
@@ -60,32 +79,40 @@ TEST_CASE("identities are counted by when they end") {
 
 TEST_CASE("a pin gives way until it is proven by a renewal that began with it") {
   TestStore store(FOR_EVERY_STORE());
-  const auto save = [&](const std::string& content, int at) {
-    store.Write([&](StoreWriter& writer) {
-      return writer.SavePin({kServer, content, At(at), false});
-    });
-  };
-  const auto prove = [&](int began_at) {
-    store.Write([&](StoreWriter& writer) { return writer.ProvePin(kServer, At(began_at)); });
-  };
   CHECK_FALSE(PinOf(store, kServer));
-  prove(1);
-  save("one", 10);
-  save("one", 20);
-  CHECK(PinOf(store, kServer) == EnrollmentProfilePin{kServer, "one", At(10), false});
-  save("two", 30);
-  prove(29);
-  CHECK(PinOf(store, kServer) == EnrollmentProfilePin{kServer, "two", At(30), false});
-  prove(30);
-  save("three", 40);
-  CHECK(PinOf(store, kServer) == EnrollmentProfilePin{kServer, "two", At(30), true});
+  ProvePin(store, kProfile, 1);
+  SavePin(store, kProfile, "one", 10);
+  SavePin(store, kProfile, "one", 20);
+  CHECK(PinOf(store, kServer) == EnrollmentProfilePin{kServer, kProfile, "one", At(10), false});
+  SavePin(store, kProfile, "two", 30);
+  ProvePin(store, kProfile, 29);
+  CHECK(PinOf(store, kServer) == EnrollmentProfilePin{kServer, kProfile, "two", At(30), false});
+  ProvePin(store, kProfile, 30);
+  SavePin(store, kProfile, "three", 40);
+  CHECK(PinOf(store, kServer) == EnrollmentProfilePin{kServer, kProfile, "two", At(30), true});
   CHECK_FALSE(PinOf(store, UpstreamName("other")));
-  store.Write([](StoreWriter& writer) { return writer.DeletePin(kServer); });
+}
+
+TEST_CASE("each enrollment profile of a server has a pin of its own") {
+  TestStore store(FOR_EVERY_STORE());
+  const PayloadIdentifier other("com.example.Enroll");  // letter case counts
+  SavePin(store, kProfile, "one", 10);
+  SavePin(store, other, "two", 10);
+  ProvePin(store, other, 10);
+  CHECK(PinOf(store, kServer) == EnrollmentProfilePin{kServer, kProfile, "one", At(10), false});
+  CHECK(PinOf(store, kServer, other) == EnrollmentProfilePin{kServer, other, "two", At(10), true});
+  REQUIRE(DeletePins(store, other));
+  CHECK_FALSE(PinOf(store, kServer, other));
+  CHECK(PinOf(store, kServer));
+  SavePin(store, other, "three", 20);
+  REQUIRE(DeletePins(store, {}));
   CHECK_FALSE(PinOf(store, kServer));
-  const Status gone =
-      store.store().Write([](StoreWriter& writer) { return writer.DeletePin(kServer); });
-  REQUIRE_FALSE(gone);
-  CHECK(gone.error().kind == ErrorKind::kNotFound);
+  CHECK_FALSE(PinOf(store, kServer, other));
+  for (const PayloadIdentifier& gone : {kProfile, PayloadIdentifier()}) {
+    const Status nothing = DeletePins(store, gone);
+    REQUIRE_FALSE(nothing);
+    CHECK(nothing.error().kind == ErrorKind::kNotFound);
+  }
 }
 
 TEST_CASE("a server's topic is that of one of its devices") {

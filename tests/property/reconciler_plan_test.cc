@@ -204,6 +204,7 @@ Snapshot AnyWorld() {
   for (const std::string& identifier : kItems) {
     if (*rc::gen::arbitrary<bool>()) snapshot.items.push_back(AnyRecord(identifier));
   }
+  snapshot.upstream_pushes = *rc::gen::arbitrary<bool>();
   if (*rc::gen::inRange(0, 6) == 0) {
     snapshot.upstream_retry_at = kNow + seconds(*rc::gen::element(-1, 0, 1, 300));
     snapshot.upstream_away_since = kNow - seconds(*rc::gen::element(-60, 0, 30, 86400));

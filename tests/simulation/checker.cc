@@ -69,6 +69,7 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
   if (std::holds_alternative<CheckOutEvent>(event.body)) {
     known.checked_out_at = std::max(known.checked_out_at, said_at);
     known.check_out_recorded_at = kernel_.Now();
+    known.check_out_skew = process_->skew();
     return;
   }
   known.last_word_at = std::max(known.last_word_at, said_at);

@@ -102,6 +102,7 @@ class Checker final : public ProcessWatcher {
     Timestamp setup_recorded_at = Timestamp::min();
     Timestamp checked_out_at = Timestamp::min();
     Timestamp check_out_recorded_at = Timestamp::min();
+    Duration check_out_skew{};  ///< of Director's clock, then
     Timestamp last_word_at =
         Timestamp::min();  ///< newest event but CheckOut, by the server's clock
     std::deque<ReportSeen> reports;

@@ -82,8 +82,10 @@ void Checker::CheckTarget(const EnqueueRequest& request, const EnrollmentId& id,
                           Timestamp step_began_at) {
   CheckJournaled(request, id);
   const Known& known = At(id);
-  // To a clock that is behind the server's, a word from before the CheckOut that comes late is new.
-  const bool can_tell = process_->skew() >= Duration::zero();
+  // To a clock that is behind the server's, or was when the CheckOut came, whose time it cut to its
+  // own, a word from before the CheckOut that comes late is new.
+  const bool can_tell =
+      process_->skew() >= Duration::zero() && known.check_out_skew >= Duration::zero();
   const bool left = can_tell && known.checked_out_at > known.last_word_at &&
                     known.check_out_recorded_at < step_began_at;
   if (left) Report("checked out", request.request_type + " for a device that has left", id);

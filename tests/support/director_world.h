@@ -83,8 +83,9 @@ class CoreWire final : public HttpClient {
 class World {
  public:
   explicit World(std::size_t macs = 1, std::unique_ptr<Store> opened = OpenStore(),
-                 const UpstreamRates& rates = {}, double certificates_per_minute = 0)
-      : store(std::move(opened)), upstreams(certificates_per_minute) {
+                 const UpstreamRates& rates = {}, double certificates_per_minute = 0,
+                 double renewals_per_hour = 0)
+      : store(std::move(opened)), upstreams(certificates_per_minute, renewals_per_hour) {
     auto client = std::make_unique<CoreWire>(core, clock);
     wire = client.get();
     NanoMdmSettings server;

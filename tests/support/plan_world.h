@@ -17,7 +17,7 @@
 //     (escrowed a minute ago and free to go, unless it says otherwise; `escrowed=none`)
 //   identity +30d issued=-335d asked=-5m     (or `identity none asked=-5m`)
 //   renewal -1h until=+30d authenticated=-10m ended=-5m
-//   upstream down=+5m away=-1h problem=connection_refused turn=+9s
+//   upstream down=+5m away=-1h problem=connection_refused turn=+9s pushes
 //   turn ca.example.com +20s
 // clang-format on
 // Intents are named c1, c2, ... in their order. What the device says about itself is an hour old;
@@ -457,6 +457,7 @@ class WorldReader {
       if (key == "away") snapshot_.upstream_away_since = At(value);
       if (key == "problem") snapshot_.upstream_problem = Spaced(value);
       if (key == "turn") snapshot_.turn_at = At(value);
+      if (key == "pushes") snapshot_.upstream_pushes = true;
     }
   }
 

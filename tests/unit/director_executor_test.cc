@@ -16,6 +16,7 @@
 
 #include "director/executor.h"
 #include "director/runner.h"
+#include "director/turns.h"
 #include "store/sqlite_store.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
@@ -350,8 +351,14 @@ TEST_CASE("a server that is back is noticed although no device is due") {
 TEST_CASE("a server that pushes with each command is not asked to push as well") {
   Fixture world;
   world.AddDevices(3);
+  const auto decides_with_pushes = [&] {
+    return WithServers(SnapshotOf(*world.store, EnrollmentId("D0")), world.upstreams, Settings(),
+                       world.clock.Now())
+        .upstream_pushes;
+  };
   SECTION("it pushes by itself") {
     world.server->pushes_on_enqueue_ = true;
+    CHECK(decides_with_pushes());
     world.Settle();
     CHECK(world.server->queues_.size() == 3);
     CHECK(world.server->pushes_ == 0);
@@ -360,6 +367,7 @@ TEST_CASE("a server that pushes with each command is not asked to push as well")
     CHECK(world.server->pushes_ == 3);
   }
   SECTION("it does not") {
+    CHECK_FALSE(decides_with_pushes());
     world.Settle();
     CHECK(world.server->pushes_ == 3);
   }

@@ -428,7 +428,21 @@ TEST_CASE("openapi: every operation of API and webhook answers as documented") {
   const auto upstream = WithPath({{"upstream", "nanomdm"}});
   service.Call("DELETE /api/v1/mdm-servers/{upstream}/enrollment-profile", 404, upstream);
   director_test::WriteTo(service.store(), [](StoreWriter& writer) {
-    return writer.SavePin({UpstreamName("nanomdm"), "{}", Timestamp(), false});
+    return writer.SavePin(
+        {UpstreamName("nanomdm"), PayloadIdentifier("com.example.enroll"), "{}", kNow, false});
+  });
+  const auto forget = [&](const std::string& key, const std::string& value, int answer) {
+    auto request = upstream;
+    request.query = {{key, value}};
+    service.Call("DELETE /api/v1/mdm-servers/{upstream}/enrollment-profile", answer, request);
+  };
+  forget("payload_uuid", "x", 400);
+  forget("payload_identifier", "", 400);
+  forget("payload_identifier", "com.example.other", 404);
+  forget("payload_identifier", "com.example.enroll", 204);
+  director_test::WriteTo(service.store(), [](StoreWriter& writer) {
+    return writer.SavePin(
+        {UpstreamName("nanomdm"), PayloadIdentifier("com.example.enroll"), "{}", kNow, false});
   });
   service.Call("DELETE /api/v1/mdm-servers/{upstream}/enrollment-profile", 204, upstream);
 

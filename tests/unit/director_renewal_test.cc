@@ -6,6 +6,7 @@
 #include "director/enrollment_profile_file.h"
 #include "director/enrollment_profile_pin.h"
 #include "director/identity.h"
+#include "director/metrics.h"
 #include "director/renewals.h"
 #include "mdm/item_definition.h"
 #include "signing/certificate.h"
@@ -27,6 +28,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 
 const std::string kWifi = "com.example.wifi";
+const PayloadIdentifier kEnrollment("com.example.simulator.enrollment");
 
 /// Hands out what a test says.
 class FakeProfiles final : public EnrollmentProfileSource {
@@ -42,21 +44,25 @@ class FakeProfiles final : public EnrollmentProfileSource {
   std::string last_machine_info;
 };
 
-/// A Mac whose identity ends in 20 days, enrolled and settled.
+/// Macs whose identities end in so many days, enrolled one after the other and settled.
 struct Renewing : World {
-  explicit Renewing(EnrollmentProfilesFrom from = EnrollmentProfilesFrom::kFile) : World(0) {
+  explicit Renewing(EnrollmentProfilesFrom from = EnrollmentProfilesFrom::kFile,
+                    const std::vector<int>& days_left = {20}, double renewals_per_hour = 0)
+      : World(0, director_test::OpenStore(), {}, 0, renewals_per_hour) {
     settings.renewal.issuers = {std::string(kSimulatorIssuer)};
     settings.renewal.has_profiles = true;
     auto made = std::make_unique<FakeProfiles>();
     profiles = made.get();
     renewals = std::make_unique<Renewals>(*store, std::move(made), from, nullptr, clock);
-    DeviceBehaviour behaviour;
-    behaviour.identity_lifetime = 365 * kDay;
-    behaviour.identity_ends_at = clock.Now() + 20 * kDay;
-    AddMac(0, behaviour);
+    for (std::size_t i = 0; i < days_left.size(); ++i) {
+      DeviceBehaviour behaviour;
+      behaviour.identity_lifetime = 365 * kDay;
+      behaviour.identity_ends_at = clock.Now() + days_left[i] * kDay;
+      AddMac(i, behaviour);
+    }
     Restart();
     Assign(kWifi);
-    Session(0);
+    SessionOfEach();
   }
 
   std::vector<std::string> Happenings() {
@@ -79,8 +85,27 @@ struct Renewing : World {
   FakeProfiles* profiles = nullptr;
 };
 
+/// The page of metrics as it stands now.
+std::string MetricsOf(Renewing& world) {
+  const Ingest ingest(*world.store, [] {});
+  const WebhookCounts webhooks;
+  const SecretSource password;
+  Metrics metrics({*world.store, world.upstreams, *world.executor, *world.payloads, ingest,
+                   webhooks, nullptr, password});
+  const Result<std::string> page = metrics.Render(world.clock.Now());
+  REQUIRE(page);
+  return *page;
+}
+
+bool Tells(const std::string& metrics, const std::string& line) {
+  UNSCOPED_INFO(metrics);
+  return metrics.find(line + "\n") != std::string::npos;
+}
+
 TEST_CASE("a Mac whose identity ends gets a new one and keeps what it has") {
   Renewing world;
+  world.Settle();
+  CHECK(Tells(MetricsOf(world), R"(director_identities{ends="unknown"} 1)"));
   world.Run(hours(3));
   CHECK(world.mac().renewals() == 1);
   CHECK(world.mac().epoch() == 1);
@@ -103,10 +128,37 @@ TEST_CASE("a Mac whose identity ends gets a new one and keeps what it has") {
   }
   CHECK(wifi == 1);
   CHECK(enrollment == 1);
+  const auto pin = director_test::ReadFrom(
+      *world.store, [](StoreReader& reader) { return reader.LoadPin(kServer, kEnrollment); });
+  REQUIRE(pin);
+  CHECK(pin->is_proven);
   CHECK(world.Happened("Its identity was renewed"));
   CHECK(world.Happened("Authenticates anew"));
+  CHECK(Tells(MetricsOf(world), R"(director_identities{ends="later"} 1)"));
+  CHECK(Tells(MetricsOf(world), "director_renewals_refused_total 0"));
   world.Run(hours(200));
   CHECK(world.mac().renewals() == 1);
+}
+
+TEST_CASE("an identity that ends within days does not wait behind those that end later") {
+  constexpr double kPerHour = 1;
+  Renewing world(EnrollmentProfilesFrom::kFile, {20, 20, 20, 20, 20, 4, 5}, kPerHour);
+  const auto renewals = [&](std::size_t first, std::size_t last) {
+    int count = 0;
+    for (std::size_t i = first; i <= last; ++i) count += world.devices[i].renewals();
+    return count;
+  };
+  world.Run(minutes(30));
+  CHECK(renewals(0, 4) == 1);
+  CHECK(renewals(5, 6) == 1);
+  CHECK(
+      Tells(MetricsOf(world), R"(director_paced_enrollments{limit="certificates",upstream=""} 5)"));
+  // They have a pace of their own, which is bounded, too.
+  world.Run(hours(1));
+  CHECK(renewals(0, 4) == 2);
+  CHECK(renewals(5, 6) == 2);
+  world.Run(hours(5));
+  CHECK(renewals(0, 4) == 5);
 }
 
 TEST_CASE("an enrollment profile of another server is refused, and the list of events says why") {
@@ -116,7 +168,8 @@ TEST_CASE("an enrollment profile of another server is refused, and the list of e
   world.profiles->answer = MakeEnrollmentMobileconfig(other);
   world.Run(hours(5));
   CHECK(world.mac().renewals() == 0);
-  CHECK(world.executor->counters().renewals_refused == 1);
+  CHECK(Tells(MetricsOf(world), "director_renewals_refused_total 1"));
+  CHECK(Tells(MetricsOf(world), R"(director_identities{ends="30d"} 1)"));
   CHECK(world.Happened("another Topic"));
   const ItemRecord item = world.Item(0, "identity:MDM");
   CHECK(item.state == ItemState::kBackingOff);
@@ -132,8 +185,9 @@ TEST_CASE("what devices took once is what the next profile must keep") {
   world.Run(minutes(1));
   const EnrollmentId id = world.id(0);
   REQUIRE(renewals.MakePayload(id));
-  WriteTo(*world.store,
-          [&](StoreWriter& writer) { return writer.ProvePin(kServer, world.clock.Now()); });
+  WriteTo(*world.store, [&](StoreWriter& writer) {
+    return writer.ProvePin(kServer, kEnrollment, world.clock.Now());
+  });
   struct Case {
     std::string_view key;
     ManagementKeys management;
@@ -152,9 +206,52 @@ TEST_CASE("what devices took once is what the next profile must keep") {
   }
   world.profiles->answer = MakeEnrollmentMobileconfig(good);
   CHECK(renewals.MakePayload(id));
-  WriteTo(*world.store, [](StoreWriter& writer) { return writer.DeletePin(kServer); });
+  WriteTo(*world.store,
+          [](StoreWriter& writer) { return writer.DeletePins(kServer, kEnrollment); });
   world.profiles->answer = MakeEnrollmentMobileconfig({good.topic, good.server_url, "", 8190});
   CHECK(renewals.MakePayload(id));
+}
+
+/// The device reports this enrollment profile from now on, and the profiles that are handed out are
+/// of that kind.
+void BringProfile(Renewing& world, const PayloadIdentifier& identifier,
+                  const ManagementKeys& management) {
+  ProfileListReport report = *SnapshotOf(*world.store, world.id(0)).profile_list;
+  report.reported_at = world.clock.Now();
+  for (ReportedProfile& profile : report.profiles) {
+    if (profile.has_mdm_payload) profile.payload_identifier = identifier;
+  }
+  WriteTo(*world.store, [&](StoreWriter& writer) {
+    return writer.SaveReports({{world.id(0), report}}, world.clock.Now());
+  });
+  std::string profile = MakeEnrollmentMobileconfig(management);
+  const std::string& known = kEnrollment.value();
+  for (std::size_t at = profile.find(known); at != std::string::npos;
+       at = profile.find(known, at + identifier.value().size())) {
+    profile.replace(at, known.size(), identifier.value());
+  }
+  world.profiles->answer = profile;
+}
+
+TEST_CASE("two kinds of enrollment profiles of one server are each held against their own kind") {
+  Renewing world;
+  world.Run(minutes(1));
+  const EnrollmentId id = world.id(0);
+  const PayloadIdentifier other("com.example.kiosk");
+  ManagementKeys management = SimulatorManagement();
+  REQUIRE(world.renewals->MakePayload(id));
+  WriteTo(*world.store, [&](StoreWriter& writer) {
+    return writer.ProvePin(kServer, kEnrollment, world.clock.Now());
+  });
+  management.access_rights = 8190;
+  BringProfile(world, other, management);
+  CHECK(world.renewals->MakePayload(id));
+  WriteTo(*world.store,
+          [&](StoreWriter& writer) { return writer.ProvePin(kServer, other, world.clock.Now()); });
+  BringProfile(world, other, SimulatorManagement());
+  CHECK(world.renewals->MakePayload(id).error().message.find("AccessRights") != std::string::npos);
+  BringProfile(world, kEnrollment, SimulatorManagement());
+  CHECK(world.renewals->MakePayload(id));
 }
 
 TEST_CASE("a webhook's profiles may have URLs with a token for each device") {
@@ -165,8 +262,9 @@ TEST_CASE("a webhook's profiles may have URLs with a token for each device") {
   management.server_url = url + "?token=1";
   world.profiles->answer = MakeEnrollmentMobileconfig(management);
   REQUIRE(world.renewals->MakePayload(world.id(0)));
-  WriteTo(*world.store,
-          [&](StoreWriter& writer) { return writer.ProvePin(kServer, world.clock.Now()); });
+  WriteTo(*world.store, [&](StoreWriter& writer) {
+    return writer.ProvePin(kServer, kEnrollment, world.clock.Now());
+  });
   management.server_url = url + "?token=2";
   world.profiles->answer = MakeEnrollmentMobileconfig(management);
   CHECK(world.renewals->MakePayload(world.id(0)));

@@ -110,6 +110,23 @@ TEST_CASE("a sleeping device is woken first, and renewals wait for their turn") 
   CHECK(ItemOf(waiting, kIdentity).reason.find("renewals_per_hour_max") != std::string::npos);
 }
 
+TEST_CASE("the last week of an identity, or the last third of its time, has turns of its own") {
+  const auto decide = [](const std::string& turn, const std::string& identity,
+                         const std::string& expected) {
+    CheckPlan("turn " + turn + " +20s\nreport -5m asked=-6m\nidentity " + identity + " asked=-5m",
+              kNow, expected, Renewing());
+  };
+  const std::string waits = "nothing\nidentity:MDM pending";
+  const std::string goes = "InstallProfile identity:MDM; push\nidentity:MDM in_flight";
+  decide("identity:MDM", "+8d issued=-345d", waits);
+  decide("identity:MDM:soon", "+8d issued=-345d", goes);
+  decide("identity:MDM", "+6d issued=-345d", goes);
+  decide("identity:MDM:soon", "+6d issued=-345d", waits);
+  // It lives for twelve days: its time to be renewed begins six before the end.
+  decide("identity:MDM", "+3d issued=-9d", waits);
+  decide("identity:MDM:soon", "+1d issued=-11d", waits);
+}
+
 TEST_CASE("the renewal goes last, behind other changes") {
   CheckPlan(R"(
       want zz.example A all

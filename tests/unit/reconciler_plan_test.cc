@@ -292,6 +292,25 @@ TEST_CASE("what is sent during a session needs no push of its own") {
             "push\nwifi in_flight");
 }
 
+TEST_CASE("a push that the MDM server sends by itself with a command is not sent again") {
+  // MicroMDM: what came along in a session was pushed for once more two seconds later.
+  const Plan along = CheckPlan(R"(
+    upstream pushes
+    enrollment seen=-1s pushed=-10s
+    want wifi A all
+    report -1h
+    intent ProfileList sent -11s)",
+                               kNoon, "InstallProfile wifi A; push\nwifi in_flight");
+  CHECK(along.due_at > kNow + std::chrono::minutes(1));
+  // A silent device is not hurried by new work, but such a server does it.
+  const std::string silent = R"(
+    enrollment seen=-3h pushed=-10s pushes=2
+    want wifi A all
+    report -2h)";
+  CheckPlan(silent, kNoon, "ProfileList\nwifi pending");
+  CheckPlan("upstream pushes" + silent, kNoon, "ProfileList; push\nwifi pending");
+}
+
 TEST_CASE("what came along too late for a session is pushed for within seconds") {
   // Found by the enrollment bench: 200 Macs out of the box took a minute, as each batch but the
   // first came when the session before was over.

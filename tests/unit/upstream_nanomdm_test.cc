@@ -271,6 +271,25 @@ TEST_CASE("NanoMDM takes 50 user channels in one path and refuses a path that is
   CHECK(server.WaitForRequests(1).size() == 1);
 }
 
+TEST_CASE("NanoMDM tells when the push certificate of a topic ends, where it can") {
+  const auto ask = [](const FakeReply& reply) {
+    FakeServer server(InTurn({reply}));
+    auto end = UpstreamAt(server.Url())->ReadPushCertificateEnd("com.apple.mgmt.External.1");
+    CHECK(server.Requests().at(0).target == "/v1/pushcert?topic=com.apple.mgmt.External.1");
+    return end;
+  };
+  const auto end = ask(Answer(200, R"({"not_after":"2126-12-02T00:09:45Z","topic":"t"})"));
+  REQUIRE(end);
+  CHECK(FormatTime(*end) == "2126-12-02T00:09:45Z");
+  CHECK(ask(Answer(500, R"({"error":"sql: no rows"})")).error().kind == ErrorKind::kUnavailable);
+  CHECK(ask(Answer(405, "")).error().kind == ErrorKind::kUnavailable);
+  for (const char* body : {"", "[]", "{}", R"({"not_after":1})", R"({"not_after":"soon"})"}) {
+    CHECK(ask(Answer(200, body)).error().kind == ErrorKind::kCorrupt);
+  }
+  CHECK(UpstreamAt(RefusingUrl())->ReadPushCertificateEnd("t").error().kind ==
+        ErrorKind::kUnavailable);
+}
+
 TEST_CASE("NanoMDM clamps the configured number of targets") {
   const auto [configured, expected] =
       GENERATE(std::make_pair(0, 1), std::make_pair(7, 7), std::make_pair(5000, 50));
