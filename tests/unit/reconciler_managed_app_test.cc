@@ -170,8 +170,7 @@ TEST_CASE("a word is counted once: the next attempt comes a day later and parks 
       kNoon, kEnded);
   CHECK(ItemOf(later, kAgent).attempts == 1);
   CheckPlan(
-      world +
-          "item app:com.ex.agent A acknowledged ack=-10m settled=-10m since=-10m attempts=2",
+      world + "item app:com.ex.agent A acknowledged ack=-10m settled=-10m since=-10m attempts=2",
       kNoon, "nothing\napp:com.ex.agent parked");
 }
 
