@@ -57,7 +57,8 @@ TEST_CASE("an app that its user is asked about says so, and is there when the us
   CHECK(world.CountEnqueued(request_type::kManagedApplicationList) == asked);
 }
 
-TEST_CASE("an app that its user refuses is a failed attempt at once, and offered again a day later") {
+TEST_CASE(
+    "an app that its user refuses is a failed attempt at once, and offered again a day later") {
   World world(0);
   DeviceBehaviour behaviour;
   behaviour.app_failures.push_back({kApp, 1, {}, "UserRejected"});
