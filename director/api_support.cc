@@ -126,6 +126,8 @@ Json EnrollmentJson(const Enrollment& enrollment) {
       {"certificate_list_at", TimeJson(enrollment.inventory_at[InventoryKind::kCertificateList])},
       {"installed_application_list_at",
        TimeJson(enrollment.inventory_at[InventoryKind::kInstalledApplicationList])},
+      {"managed_application_list_at",
+       TimeJson(enrollment.inventory_at[InventoryKind::kManagedApplicationList])},
       {"pushed_at", TimeJson(enrollment.pushed_at)},
       {"push_unregistered", enrollment.push_unregistered}};
 }

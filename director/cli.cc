@@ -157,8 +157,8 @@ class CommandLine {
                       [this] { return ShowInventory(client_, device_, inventory_kind_, format_); });
     inventory->add_option("device", device_, "UDID, serial number or enrollment id")->required();
     inventory->add_option("kind", inventory_kind_,
-                          "DeviceInformation, SecurityInfo, CertificateList or "
-                          "InstalledApplicationList: show its answer");
+                          "DeviceInformation, SecurityInfo, CertificateList, "
+                          "InstalledApplicationList or ManagedApplicationList: show its answer");
     AddJson(inventory);
     CLI::App* explain = AddClientVerb(
         app_, "explain", "Say why a device has an item or not",

@@ -95,6 +95,7 @@ class Recording {
     if (Status done = writer_.SaveIntents(intents); !done) return done;
     if (Status done = writer_.SaveReports(reports_, now_); !done) return done;
     if (Status done = writer_.SaveAppLists(app_lists_, now_); !done) return done;
+    if (Status done = writer_.SaveManagedAppLists(managed_app_lists_, now_); !done) return done;
     if (Status done = writer_.SaveInventory(inventory_); !done) return done;
     if (Status done = writer_.AddHappenings(happenings_); !done) return done;
     for (const EnrollmentId& id : cleared_) {
@@ -137,6 +138,9 @@ class Recording {
     }
     if (seen.report) reports_.emplace_back(id, std::move(*seen.report));
     if (seen.app_list) app_lists_.emplace_back(id, std::move(*seen.app_list));
+    if (seen.managed_app_list) {
+      managed_app_lists_.emplace_back(id, std::move(*seen.managed_app_list));
+    }
     if (seen.due) due_.emplace(id, received_at);
     for (std::string& text : seen.happenings) {
       happenings_.push_back({0, received_at, id, "device", std::move(text)});
@@ -185,6 +189,7 @@ class Recording {
   std::set<IntentKey> answered_;
   std::vector<std::pair<EnrollmentId, ProfileListReport>> reports_;
   std::vector<std::pair<EnrollmentId, AppListReport>> app_lists_;
+  std::vector<std::pair<EnrollmentId, ManagedAppListReport>> managed_app_lists_;
   Inventory inventory_;
   std::vector<Happening> happenings_;
   std::vector<DeadLetter> dead_letters_;

@@ -24,6 +24,7 @@ struct BodyEncoder {
   void operator()(const SecurityInfoCommand&) const {}
   void operator()(const DeviceConfiguredCommand&) const {}
   void operator()(const CertificateListCommand&) const {}
+  void operator()(const ManagedApplicationListCommand&) const {}
   void operator()(const InstalledApplicationListCommand&) const {}
   void operator()(const DeviceLockCommand& command) const {
     SetText("PIN", command.pin.Reveal());
@@ -86,6 +87,9 @@ struct TypeNamer {
   }
   std::string_view operator()(const CertificateListCommand&) const {
     return request_type::kCertificateList;
+  }
+  std::string_view operator()(const ManagedApplicationListCommand&) const {
+    return request_type::kManagedApplicationList;
   }
   std::string_view operator()(const InstalledApplicationListCommand&) const {
     return request_type::kInstalledApplicationList;
@@ -226,6 +230,8 @@ Command InventoryCommand(InventoryKind kind) {
       return SecurityInfoCommand{};
     case InventoryKind::kCertificateList:
       return CertificateListCommand{};
+    case InventoryKind::kManagedApplicationList:
+      return ManagedApplicationListCommand{};
     case InventoryKind::kInstalledApplicationList:
       break;
   }

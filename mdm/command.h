@@ -44,6 +44,9 @@ struct CertificateListCommand {};
 /// Asks for all apps, with every key.
 struct InstalledApplicationListCommand {};
 
+/// Asks for the status of all managed apps.
+struct ManagedApplicationListCommand {};
+
 /// Locks the device. A Mac restarts and asks for the PIN, six characters, which only Macs take.
 /// Empty strings are left out.
 struct DeviceLockCommand {
@@ -104,14 +107,13 @@ struct AccountConfigurationCommand {
 };
 
 /// Every command that Director can send.
-using Command =
-    std::variant<InstallProfileCommand, RemoveProfileCommand, ProfileListCommand,
-                 DeviceInformationCommand, SecurityInfoCommand, CertificateListCommand,
-                 InstalledApplicationListCommand, DeviceConfiguredCommand, DeviceLockCommand,
-                 EraseDeviceCommand, RestartDeviceCommand, ShutDownDeviceCommand,
-                 SetRecoveryLockCommand, VerifyRecoveryLockCommand, RotateFileVaultKeyCommand,
-                 InstallApplicationCommand, InstallEnterpriseApplicationCommand,
-                 RemoveApplicationCommand, AccountConfigurationCommand>;
+using Command = std::variant<
+    InstallProfileCommand, RemoveProfileCommand, ProfileListCommand, DeviceInformationCommand,
+    SecurityInfoCommand, CertificateListCommand, ManagedApplicationListCommand,
+    InstalledApplicationListCommand, DeviceConfiguredCommand, DeviceLockCommand, EraseDeviceCommand,
+    RestartDeviceCommand, ShutDownDeviceCommand, SetRecoveryLockCommand, VerifyRecoveryLockCommand,
+    RotateFileVaultKeyCommand, InstallApplicationCommand, InstallEnterpriseApplicationCommand,
+    RemoveApplicationCommand, AccountConfigurationCommand>;
 
 /// The wire names, in one table.
 namespace request_type {
@@ -122,6 +124,7 @@ inline constexpr std::string_view kDeviceInformation = "DeviceInformation";
 inline constexpr std::string_view kDeviceConfigured = "DeviceConfigured";
 inline constexpr std::string_view kSecurityInfo = "SecurityInfo";
 inline constexpr std::string_view kCertificateList = "CertificateList";
+inline constexpr std::string_view kManagedApplicationList = "ManagedApplicationList";
 inline constexpr std::string_view kInstalledApplicationList = "InstalledApplicationList";
 inline constexpr std::string_view kDeviceLock = "DeviceLock";
 inline constexpr std::string_view kEraseDevice = "EraseDevice";

@@ -26,10 +26,11 @@ constexpr std::array<std::pair<ChannelType, std::string_view>, 5> kChannelTypes 
      {ChannelType::kUserEnrollment, "User Enrollment"}}};
 
 /// The key that holds the answer to each kind of question.
-constexpr std::array<std::pair<InventoryKind, std::string_view>, 4> kAnswerKeys = {
+constexpr std::array<std::pair<InventoryKind, std::string_view>, 5> kAnswerKeys = {
     {{InventoryKind::kDeviceInformation, "QueryResponses"},
      {InventoryKind::kSecurityInfo, "SecurityInfo"},
      {InventoryKind::kCertificateList, "CertificateList"},
+     {InventoryKind::kManagedApplicationList, "ManagedApplicationList"},
      {InventoryKind::kInstalledApplicationList, "InstalledApplicationList"}}};
 
 constexpr std::array<std::pair<CommandStatus, std::string_view>, 4> kStatuses = {
@@ -336,6 +337,17 @@ std::vector<ReportedApp> ReadApps(const PlistArray& answer) {
     const bool* flag = installing == nullptr ? nullptr : installing->AsBool();
     apps.push_back({TextAt(*dict, "Identifier"), TextAt(*dict, "Version"),
                     TextAt(*dict, "ShortVersion"), flag != nullptr && *flag});
+  }
+  return apps;
+}
+
+std::vector<ReportedManagedApp> ReadManagedApps(const PlistDict& answer) {
+  std::vector<ReportedManagedApp> apps;
+  for (const auto& [identifier, value] : answer.entries()) {
+    const PlistDict* dict = value.AsDict();
+    if (dict == nullptr || identifier.empty()) continue;
+    std::string status = Printable(TextAt(*dict, "Status"), kManagedAppStatusMaxBytes);
+    if (!status.empty()) apps.push_back({identifier, std::move(status)});
   }
   return apps;
 }

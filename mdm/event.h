@@ -116,6 +116,18 @@ struct ReportedApp {
 /// Macs report, are left out. Source: Apple device-management schema, application.installed.list.
 std::vector<ReportedApp> ReadApps(const PlistArray& answer);
 
+/// What a device says of one managed app. Words of Apple's that are not known here may come.
+struct ReportedManagedApp {
+  std::string identifier;  ///< bundle identifier
+  std::string status;      ///< printable, at most kManagedAppStatusMaxBytes; never empty
+  friend bool operator==(const ReportedManagedApp&, const ReportedManagedApp&) = default;
+};
+inline constexpr std::size_t kManagedAppStatusMaxBytes = 64;
+
+/// Reads the statuses out of the answer to ManagedApplicationList; entries without one are left
+/// out. Source: Apple device-management schema, application.managed.list.
+std::vector<ReportedManagedApp> ReadManagedApps(const PlistDict& answer);
+
 /// Answer to DeviceInformation. Absent facts are empty.
 struct DeviceInformationReport {
   std::string serial_number;

@@ -15,6 +15,8 @@ std::string_view InventoryKindName(InventoryKind kind) {
       return request_type::kSecurityInfo;
     case InventoryKind::kCertificateList:
       return request_type::kCertificateList;
+    case InventoryKind::kManagedApplicationList:
+      return request_type::kManagedApplicationList;
     case InventoryKind::kInstalledApplicationList:
       return request_type::kInstalledApplicationList;
   }

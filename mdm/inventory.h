@@ -15,10 +15,12 @@ enum class InventoryKind {
   kSecurityInfo,
   kCertificateList,
   kInstalledApplicationList,
+  kManagedApplicationList,
 };
 inline constexpr std::array kInventoryKinds = {
     InventoryKind::kDeviceInformation, InventoryKind::kSecurityInfo,
-    InventoryKind::kCertificateList, InventoryKind::kInstalledApplicationList};
+    InventoryKind::kCertificateList, InventoryKind::kInstalledApplicationList,
+    InventoryKind::kManagedApplicationList};
 
 /// The RequestType that asks for it; everywhere its name.
 std::string_view InventoryKindName(InventoryKind kind);
@@ -39,10 +41,13 @@ class PerInventoryKind {
 
 /// What a device answered to one question: every key as it sent it. A key that is not there is not
 /// known; devices leave out what they do not support. Source: Apple device-management schema,
-/// information.device, information.security, certificate.list, application.installed.list.
+/// information.device, information.security, certificate.list, application.managed.list,
+/// application.installed.list.
 struct InventoryReport {
   InventoryKind kind = InventoryKind::kDeviceInformation;
-  PlistValue answer;  ///< a dictionary or, for the lists, an array of dictionaries
+  /// A dictionary or, for the lists of certificates and of installed apps, an array of
+  /// dictionaries.
+  PlistValue answer;
 };
 
 }  // namespace director

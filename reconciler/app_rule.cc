@@ -6,6 +6,7 @@
 
 #include "mdm/app.h"
 #include "mdm/command.h"
+#include "reconciler/managed_app.h"
 
 namespace director {
 namespace {
@@ -87,9 +88,9 @@ Timestamp BegunAt(const RuleContext& context, ItemRecord& record) {
   return record.state_since;
 }
 
-/// When the list was last asked for since the device began; nothing before it was.
-std::optional<Timestamp> AskedSince(const RuleContext& context, Timestamp begun_at) {
-  const AppListReport* report = ReportOf(context);
+/// When a list was last asked for since the device began; nothing before it was.
+std::optional<Timestamp> AskedSince(const RuleContext& context, const DeviceReport* report,
+                                    Timestamp begun_at) {
   const bool counts = report != nullptr && report->epoch == context.snapshot.enrollment.epoch &&
                       report->asked_at && *report->asked_at >= begun_at;
   return counts ? report->asked_at : std::nullopt;
@@ -101,23 +102,68 @@ bool IsUnproven(const ItemRecord& record) {
          (!record.verified_at || *record.verified_at < *record.acknowledged_at);
 }
 
+/// When to ask for a list again: at twice the time each, the last time at the end.
+Timestamp LookAt(Timestamp begun_at, Timestamp ends_at, const std::optional<Timestamp>& asked_at) {
+  const Duration looked_after = asked_at ? *asked_at - begun_at : Duration::zero();
+  return std::min(begun_at + std::max(kLookMin, 2 * looked_after), ends_at);
+}
+
+const ManagedAppListReport* ManagedReportOf(const RuleContext& context) {
+  const auto& report = context.snapshot.managed_app_list;
+  return report ? &*report : nullptr;
+}
+
+/// What the device has said of the install since it acknowledged it; null when it has said nothing.
+const ReportedManagedApp* FindWord(const RuleContext& context, const ItemRecord& record) {
+  const ManagedAppListReport* report = ManagedReportOf(context);
+  if (record.presence == Presence::kAbsent || !IsUsable(context, report, record)) return nullptr;
+  if (IsOfAnotherTime(*report, context.now)) return nullptr;
+  return FindManagedApp(*report, BundleIdentifierOf(record.payload_identifier));
+}
+
+/// The device's word for the install, as a sentence; empty when there is none.
+std::string DescribeWord(const RuleContext& context, const ReportedManagedApp* word) {
+  if (word == nullptr) return {};
+  return fmt::format("{} reported at {}: {}.", context.noun,
+                     FormatTime(ManagedReportOf(context)->reported_at),
+                     DescribeManagedAppStatus(word->status));
+}
+
+/// Counts the attempt as failed when the device says so, before its time is over.
+bool HasEnded(const RuleContext& context, ItemRecord& record) {
+  const ReportedManagedApp* word = FindWord(context, record);
+  if (word == nullptr || StageOf(word->status) != ManagedAppStage::kEnded) return false;
+  record.acknowledged_at.reset();
+  record.last_error = DescribeWord(context, word);
+  record.last_error_at = ManagedReportOf(context)->reported_at;
+  CountFailedAttempt(record, ErrorClass::kUnknown, context.snapshot.enrollment, context.settings,
+                     context.now);
+  return true;
+}
+
 /// True while the device may still be at it; the state says so.
 bool IsAtWork(const RuleContext& context, ItemWork& work) {
+  if (HasEnded(context, work.record)) return false;
   const Timestamp begun_at = BegunAt(context, work.record);
   const Timestamp ends_at = begun_at + context.settings.app_install_time_max;
-  const std::optional<Timestamp> asked_at = AskedSince(context, begun_at);
+  const std::optional<Timestamp> asked_at = AskedSince(context, ReportOf(context), begun_at);
   if (asked_at && *asked_at >= ends_at) return false;
-  const Duration looked_after = asked_at ? *asked_at - begun_at : Duration::zero();
-  const Timestamp look_at = std::min(begun_at + std::max(kLookMin, 2 * looked_after), ends_at);
+  const Timestamp look_at = LookAt(begun_at, ends_at, asked_at);
   std::string reason =
       fmt::format("{} acknowledged it at {} and may be at it until {}.", context.noun,
                   FormatTime(*work.record.acknowledged_at), FormatTime(ends_at));
-  if (context.now >= look_at) {
-    NeedAppList(context, work, ItemState::kAcknowledged,
-                reason + " It is asked for its list of apps.");
-  } else {
+  const std::string word = DescribeWord(context, FindWord(context, work.record));
+  if (!word.empty()) reason += " " + word;
+  if (context.now < look_at) {
     SetState(work.record, ItemState::kAcknowledged, std::move(reason), context.now, look_at);
+    return true;
   }
+  NeedAppList(context, work, ItemState::kAcknowledged,
+              reason + " It is asked for its list of apps.");
+  const auto managed_asked_at = AskedSince(context, ManagedReportOf(context), begun_at);
+  work.wants_managed_app_list = work.record.presence == Presence::kPresent &&
+                                MayListManagedApps(context.snapshot.enrollment) &&
+                                context.now >= LookAt(begun_at, ends_at, managed_asked_at);
   return true;
 }
 
@@ -133,6 +179,14 @@ void DecideUnshown(const RuleContext& context, ItemWork& work) {
   if (IsHeld(context, work)) return;
   Want(context, work, work.desired.assignment->request_type,
        fmt::format("{} is told to install it once in this enrollment.", context.noun));
+}
+
+/// The device's last word for the install says more than that the app is not there.
+void CountMissing(const RuleContext& context, Timestamp reported_at, ItemRecord& record) {
+  const std::string word = DescribeWord(context, FindWord(context, record));
+  const bool was_unproven = IsUnproven(record);
+  CountMissingAfterAcknowledge(context, reported_at, record);
+  if (was_unproven && !word.empty()) record.last_error += " " + word;
 }
 
 std::string DescribeInstall(const RuleContext& context, const ReportedApp* app,
@@ -154,7 +208,7 @@ void DecidePresentByReport(const RuleContext& context, ItemWork& work) {
     return MarkVerified(context, reported_at, work);
   }
   if (IsUnproven(work.record) && IsAtWork(context, work)) return;
-  if (work.record.acknowledged_at) CountMissingAfterAcknowledge(context, reported_at, work.record);
+  if (work.record.acknowledged_at) CountMissing(context, reported_at, work.record);
   if (IsHeld(context, work) || NeedsNewerList(context, work)) return;
   Want(context, work, assignment.request_type,
        DescribeInstall(context, app, assignment.app_version));

@@ -330,6 +330,8 @@ Timestamp HeldBackUntil(const Intent& intent, const Settings& settings) {
   // one, too.
   if (const auto kind = ParseInventoryKind(intent.request_type)) {
     pause = std::max(pause, settings.inventory_interval[*kind] / 4);
+    // Nothing depends on it.
+    if (*kind == InventoryKind::kManagedApplicationList) pause = std::max(pause, kDay);
     // Apps are proved by it.
     if (*kind == InventoryKind::kInstalledApplicationList) {
       pause = std::min(pause, settings.app_install_time_max);

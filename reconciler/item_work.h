@@ -18,6 +18,7 @@ struct ItemWork {
       wanted;                   ///< what the rules want to send, if the device may be sent anything
   bool needs_report = false;    ///< no decision without a newer ProfileList
   bool needs_app_list = false;  ///< no decision without a newer list of apps
+  bool wants_managed_app_list = false;  ///< beside that: how the app's install stands
   bool needs_certificate_list = false;  ///< no decision without a newer list of certificates
   /// The item of the identity: the last attempt to renew it. Starts and leaves as the record does.
   std::optional<IdentityRenewal> renewal;

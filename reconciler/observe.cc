@@ -373,25 +373,29 @@ void TakeFacts(Step& step, const DeviceInformationReport& report) {
 }
 
 /// What answers somebody else's question may be a part of the list.
-void TakeAppList(Step& step, const InventoryReport& inventory) {
-  const bool is_ours =
-      step.intent && step.intent->request_type == request_type::kInstalledApplicationList;
-  const PlistArray* answer = inventory.answer.AsArray();
-  if (!is_ours || inventory.kind != InventoryKind::kInstalledApplicationList || answer == nullptr) {
-    return;
-  }
-  AppListReport report;
-  report.epoch = step.out.enrollment.epoch;
-  report.reported_at = step.event.created_at;
-  report.asked_at = step.intent->journaled_at;
-  report.apps = ReadApps(*answer);
-  step.out.app_list = std::move(report);
+bool IsOurs(const Step& step, const InventoryReport& inventory) {
+  return step.intent && step.intent->request_type == InventoryKindName(inventory.kind);
 }
 
-/// What answers somebody else's question may be a part of the list here, too.
+DeviceReport OurReport(const Step& step) {
+  return {step.out.enrollment.epoch, step.event.created_at, step.intent->journaled_at};
+}
+
+void TakeAppLists(Step& step, const InventoryReport& inventory) {
+  if (!IsOurs(step, inventory)) return;
+  const PlistArray* list = inventory.answer.AsArray();
+  const PlistDict* dict = inventory.answer.AsDict();
+  if (inventory.kind == InventoryKind::kInstalledApplicationList && list != nullptr) {
+    step.out.app_list = AppListReport{OurReport(step), ReadApps(*list)};
+  }
+  if (inventory.kind == InventoryKind::kManagedApplicationList && dict != nullptr) {
+    step.out.managed_app_list = ManagedAppListReport{OurReport(step), ReadManagedApps(*dict)};
+  }
+}
+
 void TakeIdentity(Step& step, const ResultEvent& result) {
-  const bool is_ours = step.intent && step.intent->request_type == request_type::kCertificateList;
-  if (!is_ours || result.inventory->kind != InventoryKind::kCertificateList) return;
+  if (!IsOurs(step, *result.inventory)) return;
+  if (result.inventory->kind != InventoryKind::kCertificateList) return;
   step.out.enrollment.identity = result.identity;
   step.out.enrollment.identity_asked_at = step.intent->journaled_at;
 }
@@ -410,7 +414,7 @@ void TakeInventory(Step& step, const ResultEvent& result) {
   step.out.inventory = result.inventory;
   step.out.due = true;
   TakeIdentity(step, result);
-  TakeAppList(step, *result.inventory);
+  TakeAppLists(step, *result.inventory);
   if (result.device_information) TakeFacts(step, *result.device_information);
 }
 

@@ -22,8 +22,9 @@ struct Observation {
       report;  ///< a ProfileList to keep, if it is not older than the kept one
   std::optional<InventoryReport> inventory;  ///< an answer to keep in place of the one before
   std::optional<AppListReport> app_list;     ///< of the same answer, when we asked for it
-  bool enrollment_changed = false;           ///< `enrollment` has to be written
-  bool begins_epoch = false;                 ///< a known enrollment began anew
+  std::optional<ManagedAppListReport> managed_app_list;  ///< the same
+  bool enrollment_changed = false;                       ///< `enrollment` has to be written
+  bool begins_epoch = false;                             ///< a known enrollment began anew
   bool queue_lost = false;              ///< the MDM dropped its queue: every open intent is lost
   bool due = false;                     ///< something changed that a decision rests on
   std::vector<std::string> happenings;  ///< sentences for the event list; most events have none

@@ -83,17 +83,22 @@ struct NeededList {
   std::string_view reason;
 };
 
-std::array<NeededList, 2> NeededLists(const Delivery& delivery,
+bool IsAnyNeeded(const std::vector<ItemWork>& items, bool ItemWork::*need) {
+  return std::any_of(items.begin(), items.end(), [&](const ItemWork& item) { return item.*need; });
+}
+
+std::array<NeededList, 3> NeededLists(const Delivery& delivery,
                                       const std::vector<ItemWork>& items) {
   const auto& app_list = delivery.snapshot.app_list;
-  return {{{InventoryKind::kInstalledApplicationList,
-            std::any_of(items.begin(), items.end(),
-                        [](const ItemWork& item) { return item.needs_app_list; }),
+  const auto& managed_app_list = delivery.snapshot.managed_app_list;
+  return {{{InventoryKind::kInstalledApplicationList, IsAnyNeeded(items, &ItemWork::needs_app_list),
             app_list ? AskedAt(delivery, *app_list) : std::nullopt,
             "The device's own list proves which apps it has."},
-           {InventoryKind::kCertificateList,
-            std::any_of(items.begin(), items.end(),
-                        [](const ItemWork& item) { return item.needs_certificate_list; }),
+           {InventoryKind::kManagedApplicationList,
+            IsAnyNeeded(items, &ItemWork::wants_managed_app_list),
+            managed_app_list ? AskedAt(delivery, *managed_app_list) : std::nullopt,
+            "The device says how the installs stand that it has begun."},
+           {InventoryKind::kCertificateList, IsAnyNeeded(items, &ItemWork::needs_certificate_list),
             delivery.enrollment().identity_asked_at,
             "The device's own list proves which identity it has."}}};
 }

@@ -155,6 +155,7 @@ const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier
 PerInventoryKind<Duration> DefaultInventoryIntervals() {
   PerInventoryKind<Duration> intervals;
   for (const InventoryKind kind : kInventoryKinds) intervals[kind] = kDay;
+  intervals[InventoryKind::kManagedApplicationList] = Duration::zero();
   intervals[InventoryKind::kInstalledApplicationList] = 7 * kDay;
   return intervals;
 }

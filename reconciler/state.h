@@ -266,6 +266,12 @@ struct AppListReport : DeviceReport {
   friend bool operator==(const AppListReport&, const AppListReport&) = default;
 };
 
+/// A device's last ManagedApplicationList that we asked for.
+struct ManagedAppListReport : DeviceReport {
+  std::vector<ReportedManagedApp> apps;
+  friend bool operator==(const ManagedAppListReport&, const ManagedAppListReport&) = default;
+};
+
 /// The device spoke at this time or later, however far the MDM server's clock is behind ours:
 /// nothing answers a question before it was asked.
 Timestamp SeenAt(const DeviceReport& report);
@@ -287,7 +293,8 @@ struct Snapshot {
   Enrollment enrollment;
   std::vector<DesiredAssignment> assignments;  ///< every one that matches this enrollment
   std::optional<ProfileListReport> profile_list;
-  std::optional<AppListReport> app_list;  ///< only when an app is assigned
+  std::optional<AppListReport> app_list;                 ///< only when an app is assigned
+  std::optional<ManagedAppListReport> managed_app_list;  ///< the same
   std::vector<ItemRecord> items;
   std::vector<Intent> intents;       ///< open ones, and final ones that no plan has digested
   std::optional<Proposal> proposal;  ///< the open one
@@ -314,7 +321,8 @@ const DeviceReport* FindReport(const Snapshot& snapshot, const PayloadIdentifier
 /// than one.
 const ReportedProfile* FindEnrollmentProfile(const Snapshot& snapshot);
 
-/// A day; a week for the list of apps, which is long and which a busy Mac puts off.
+/// A day; a week for the list of apps, which is long and which a busy Mac puts off; zero for the
+/// list of managed apps, which is asked for while an app is under way and has no rhythm of its own.
 PerInventoryKind<Duration> DefaultInventoryIntervals();
 
 /// How identities of devices are told and renewed.

@@ -181,7 +181,10 @@ class VirtualDevice {
   Outcome RunSecurityInfo() const;
   Outcome RunCertificateList() const;
   Outcome RunInstalledApplicationList(const PlistDict& body, Timestamp now);
+  Outcome RunManagedApplicationList(const PlistDict& body, Timestamp now);
   Outcome RunInstallApp(const ReceivedCommand& command, Timestamp now);
+  Outcome FailApp(const AppToInstall& app, bool is_package, const AppFailure& failure,
+                  Timestamp now);
   Outcome RunRemoveApplication(const PlistDict& body, Timestamp now);
   Outcome RunAccountConfiguration(const PlistDict& body, Timestamp now);
   Outcome RunDeviceConfigured();
@@ -202,6 +205,7 @@ class VirtualDevice {
 
   void AdvanceDeletions(Timestamp now);
   void AdvanceApps(Timestamp now);
+  void DeleteApp(const std::string& identifier, Timestamp now);
   void DeleteAnyProfile(Timestamp now);
   void Note(Timestamp now, std::string_view text);
 

@@ -51,15 +51,42 @@ VirtualDevice::Outcome VirtualDevice::RunInstalledApplicationList(const PlistDic
   return outcome;
 }
 
+VirtualDevice::Outcome VirtualDevice::RunManagedApplicationList(const PlistDict& body,
+                                                                Timestamp now) {
+  if (!behaviour_.knows_managed_apps) {
+    return Failed(OneErrorChain("MCMDMErrorDomain", 12021, "The question is not known."));
+  }
+  const PlistValue* value = body.Find("Identifiers");
+  const PlistArray* identifiers = value == nullptr ? nullptr : value->AsArray();
+  PlistDict list;
+  for (const auto& [identifier, status] : apps_.TakeStatuses(now)) {
+    if (IsAskedFor(identifiers, identifier)) list.Set(identifier, EncodeManagedAppEntry(status));
+  }
+  Outcome outcome;
+  outcome.extra.Set("ManagedApplicationList", std::move(list));
+  return outcome;
+}
+
+VirtualDevice::Outcome VirtualDevice::FailApp(const AppToInstall& app, bool is_package,
+                                              const AppFailure& failure, Timestamp now) {
+  if (failure.error_chain.empty()) {
+    const bool is_said = app.is_managed && !failure.managed_status.empty();
+    if (is_said) {
+      apps_.SetWord(app.identifier, {failure.managed_status, now + behaviour_.app_prompt_delay});
+    }
+    return {};
+  }
+  Outcome refused = Failed(failure.error_chain);
+  if (!is_package) refused.extra.Set("RejectionReason", "Other");
+  return refused;
+}
+
 VirtualDevice::Outcome VirtualDevice::RunInstallApp(const ReceivedCommand& command, Timestamp now) {
   std::optional<AppToInstall> app = ReadAppToInstall(command, facts_.kind == DeviceKind::kMac);
   if (!app) return FormatError();
   const bool is_package = command.request_type == request_type::kInstallEnterpriseApplication;
   if (const AppFailure* failure = PlannedAppFailure(app->identifier)) {
-    if (failure->error_chain.empty()) return {};
-    Outcome refused = Failed(failure->error_chain);
-    if (!is_package) refused.extra.Set("RejectionReason", "Other");
-    return refused;
+    return FailApp(*app, is_package, *failure, now);
   }
   Note(now, fmt::format("installs app {} {}", app->identifier, app->version));
   Outcome outcome;
@@ -68,7 +95,8 @@ VirtualDevice::Outcome VirtualDevice::RunInstallApp(const ReceivedCommand& comma
     outcome.extra.Set("State", "Installing");
   }
   apps_.Settle(now);
-  if (!apps_.Begin(std::move(*app), now + behaviour_.app_install_delay)) {
+  const Timestamp begins_at = app->is_managed ? now + behaviour_.app_prompt_delay : now;
+  if (!apps_.Begin(std::move(*app), begins_at, begins_at + behaviour_.app_install_delay)) {
     return Failed(OneErrorChain("MCMDMErrorDomain", 12010, "Too many apps."));
   }
   apps_.Settle(now);
@@ -110,6 +138,14 @@ VirtualDevice::Outcome VirtualDevice::RunAccountConfiguration(const PlistDict& b
   return {};
 }
 
+void VirtualDevice::DeleteApp(const std::string& identifier, Timestamp now) {
+  const InstalledApp* app = apps_.Find(identifier);
+  const bool is_managed = app != nullptr && app->is_managed;
+  if (!apps_.Remove(identifier)) return;
+  if (is_managed) apps_.SetWord(identifier, {"ManagedButUninstalled", {}});
+  Note(now, "a person deleted app " + identifier);
+}
+
 void VirtualDevice::AdvanceApps(Timestamp now) {
   const auto& events = behaviour_.app_events;
   while (app_events_done_ < events.size() && events[app_events_done_].at <= now) {
@@ -120,7 +156,7 @@ void VirtualDevice::AdvanceApps(Timestamp now) {
     if (identifier.empty() && !all.empty()) identifier = all[random_.Below(all.size())].identifier;
     switch (event.kind) {
       case AppEventKind::kDeleted:
-        if (apps_.Remove(identifier)) Note(now, "a person deleted app " + identifier);
+        DeleteApp(identifier, now);
         break;
       case AppEventKind::kUpdated:
         if (apps_.Update(identifier)) Note(now, "app updated itself: " + identifier);

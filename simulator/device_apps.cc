@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/text.h"
@@ -11,6 +12,9 @@ namespace director {
 namespace {
 
 constexpr std::string_view kStoreVersion = "1.0";
+constexpr std::string_view kPrompting = "Prompting";
+constexpr std::array<std::string_view, 5> kSaidOnce = {
+    "UserInstalledApp", "UserRejected", "UpdateRejected", "ManagementRejected", "Failed"};
 
 /// The metadata of the manifest's only item, or null.
 const PlistDict* ManifestMetadata(const PlistDict& body) {
@@ -43,7 +47,19 @@ AppToInstall NamedApp(const PlistDict& body) {
   return {TextAt(body, "Identifier"), std::string(kStoreVersion)};
 }
 
+std::string StatusOf(const InstalledApp& app, Timestamp now) {
+  if (!app.ready_at) return "Managed";
+  const bool is_new = app.version.empty();
+  const bool prompts = app.prompts_until && now < *app.prompts_until;
+  if (prompts) return is_new ? std::string(kPrompting) : "PromptingForUpdate";
+  return is_new ? "Installing" : "Updating";
+}
+
 }  // namespace
+
+bool IsSaidOnce(std::string_view status) {
+  return std::find(kSaidOnce.begin(), kSaidOnce.end(), status) != kSaidOnce.end();
+}
 
 std::optional<AppToInstall> ReadAppToInstall(const ReceivedCommand& command, bool is_mac) {
   AppToInstall app = NamedApp(command.body);
@@ -71,10 +87,12 @@ void DeviceApps::Settle(Timestamp now) {
     if (!app.ready_at || *app.ready_at > now) continue;
     app.version = std::exchange(app.coming_version, {});
     app.ready_at.reset();
+    app.prompts_until.reset();
   }
 }
 
-bool DeviceApps::Begin(AppToInstall app, Timestamp ready_at) {
+bool DeviceApps::Begin(AppToInstall app, Timestamp begins_at, Timestamp ready_at) {
+  words_.erase(app.identifier);
   auto place = Locate(app.identifier);
   if (place == apps_.end()) {
     if (apps_.size() >= kDeviceAppsMax) return false;
@@ -83,10 +101,33 @@ bool DeviceApps::Begin(AppToInstall app, Timestamp ready_at) {
   place->is_managed = place->is_managed || app.is_managed;
   place->coming_version = std::move(app.version);
   place->ready_at = ready_at;
+  place->prompts_until = begins_at;
   return true;
 }
 
+void DeviceApps::SetWord(const std::string& identifier, ManagedAppWord word) {
+  if (words_.size() >= kDeviceAppsMax && !words_.contains(identifier)) return;
+  words_.insert_or_assign(identifier, std::move(word));
+}
+
+std::map<std::string, std::string> DeviceApps::TakeStatuses(Timestamp now) {
+  Settle(now);
+  std::map<std::string, std::string> statuses;
+  for (const InstalledApp& app : apps_) {
+    if (app.is_managed) statuses[app.identifier] = StatusOf(app, now);
+  }
+  for (const auto& [identifier, word] : words_) {
+    const bool prompts = word.prompts_until && now < *word.prompts_until;
+    statuses[identifier] = prompts ? std::string(kPrompting) : word.status;
+  }
+  std::erase_if(words_, [&](const auto& entry) {
+    return IsSaidOnce(entry.second.status) && statuses[entry.first] == entry.second.status;
+  });
+  return statuses;
+}
+
 bool DeviceApps::Remove(std::string_view identifier) {
+  words_.erase(std::string(identifier));
   const auto place = Locate(identifier);
   if (place == apps_.end()) return false;
   apps_.erase(place);
@@ -107,6 +148,14 @@ PlistDict EncodeAppEntry(const InstalledApp& app) {
   entry.Set("Version", app.version);
   entry.Set("ShortVersion", app.version);
   entry.Set("Installing", app.ready_at.has_value());
+  return entry;
+}
+
+PlistDict EncodeManagedAppEntry(const std::string& status) {
+  PlistDict entry;
+  entry.Set("Status", status);
+  entry.Set("ManagementFlags", PlistInteger::FromSigned(0));
+  entry.Set("HasConfiguration", false);
   return entry;
 }
 

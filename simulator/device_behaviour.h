@@ -50,6 +50,9 @@ struct AppFailure {
   std::optional<int> times;  ///< how many installs of each app fail; absent: all of them
   /// Empty: the install is acknowledged, and the app never appears.
   std::vector<ErrorChainEntry> error_chain;
+  /// What the list of managed apps says of an install that was acknowledged; empty: nothing. What
+  /// `IsSaidOnce` knows comes after the user was asked, once; other words stay.
+  std::string managed_status{};
 };
 
 /// What happens to an app without any command.
@@ -114,8 +117,12 @@ struct DeviceBehaviour {
   /// When the first one ends; empty: a lifetime after it enrolls.
   std::optional<Timestamp> identity_ends_at;
 
-  /// Between the answer to an install of an app and its end.
+  /// How long the user is asked about an install of a managed app before it begins or is refused.
+  Duration app_prompt_delay = Duration::zero();
+  /// From then, or from the answer to the install, until the app is there.
   Duration app_install_delay = Duration::zero();
+  /// False: ManagedApplicationList is refused, as by a Mac before macOS 11.
+  bool knows_managed_apps = true;
   bool lists_coming_apps = true;  ///< apps are listed as Installing meanwhile, or not yet
   std::vector<AppFailure> app_failures;
   std::vector<AppEvent> app_events;  ///< in order of time

@@ -102,6 +102,9 @@ VirtualDevice::Outcome VirtualDevice::Run(const ReceivedCommand& command, Timest
   if (type == request_type::kInstalledApplicationList) {
     return RunInstalledApplicationList(command.body, now);
   }
+  if (type == request_type::kManagedApplicationList) {
+    return RunManagedApplicationList(command.body, now);
+  }
   if (type == request_type::kDeviceConfigured) return RunDeviceConfigured();
   if (type == request_type::kDeviceLock) return RunDeviceLock(command.body, now);
   if (type == request_type::kEraseDevice) return RunEraseDevice(command.body);

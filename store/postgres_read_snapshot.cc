@@ -180,7 +180,10 @@ Status AddAppLists(PostgresTransaction& db, Snapshots& snapshots) {
     if (NamesApp(snapshot.assignments)) ids.push_back(id);
   }
   if (ids.empty()) return {};
-  return AddReports(db, ArrayToPostgres(ids), kAppListKind, ReadAppList, &Snapshot::app_list,
+  const PostgresValue array = ArrayToPostgres(ids);
+  Status done = AddReports(db, array, kAppListKind, ReadAppList, &Snapshot::app_list, snapshots);
+  if (!done) return done;
+  return AddReports(db, array, kManagedAppListKind, ReadManagedAppList, &Snapshot::managed_app_list,
                     snapshots);
 }
 

@@ -134,6 +134,15 @@ Status PostgresWriter::SaveAppLists(
   return SaveNewer(std::string(kAppListKind), encoded, now);
 }
 
+Status PostgresWriter::SaveManagedAppLists(
+    const std::vector<std::pair<EnrollmentId, ManagedAppListReport>>& reports, Timestamp now) {
+  std::vector<NewReport> encoded;
+  for (const auto& [id, report] : reports) {
+    encoded.push_back({id, report, EncodeReportedManagedApps(report.apps)});
+  }
+  return SaveNewer(std::string(kManagedAppListKind), encoded, now);
+}
+
 Status PostgresWriter::SaveNewer(const std::string& kind, const std::vector<NewReport>& reports,
                                  Timestamp now) {
   if (reports.empty()) return {};

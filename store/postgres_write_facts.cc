@@ -26,7 +26,8 @@ constexpr const char* kUpsertFacts =
     "build_version, product_name, model_name, device_name, user_short_name, is_supervised, "
     "first_seen_at, authenticated_at, enrolled_at, push_unregistered, report_wanted_at, "
     "device_information_at, security_info_at, certificate_list_at, "
-    "installed_application_list_at, epoch_began_at, topic, identity_issuer, "
+    "installed_application_list_at, managed_application_list_at, epoch_began_at, topic, "
+    "identity_issuer, "
     "identity_not_before, identity_asked_at, renewal_began_at, renewal_replaces_until, "
     "renewal_authenticated_at, renewal_ended_at) SELECT * FROM unnest($1::text[], $2::text[], "
     "$3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], "
@@ -34,8 +35,9 @@ constexpr const char* kUpsertFacts =
     "$16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], "
     "$22::text[], $23::boolean[], $24::bigint[], $25::bigint[], $26::bigint[], $27::boolean[], "
     "$28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], "
-    "$34::text[], $35::text[], $36::bigint[], $37::bigint[], $38::bigint[], $39::bigint[], "
-    "$40::bigint[], $41::bigint[]) ON CONFLICT (enrollment_id) DO UPDATE SET device_id = "
+    "$34::bigint[], "
+    "$35::text[], $36::text[], $37::bigint[], $38::bigint[], $39::bigint[], $40::bigint[], "
+    "$41::bigint[], $42::bigint[]) ON CONFLICT (enrollment_id) DO UPDATE SET device_id = "
     "excluded.device_id, channel_type = excluded.channel_type, udid = excluded.udid, user_id = "
     "excluded.user_id, upstream = excluded.upstream, status = excluded.status, serial_number = "
     "excluded.serial_number, missing_step = excluded.missing_step, missing_since = "
@@ -51,7 +53,8 @@ constexpr const char* kUpsertFacts =
     "excluded.report_wanted_at, device_information_at = excluded.device_information_at, "
     "security_info_at = excluded.security_info_at, certificate_list_at = "
     "excluded.certificate_list_at, installed_application_list_at = "
-    "excluded.installed_application_list_at, epoch_began_at = excluded.epoch_began_at, topic = "
+    "excluded.installed_application_list_at, managed_application_list_at = "
+    "excluded.managed_application_list_at, epoch_began_at = excluded.epoch_began_at, topic = "
     "excluded.topic, identity_issuer = excluded.identity_issuer, identity_not_before = "
     "excluded.identity_not_before, identity_asked_at = excluded.identity_asked_at, "
     "renewal_began_at = excluded.renewal_began_at, renewal_replaces_until = "
@@ -171,7 +174,7 @@ Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
 
 Status PostgresWriter::SaveEnrollments(const std::vector<Enrollment>& enrollments,
                                        const std::map<EnrollmentId, Timestamp>& due_at) {
-  PostgresBatch facts(41);
+  PostgresBatch facts(42);
   PostgresBatch known(6);
   PostgresBatch contacts(5);
   std::map<EnrollmentId, Timestamp> due_apart = due_at;

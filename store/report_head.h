@@ -31,6 +31,7 @@ bool Outdates(const ReportHead& kept, const DeviceReport& report, Timestamp now)
 
 /// What lists of apps are kept as, beside the whole answers.
 inline constexpr std::string_view kAppListKind = "apps";
+inline constexpr std::string_view kManagedAppListKind = "managed_apps";
 /// What imported answers are kept as: this before the request type.
 inline constexpr std::string_view kImportedPrefix = "mdmdirector:";
 

@@ -25,6 +25,7 @@ constexpr const char* kMdmKey = "mdm";
 constexpr const char* kDeclarativeKey = "ddm";
 constexpr const char* kInstallingKey = "installing";
 constexpr const char* kShortVersionKey = "short";
+constexpr const char* kStatusKey = "status";
 constexpr const char* kVersionKey = "version";
 
 std::string Dump(const Json& json) {
@@ -84,6 +85,14 @@ void AppendEntry(std::string& out, const ReportedApp& app) {
   out += '}';
 }
 
+/// The same.
+void AppendEntry(std::string& out, const ReportedManagedApp& app) {
+  out += '{';
+  AppendMember(out, kIdentifierKey, app.identifier);
+  AppendMember(out, kStatusKey, app.status);
+  out += '}';
+}
+
 /// False when there is a value of another type; an absent key leaves `out` as it is.
 template <typename T>
 bool Read(const simdjson::dom::object& object, const char* key, T& out) {
@@ -116,6 +125,16 @@ bool FromJson(const simdjson::dom::element& json, ReportedApp& app) {
   app.version = version;
   app.short_version = short_version;
   return read && !identifier.empty();
+}
+
+bool FromJson(const simdjson::dom::element& json, ReportedManagedApp& app) {
+  simdjson::dom::object object;
+  std::string_view identifier, status;
+  const bool read = json.get(object) == simdjson::SUCCESS &&
+                    Read(object, kIdentifierKey, identifier) && Read(object, kStatusKey, status);
+  app.identifier = identifier;
+  app.status = status;
+  return read && !identifier.empty() && !status.empty();
 }
 
 template <typename T>
@@ -194,6 +213,14 @@ std::string EncodeReportedApps(const std::vector<ReportedApp>& apps) { return En
 
 Result<std::vector<ReportedApp>> DecodeReportedApps(std::string_view text) {
   return DecodeEntries<ReportedApp>(text);
+}
+
+std::string EncodeReportedManagedApps(const std::vector<ReportedManagedApp>& apps) {
+  return EncodeEntries(apps);
+}
+
+Result<std::vector<ReportedManagedApp>> DecodeReportedManagedApps(std::string_view text) {
+  return DecodeEntries<ReportedManagedApp>(text);
 }
 
 std::string EncodeAnswer(const PlistValue& answer) { return Dump(AnswerJson(answer)); }

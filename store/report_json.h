@@ -21,6 +21,9 @@ Result<std::vector<ReportedProfile>> DecodeReportedProfiles(std::string_view jso
 /// The same for reported apps.
 std::string EncodeReportedApps(const std::vector<ReportedApp>& apps);
 Result<std::vector<ReportedApp>> DecodeReportedApps(std::string_view json);
+/// The same for the statuses of managed apps.
+std::string EncodeReportedManagedApps(const std::vector<ReportedManagedApp>& apps);
+Result<std::vector<ReportedManagedApp>> DecodeReportedManagedApps(std::string_view json);
 
 /// Encodes a device's answer as compact JSON, every key as it came, in the order of the alphabet:
 /// data as base64, dates as text in UTC, what is not UTF-8 as U+FFFD, reals that are no numbers as

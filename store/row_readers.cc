@@ -162,6 +162,13 @@ AppListReport ReadAppList(Row& row) {
   return report;
 }
 
+ManagedAppListReport ReadManagedAppList(Row& row) {
+  ManagedAppListReport report;
+  ReadTimes(row, report);
+  report.apps = row.TextBy(DecodeReportedManagedApps);
+  return report;
+}
+
 InventoryRecord ReadInventoryRecord(Row& row) {
   InventoryRecord record;
   record.epoch = row.Int();

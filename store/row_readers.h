@@ -13,11 +13,11 @@ namespace director {
 /// epoch, ask_first, awaiting_configuration, awaiting_since, serial_number, os_version,
 /// build_version, product_name, model_name, device_name, user_short_name, is_supervised,
 /// first_seen_at, last_seen_at, authenticated_at, enrolled_at, device_information_at,
-/// security_info_at, certificate_list_at, installed_application_list_at, epoch_began_at,
-/// push_count, pushed_at, push_unregistered, wants_wake, report_wanted_at, missing_step,
-/// missing_since, topic, identity_issuer, identity_not_before, identity_not_after,
-/// identity_asked_at, renewal_began_at, renewal_replaces_until, renewal_authenticated_at,
-/// renewal_ended_at
+/// security_info_at, certificate_list_at, installed_application_list_at,
+/// managed_application_list_at, epoch_began_at, push_count, pushed_at, push_unregistered,
+/// wants_wake, report_wanted_at, missing_step, missing_since, topic, identity_issuer,
+/// identity_not_before, identity_not_after, identity_asked_at, renewal_began_at,
+/// renewal_replaces_until, renewal_authenticated_at, renewal_ended_at
 Enrollment ReadEnrollment(Row& row);
 
 /// command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, journaled_at,
@@ -40,6 +40,7 @@ ProfileListReport ReadReport(Row& row);
 
 /// The same, of a list of apps.
 AppListReport ReadAppList(Row& row);
+ManagedAppListReport ReadManagedAppList(Row& row);
 
 /// epoch, reported_at, body
 InventoryRecord ReadInventoryRecord(Row& row);

@@ -43,8 +43,8 @@ void BindRenewal(Binder& row, const std::optional<IdentityRenewal>& renewal) {
 /// build_version, product_name, model_name, device_name, user_short_name, is_supervised,
 /// first_seen_at, authenticated_at, enrolled_at, push_unregistered, report_wanted_at,
 /// device_information_at, security_info_at, certificate_list_at, installed_application_list_at,
-/// epoch_began_at, topic, identity_issuer, identity_not_before, identity_asked_at, then the columns
-/// of the renewal
+/// managed_application_list_at, epoch_began_at, topic, identity_issuer, identity_not_before,
+/// identity_asked_at, then the columns of the renewal
 template <typename Binder>
 void BindFacts(Binder& row, const Enrollment& e) {
   row.Bind(e.quarantine_reason)

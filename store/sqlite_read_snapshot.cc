@@ -229,6 +229,8 @@ Result<std::vector<Snapshot>> LoadSnapshots(SqliteDb& db, const std::vector<Enro
     Status read = LoadReport(db, id, kProfileListKind, ReadReport, snapshot.profile_list);
     if (read && NamesApp(snapshot.assignments)) {
       read = LoadReport(db, id, kAppListKind, ReadAppList, snapshot.app_list);
+      if (!read) return Fail(read.error());
+      read = LoadReport(db, id, kManagedAppListKind, ReadManagedAppList, snapshot.managed_app_list);
     }
     if (!read) return Fail(read.error());
     snapshot.items = std::move(*items);

@@ -128,6 +128,16 @@ Status SqliteWriter::SaveAppLists(
   return {};
 }
 
+Status SqliteWriter::SaveManagedAppLists(
+    const std::vector<std::pair<EnrollmentId, ManagedAppListReport>>& reports, Timestamp now) {
+  for (const auto& [id, report] : reports) {
+    ReportRows rows(db(), id, kManagedAppListKind);
+    Status done = rows.SaveIfNewer(report, EncodeReportedManagedApps(report.apps), now);
+    if (!done) return done;
+  }
+  return {};
+}
+
 Status SqliteWriter::SaveInventory(const Inventory& inventory) {
   for (const auto& [key, record] : inventory) {
     ReportRows rows(db(), key.first, InventoryKindName(key.second));

@@ -13,10 +13,11 @@ constexpr const char* kUpdateEnrollment =
     "is_supervised = ?13, first_seen_at = ?14, authenticated_at = ?15, enrolled_at = ?16, "
     "push_unregistered = ?17, report_wanted_at = ?18, device_information_at = ?19, "
     "security_info_at = ?20, certificate_list_at = ?21, installed_application_list_at = ?22, "
-    "epoch_began_at = ?23, topic = ?24, identity_issuer = ?25, identity_not_before = ?26, "
-    "identity_asked_at = ?27, renewal_began_at = ?28, renewal_replaces_until = ?29, "
-    "renewal_authenticated_at = ?30, renewal_ended_at = ?31, last_seen_at = ?32, "
-    "push_count = ?33, pushed_at = ?34, wants_wake = ?35 WHERE enrollment_id = ?1";
+    "managed_application_list_at = ?23, "
+    "epoch_began_at = ?24, topic = ?25, identity_issuer = ?26, identity_not_before = ?27, "
+    "identity_asked_at = ?28, renewal_began_at = ?29, renewal_replaces_until = ?30, "
+    "renewal_authenticated_at = ?31, renewal_ended_at = ?32, last_seen_at = ?33, "
+    "push_count = ?34, pushed_at = ?35, wants_wake = ?36 WHERE enrollment_id = ?1";
 constexpr const char* kUpdateIdentity =
     "UPDATE enrollments SET device_id = ?2, channel_type = ?3, udid = ?4, user_id = ?5, "
     "upstream = ?6, status = ?7, serial_number = ?8, missing_step = ?9, missing_since = ?10, "
@@ -30,12 +31,13 @@ constexpr const char* kInsertEnrollment =
     "epoch, ask_first, awaiting_configuration, awaiting_since, os_version, build_version, "
     "product_name, model_name, device_name, user_short_name, is_supervised, first_seen_at, "
     "authenticated_at, enrolled_at, push_unregistered, report_wanted_at, device_information_at, "
-    "security_info_at, certificate_list_at, installed_application_list_at, epoch_began_at, topic, "
+    "security_info_at, certificate_list_at, installed_application_list_at, "
+    "managed_application_list_at, epoch_began_at, topic, "
     "identity_issuer, identity_not_before, identity_asked_at, renewal_began_at, "
     "renewal_replaces_until, renewal_authenticated_at, renewal_ended_at, last_seen_at, push_count, "
     "pushed_at, wants_wake, due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
     "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, "
-    "?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?42)";
+    "?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?43)";
 
 constexpr const char* kUpsertIntent =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "

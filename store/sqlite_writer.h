@@ -30,6 +30,9 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
                      Timestamp now) override;
   Status SaveAppLists(const std::vector<std::pair<EnrollmentId, AppListReport>>& reports,
                       Timestamp now) override;
+  Status SaveManagedAppLists(
+      const std::vector<std::pair<EnrollmentId, ManagedAppListReport>>& reports,
+      Timestamp now) override;
   Status SaveInventory(const Inventory& inventory) override;
   Status SaveImported(const ImportedAnswers& answers) override;
 

@@ -387,6 +387,8 @@ class StoreWriter : public StoreReader {
   /// The same for lists of apps.
   virtual Status SaveAppLists(const std::vector<std::pair<EnrollmentId, AppListReport>>& reports,
                               Timestamp now) = 0;
+  virtual Status SaveManagedAppLists(
+      const std::vector<std::pair<EnrollmentId, ManagedAppListReport>>& reports, Timestamp now) = 0;
   /// Keeps each answer in place of the one before. Equal content costs no rewrite of the answer.
   virtual Status SaveInventory(const Inventory& inventory) = 0;
   /// Keeps each in place of the one before, whatever its age. Requires: the enrollments are known.

@@ -42,6 +42,7 @@ CREATE TABLE enrollments (
   security_info_at bigint,
   certificate_list_at bigint,
   installed_application_list_at bigint,
+  managed_application_list_at bigint,
   epoch_began_at bigint,  -- NULL: the enrollment is older than what Director knows of it
   push_unregistered boolean NOT NULL,
   report_wanted_at bigint,  -- a ProfileList newer than this is wanted
@@ -77,7 +78,7 @@ CREATE TABLE reports (
   enrollment_id text COLLATE "C" NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind text COLLATE "C" NOT NULL
     CHECK (kind IN ('ProfileList', 'DeviceInformation', 'SecurityInfo', 'CertificateList',
-      'InstalledApplicationList', 'apps',
+      'InstalledApplicationList', 'ManagedApplicationList', 'apps', 'managed_apps',
       -- what MDMDirector last heard: only shown
       'mdmdirector:ProfileList', 'mdmdirector:DeviceInformation', 'mdmdirector:SecurityInfo',
       'mdmdirector:CertificateList')),

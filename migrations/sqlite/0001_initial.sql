@@ -54,6 +54,7 @@ CREATE TABLE enrollments (
   security_info_at INTEGER,
   certificate_list_at INTEGER,
   installed_application_list_at INTEGER,
+  managed_application_list_at INTEGER,
   epoch_began_at INTEGER,  -- NULL: the enrollment is older than what Director knows of it
   push_count INTEGER NOT NULL CHECK (push_count >= 0),
   pushed_at INTEGER,
@@ -83,7 +84,8 @@ CREATE TABLE reports (
   enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
   kind TEXT NOT NULL
     CHECK (kind = 'ProfileList' OR kind = 'DeviceInformation' OR kind = 'SecurityInfo' OR
-      kind = 'CertificateList' OR kind = 'InstalledApplicationList' OR kind = 'apps' OR
+      kind = 'CertificateList' OR kind = 'InstalledApplicationList' OR
+      kind = 'ManagedApplicationList' OR kind = 'apps' OR kind = 'managed_apps' OR
       -- what MDMDirector last heard: only shown
       kind = 'mdmdirector:ProfileList' OR kind = 'mdmdirector:DeviceInformation' OR
       kind = 'mdmdirector:SecurityInfo' OR kind = 'mdmdirector:CertificateList'),

@@ -93,6 +93,34 @@ TEST_CASE("a snapshot knows how an app is brought to its device, and what its la
   CHECK_FALSE(store.LoadSnapshot("B").app_list);
 }
 
+ManagedAppListReport MakeManagedAppList(Timestamp reported_at, const std::string& status) {
+  ManagedAppListReport report;
+  report.epoch = 1;
+  report.reported_at = reported_at;
+  report.asked_at = reported_at - std::chrono::seconds(1);
+  report.apps = {{"com.example.agent", status}, {"com.example.x", "Managed"}};
+  return report;
+}
+
+TEST_CASE("what devices said of their managed apps comes with the snapshot, the newest of it") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  store.Save(MakeDevice("B"));
+  const auto save = [&](const ManagedAppListReport& report) {
+    store.Write([&](StoreWriter& writer) {
+      return writer.SaveManagedAppLists({{EnrollmentId("A"), report}}, At(100));
+    });
+  };
+  const ManagedAppListReport newer = MakeManagedAppList(At(9), "UserRejected");
+  save(newer);
+  save(MakeManagedAppList(At(5), "Prompting"));
+  CHECK_FALSE(store.LoadSnapshot("A").managed_app_list);
+  AssignAgent(store);
+  CHECK(store.LoadSnapshot("A").managed_app_list == newer);
+  CHECK_FALSE(store.LoadSnapshot("A").app_list);
+  CHECK_FALSE(store.LoadSnapshot("B").managed_app_list);
+}
+
 TEST_CASE("an older list of apps does not replace a newer one") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("A"));

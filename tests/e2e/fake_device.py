@@ -84,7 +84,7 @@ class Device:
         if command.request_type == "RemoveProfile":
             self.installed.pop(command.payload_identifier, None)
         said = {"SecurityInfo": {"FDE_Enabled": True}, "CertificateList": [],
-                "InstalledApplicationList": []}
+                "InstalledApplicationList": [], "ManagedApplicationList": {}}
         answer = {key: value for key, value in said.items() if key == command.request_type}
         return self._result("Answer", "Acknowledged", command.command_uuid, answer)
 

@@ -122,6 +122,19 @@ AppListReport AnyAppList() {
   return report;
 }
 
+ManagedAppListReport AnyManagedAppList() {
+  ManagedAppListReport report;
+  report.epoch = *rc::gen::inRange(1, 3);
+  report.reported_at = *AnyTime();
+  report.asked_at = *AnyTime();
+  for (const std::string identifier : {"x", "y", "z"}) {
+    const auto status = *rc::gen::element<std::string>("", "Prompting", "UserRejected", "Failed",
+                                                       "Managed", "SomethingNew");
+    if (!status.empty()) report.apps.push_back({identifier, status});
+  }
+  return report;
+}
+
 ErrorClass AnyErrorClass() {
   return *rc::gen::element(ErrorClass::kTransient, ErrorClass::kPermanent, ErrorClass::kUser,
                            ErrorClass::kServer, ErrorClass::kDone, ErrorClass::kUnknown);
@@ -133,7 +146,8 @@ Intent AnyIntent(int number) {
   intent.request_type = std::string(*rc::gen::element(
       request_type::kInstallProfile, request_type::kRemoveProfile, request_type::kProfileList,
       request_type::kDeviceInformation, request_type::kSecurityInfo,
-      request_type::kDeviceConfigured, request_type::kInstalledApplicationList));
+      request_type::kDeviceConfigured, request_type::kInstalledApplicationList,
+      request_type::kManagedApplicationList));
   const bool removes = intent.request_type == request_type::kRemoveProfile;
   if (removes || intent.request_type == request_type::kInstallProfile) {
     intent.payload_identifier = PayloadIdentifier(*rc::gen::elementOf(kItems));
@@ -199,6 +213,7 @@ Snapshot AnyWorld() {
   }
   if (*rc::gen::inRange(0, 4) > 0) snapshot.profile_list = AnyReport();
   if (*rc::gen::inRange(0, 4) > 0) snapshot.app_list = AnyAppList();
+  if (*rc::gen::inRange(0, 4) > 0) snapshot.managed_app_list = AnyManagedAppList();
   const int intents = *rc::gen::inRange(0, 5);
   for (int i = 0; i < intents; ++i) snapshot.intents.push_back(AnyIntent(i + 1));
   for (const std::string& identifier : kItems) {

@@ -102,6 +102,7 @@ void Checker::WatchRecorded(const MdmEvent& event, Timestamp said_at) {
     install.failed_at = said_at;
     install.skew = process_->skew();
   }
+  WatchManagedRefusal(event, *result, known);
   const bool lists_apps = result->inventory &&
                           result->inventory->kind == InventoryKind::kInstalledApplicationList &&
                           result->inventory->answer.AsArray() != nullptr;
@@ -151,6 +152,10 @@ std::string Checker::Explain(const EnrollmentId& id) {
   }
   if (const auto& list = snapshot->app_list) {
     text += fmt::format("  listed its apps {}, asked {}\n", FormatTime(list->reported_at),
+                        list->asked_at ? FormatTime(*list->asked_at) : "by somebody else");
+  }
+  if (const auto& list = snapshot->managed_app_list) {
+    text += fmt::format("  listed its managed apps {}, asked {}\n", FormatTime(list->reported_at),
                         list->asked_at ? FormatTime(*list->asked_at) : "by somebody else");
   }
   for (const ItemRecord& item : snapshot->items) {

@@ -92,6 +92,11 @@ class Checker final : public ProcessWatcher {
     std::optional<Timestamp> failed_at;  ///< the device's refusal was recorded
     Duration skew{};                     ///< of Director's clock, then
   };
+  struct Refusal {
+    Timestamp at;  ///< when it was recorded
+    std::int64_t epoch = 0;
+    Duration skew{};  ///< of Director's clock, then
+  };
   /// What the checker knows about one enrollment.
   struct Known {
     const VirtualDevice* device = nullptr;
@@ -125,6 +130,8 @@ class Checker final : public ProcessWatcher {
     std::map<PayloadIdentifier, InstallSeen> installs;  ///< the last of each
     std::map<PayloadIdentifier, std::deque<Timestamp>> sends;
     std::deque<Timestamp> questions;
+    CommandUuid managed_question;  ///< the last ManagedApplicationList
+    std::optional<Refusal> managed_refused;
     /// Each kind of list since the last change.
     std::map<std::string, std::deque<Timestamp>> idle_questions;
     std::deque<Timestamp> pushes;
@@ -189,6 +196,8 @@ class Checker final : public ProcessWatcher {
   void CheckOneInFlight(const EnqueueRequest& request, const EnrollmentId& id,
                         const PayloadIdentifier& item);
   void CheckIdleQuestions(const EnqueueRequest& request, const EnrollmentId& id);
+  void CheckManagedQuestion(const EnqueueRequest& request, const EnrollmentId& id);
+  void WatchManagedRefusal(const MdmEvent& event, const ResultEvent& result, Known& known);
   void CheckEnrollment(const EnrollmentRow& row, const Snapshot& snapshot);
   /// The device's proposals whose secret is this one.
   std::vector<Proposal> Revealing(const std::string& secret, const EnrollmentId& id);

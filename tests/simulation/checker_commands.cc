@@ -374,6 +374,7 @@ void Checker::WatchEnqueued(const EnqueueRequest& request,
     }
     ++(is_change ? changes_sent_ : questions_sent_);
     CheckIdleQuestions(request, result.enrollment_id);
+    CheckManagedQuestion(request, result.enrollment_id);
   }
 }
 
@@ -382,7 +383,8 @@ void Checker::CheckIdleQuestions(const EnqueueRequest& request, const Enrollment
   auto& all = At(id).idle_questions;
   if (IsChange(request)) all.clear();
   const bool is_list = request.request_type == request_type::kProfileList ||
-                       request.request_type == request_type::kInstalledApplicationList;
+                       request.request_type == request_type::kInstalledApplicationList ||
+                       request.request_type == request_type::kManagedApplicationList;
   if (!is_list) return;
   std::deque<Timestamp>& questions = all[request.request_type];
   questions.push_back(kernel_.Now());

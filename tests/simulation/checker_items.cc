@@ -13,6 +13,7 @@
 namespace director::simulation {
 namespace {
 
+using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
@@ -163,6 +164,39 @@ void Checker::CheckRemoveApp(const PayloadIdentifier& item, const EnrollmentId& 
   if (!is_shown) Report("I1", item.value() + " is removed without a fresh list that shows it", id);
 }
 
+/// The list of managed apps is asked for while a device is at an app, and not again for a day when
+/// the device has refused it.
+void Checker::CheckManagedQuestion(const EnqueueRequest& request, const EnrollmentId& id) {
+  if (request.request_type != request_type::kManagedApplicationList) return;
+  Known& known = At(id);
+  known.managed_question = request.command_uuid;
+  const std::optional<Snapshot> snapshot = Load(id);
+  if (!snapshot || twins_.contains(id)) return;
+  const bool is_under_way =
+      std::any_of(snapshot->items.begin(), snapshot->items.end(), [](const ItemRecord& item) {
+        return KindOf(item.payload_identifier) == ItemKind::kApp &&
+               item.presence == Presence::kPresent && item.state == ItemState::kAcknowledged;
+      });
+  if (!is_under_way) {
+    Report("bounded sends", "the list of managed apps is asked for, no app is under way", id);
+  }
+  const auto& refused = known.managed_refused;
+  const bool is_remembered =
+      refused && refused->epoch == snapshot->enrollment.epoch && refused->skew == process_->skew();
+  if (is_remembered && kernel_.Now() < refused->at + hours(23)) {
+    Report("bounded sends", "the list of managed apps is asked for again, it was refused", id);
+  }
+}
+
+void Checker::WatchManagedRefusal(const MdmEvent& event, const ResultEvent& result, Known& known) {
+  if (known.managed_question.empty() || known.managed_question != result.command_uuid) return;
+  if (result.status != CommandStatus::kError || !IsRecordedAsFailed(event, result)) return;
+  const std::optional<Snapshot> snapshot = Load(event.channel.enrollment_id);
+  if (snapshot) {
+    known.managed_refused = {kernel_.Now(), snapshot->enrollment.epoch, process_->skew()};
+  }
+}
+
 /// Accounts go to Macs in Setup Assistant only, and not after these were told to go on.
 void Checker::CheckAccounts(const EnrollmentId& id, Timestamp step_began_at) {
   const Known& known = At(id);
@@ -255,7 +289,8 @@ bool Checker::MayPark(const VirtualDevice& device, const PayloadIdentifier& item
   if (wanted.presence == Presence::kAbsent) return is_unmanaged || !behaviour.app_events.empty();
   return behaviour.FindAppFailure(identifier) != nullptr || !behaviour.app_events.empty() ||
          device.facts().kind != DeviceKind::kMac ||
-         behaviour.app_install_delay >= scenario_.settings.app_install_time_max;
+         behaviour.app_prompt_delay + behaviour.app_install_delay >=
+             scenario_.settings.app_install_time_max;
 }
 
 std::string Checker::WhyAppUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <initializer_list>
 #include <iterator>
@@ -161,6 +162,18 @@ void AddAppBehaviour(const Scenario& scenario, Timestamp begin, RandomSource& ra
             [](const AppEvent& a, const AppEvent& b) { return a.at < b.at; });
   if (random.Fraction() < faults.odd_builds) {
     for (OsUpdate& update : behaviour.os_updates) update.build_version = OddBuild(random);
+  }
+}
+
+void AddManagedApps(RandomSource& random, DeviceBehaviour& behaviour) {
+  if (random.Below(2) == 0) behaviour.app_prompt_delay = Duration(random.Below(60 * 60'000));
+  behaviour.knows_managed_apps = random.Below(4) != 0;
+  for (AppFailure& failure : behaviour.app_failures) {
+    // The last one is Apple's, some day.
+    static constexpr std::array kStatuses = {"",          "UserRejected",      "UpdateRejected",
+                                             "Failed",    "PromptingForLogin", "NeedsRedemption",
+                                             "Prompting", "SomethingNew"};
+    failure.managed_status = kStatuses[random.Below(kStatuses.size())];
   }
 }
 

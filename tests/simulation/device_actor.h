@@ -15,6 +15,8 @@ DeviceBehaviour MakeBehaviour(const Scenario& scenario, Timestamp begin, RandomS
 /// Draws how its apps behave and, where the scenario has odd builds, its OS updates.
 void AddAppBehaviour(const Scenario& scenario, Timestamp begin, RandomSource& random,
                      DeviceBehaviour& behaviour);
+/// Draws how the users of its managed apps behave, and whether it lists them.
+void AddManagedApps(RandomSource& random, DeviceBehaviour& behaviour);
 /// Draws when its identity ends, where identities end.
 void AddIdentity(const Scenario& scenario, Timestamp begin, RandomSource& random,
                  DeviceBehaviour& behaviour);

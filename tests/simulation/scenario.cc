@@ -213,7 +213,8 @@ Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   scenario.sleepers = 0.7;
   scenario.settings.profile_list_interval = hours(24);
   for (const InventoryKind kind : kInventoryKinds) {
-    scenario.settings.inventory_interval[kind] = hours(24 * 7);
+    Duration& interval = scenario.settings.inventory_interval[kind];
+    if (interval > Duration::zero()) interval = hours(24 * 7);
   }
   scenario.apps = 2;
   scenario.app_changes_per_day = 0.1;

@@ -87,6 +87,8 @@ void World::AddDevices() {
     SeededRandom apart(scenario_.seed ^ StableHash("apps of " + facts.udid));
     AddAppBehaviour(scenario_, begin_, apart, behaviour);
     AddIdentity(scenario_, begin_, apart, behaviour);
+    SeededRandom managed(scenario_.seed ^ StableHash("managed apps of " + facts.udid));
+    AddManagedApps(managed, behaviour);
     behaviour.file_vault = apart.Below(5) != 0;
     const bool has_twin = random_.Fraction() < scenario_.faults.twin;
     if (!has_twin) nameable_.push_back(facts);

@@ -28,6 +28,7 @@ class PlanChecker {
     for (const PlannedCommand& command : plan_.commands) CheckCommand(command);
     CheckOrder();
     CheckQuestions();
+    CheckManagedQuestion();
     CheckProposal();
     CheckNewKeys();
     CheckOpenChanges();
@@ -267,6 +268,19 @@ class PlanChecker {
     }
     for (const std::string& question : questions) {
       Must(questions.count(question) == 1, question + " is asked twice");
+    }
+  }
+
+  /// The list of managed apps is asked for while a device is at an app, with the list of apps.
+  void CheckManagedQuestion() {
+    for (const PlannedCommand& command : plan_.commands) {
+      if (command.request_type != request_type::kManagedApplicationList) continue;
+      const bool is_under_way =
+          std::any_of(plan_.items.begin(), plan_.items.end(), [](const ItemRecord& item) {
+            return KindOf(item.payload_identifier) == ItemKind::kApp &&
+                   item.presence == Presence::kPresent && item.state == ItemState::kAcknowledged;
+          });
+      Must(is_under_way, "the list of managed apps is asked for, and no app is under way");
     }
   }
 

@@ -4,11 +4,12 @@
 // such as -10s or +5m;
 // `_` stands for a space in texts:
 // clang-format off
-//   enrollment seen=-10s enrolled epoch=2 began=-10d ask_first build=22A1 product=Mac15,3 info=none pushed=-5m pushes=2 unregistered report_wanted=-1m user
+//   enrollment seen=-10s enrolled epoch=2 began=-10d ask_first build=22A1 os=26.1 product=Mac15,3 info=none pushed=-5m pushes=2 unregistered report_wanted=-1m user
 //   want com.example.wifi A all by=ci ca=ca.example.com
 //   want com.example.wifi absent device=SERIAL adopt known=A,B
 //   want app:com.example.agent A all version=1.2 during_setup at_enrollment_only
 //   apps -5m asked=-6m epoch=1 com.example.agent=1.2 com.example.other=3!installing
+//   managed -5m asked=-6m epoch=1 com.example.agent=Prompting
 //   report -5m asked=-6m epoch=1 com.example.wifi=A com.example.mdm=M!mdm com.example.dm=D!ddm
 //     (every report lists the enrollment profile too, unless it says `hidden`)
 //   intent InstallProfile com.example.wifi A sent -1m answered=-30s class=transient error=No_route. not_now=2@-10m epoch=1
@@ -103,6 +104,7 @@ class WorldReader {
     if (words[0] == "want") return ReadWant(rest);
     if (words[0] == "report") return ReadReport(rest);
     if (words[0] == "apps") return ReadApps(rest);
+    if (words[0] == "managed") return ReadManaged(rest);
     if (words[0] == "intent") return ReadIntent(rest);
     if (words[0] == "item") return ReadItem(rest);
     if (words[0] == "proposal") return ReadProposal(rest);
@@ -162,6 +164,8 @@ class WorldReader {
         e.ask_first = true;
       } else if (key == "build") {
         e.build_version = value;
+      } else if (key == "os") {
+        e.os_version = value;
       } else if (key == "product") {
         e.product_name = value;
       } else if (key == "info") {
@@ -268,6 +272,24 @@ class WorldReader {
       }
     }
     snapshot_.app_list = std::move(report);
+  }
+
+  void ReadManaged(const std::vector<std::string>& words) {
+    if (words.empty()) BadWorld("managed");
+    ManagedAppListReport report;
+    report.epoch = snapshot_.enrollment.epoch;
+    report.reported_at = At(words[0]);
+    report.asked_at = report.reported_at;
+    for (const auto& [key, value] : ReadFields(words, 1)) {
+      if (key == "asked") {
+        report.asked_at = At(value);
+      } else if (key == "epoch") {
+        report.epoch = std::stoll(value);
+      } else {
+        report.apps.push_back({key, value});
+      }
+    }
+    snapshot_.managed_app_list = std::move(report);
   }
 
   void ReadReport(const std::vector<std::string>& words) {

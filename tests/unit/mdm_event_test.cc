@@ -329,6 +329,26 @@ TEST_CASE("the answer to a question about the device is kept as it came") {
   CHECK(MustDecodeResult(ResultWith("CertificateList", PlistArray{})).inventory);
 }
 
+TEST_CASE("the statuses of managed apps are read, as far as they can be") {
+  const std::string long_word(100, 'x');
+  const PlistDict list =
+      Dict({{"com.ex.a", Dict({{"Status", "Prompting"}, {"HasFeedback", false}})},
+            {"com.ex.b", Dict({{"ManagementFlags", true}})},
+            {"com.ex.c", "Managed"},
+            {"com.ex.d", Dict({{"Status", long_word}})},
+            {"com.ex.e", Dict({{"Status", "a\nb"}})}});
+  const auto event = MustDecodeResult(ResultWith("ManagedApplicationList", list));
+  REQUIRE(event.inventory);
+  CHECK(event.inventory->kind == InventoryKind::kManagedApplicationList);
+  CHECK(event.inventory->answer == PlistValue(list));
+  const auto apps = ReadManagedApps(list);
+  REQUIRE(apps.size() == 3);
+  CHECK(apps[0] == ReportedManagedApp{"com.ex.a", "Prompting"});
+  CHECK(apps[1].status.size() <= kManagedAppStatusMaxBytes);
+  CHECK(apps[2].status.find('\n') == std::string::npos);
+  CHECK_FALSE(MustDecodeResult(ResultWith("ManagedApplicationList", PlistArray{})).inventory);
+}
+
 TEST_CASE("an answer of another shape is an answer without news") {
   CHECK_FALSE(MustDecodeResult(ResultWith("SecurityInfo", PlistArray{})).inventory);
   CHECK_FALSE(MustDecodeResult(ResultWith("CertificateList", PlistDict{})).inventory);

@@ -78,6 +78,7 @@ std::vector<SchemaCase> AllCommands() {
       {"information.security", InventoryCommand(InventoryKind::kSecurityInfo)},
       {"certificate.list", InventoryCommand(InventoryKind::kCertificateList)},
       {"application.installed.list", InventoryCommand(InventoryKind::kInstalledApplicationList)},
+      {"application.managed.list", InventoryCommand(InventoryKind::kManagedApplicationList)},
       {"device.lock", DeviceLockCommand{Secret("123456"), "Call us", "0800 1234"}},
       {"device.erase", EraseDeviceCommand{Secret("123456")}},
       {"device.restart", RestartDeviceCommand{}},

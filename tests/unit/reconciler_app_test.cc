@@ -60,7 +60,7 @@ TEST_CASE("acknowledged is not installed: the list is asked for less and less of
       "item app:com.ex.agent A acknowledged ack=-10m settled=-10m "
       "since=-10m\n";
   CheckPlan(Wanted(acknowledged), kNoon,
-            "InstalledApplicationList; push\n"
+            "InstalledApplicationList; ManagedApplicationList; push\n"
             "app:com.ex.agent acknowledged");
   const Plan looked = CheckPlan(Wanted(acknowledged + "apps -2m asked=-2m com.ex.other=1"), kNoon,
                                 "nothing\napp:com.ex.agent acknowledged");

@@ -153,6 +153,34 @@ TEST_CASE("an answer about the device is kept until a newer one comes") {
   CHECK_FALSE(See(known, result, kNow).inventory);
 }
 
+TEST_CASE("what managed apps are said to be counts when we asked, in this epoch") {
+  ResultEvent result = Answer(CommandStatus::kAcknowledged);
+  PlistDict entry;
+  entry.Set("Status", "UserRejected");
+  PlistDict list;
+  list.Set("com.ex.agent", std::move(entry));
+  result.inventory = InventoryReport{InventoryKind::kManagedApplicationList, std::move(list)};
+  const Observation ours =
+      See(Recent(), result, kNow - seconds(1), Sent(request_type::kManagedApplicationList));
+  REQUIRE(ours.managed_app_list);
+  CHECK(ours.managed_app_list->epoch == Recent().epoch);
+  CHECK(ours.managed_app_list->reported_at == kNow - seconds(1));
+  CHECK(ours.managed_app_list->asked_at ==
+        Sent(request_type::kManagedApplicationList).journaled_at);
+  CHECK(ours.managed_app_list->apps ==
+        std::vector<ReportedManagedApp>{{"com.ex.agent", "UserRejected"}});
+  CHECK_FALSE(ours.app_list);
+  CHECK(ours.due);
+  // Somebody else may have asked for a part; the answer is kept for show.
+  const Observation others = See(Recent(), result, kNow);
+  CHECK_FALSE(others.managed_app_list);
+  CHECK(others.inventory);
+  Enrollment again = Recent();
+  again.authenticated_at = kNow + seconds(1);
+  CHECK_FALSE(
+      See(again, result, kNow, Sent(request_type::kManagedApplicationList)).managed_app_list);
+}
+
 TEST_CASE("Setup Assistant lasts from the first word about it until the device was let go") {
   Enrollment known = Recent();
   const Observation began = See(known, TokenUpdateEvent{true, {}});

@@ -111,6 +111,66 @@ TEST_CASE("installs fail as planned: refused, or acknowledged and never there") 
   CHECK(ListApps(mac).size() == 1);
 }
 
+/// What the device says of each app that it manages.
+std::map<std::string, std::string> Statuses(VirtualDevice& device, Timestamp now = kStart) {
+  const ResultEvent result =
+      Run(device, EncodeCommand(ManagedApplicationListCommand{}, CommandUuid("MANAGED")), now);
+  REQUIRE(result.inventory);
+  REQUIRE(result.inventory->answer.AsDict() != nullptr);
+  std::map<std::string, std::string> statuses;
+  for (const ReportedManagedApp& app : ReadManagedApps(*result.inventory->answer.AsDict())) {
+    statuses[app.identifier] = app.status;
+  }
+  return statuses;
+}
+
+using StatusMap = std::map<std::string, std::string>;
+
+TEST_CASE("the list of managed apps tells how an install goes on") {
+  DeviceBehaviour behaviour;
+  behaviour.app_prompt_delay = minutes(10);
+  behaviour.app_install_delay = minutes(5);
+  VirtualDevice iphone = Make(DeviceKind::kIphone, behaviour);
+  CHECK(Statuses(iphone).empty());
+  Run(iphone, InstallFromStore(kAgent));
+  CHECK(Statuses(iphone, kStart + minutes(9)) == StatusMap{{kAgent, "Prompting"}});
+  CHECK(Statuses(iphone, kStart + minutes(14)) == StatusMap{{kAgent, "Installing"}});
+  CHECK(Statuses(iphone, kStart + minutes(15)) == StatusMap{{kAgent, "Managed"}});
+  Run(iphone, InstallFromStore(kAgent), kStart + minutes(20));
+  CHECK(Statuses(iphone, kStart + minutes(29)) == StatusMap{{kAgent, "PromptingForUpdate"}});
+  CHECK(Statuses(iphone, kStart + minutes(34)) == StatusMap{{kAgent, "Updating"}});
+}
+
+TEST_CASE("a user refuses an app, which is said once; one who is never asked again is waited for") {
+  DeviceBehaviour behaviour;
+  behaviour.app_prompt_delay = minutes(10);
+  behaviour.app_failures.push_back({kAgent, 1, {}, "UserRejected"});
+  behaviour.app_failures.push_back({"com.example.other", std::nullopt, {}, "PromptingForLogin"});
+  VirtualDevice iphone = Make(DeviceKind::kIphone, behaviour);
+  Run(iphone, InstallFromStore(kAgent));
+  CHECK(Statuses(iphone, kStart + minutes(9)) == StatusMap{{kAgent, "Prompting"}});
+  CHECK(Statuses(iphone, kStart + minutes(10)) == StatusMap{{kAgent, "UserRejected"}});
+  CHECK(Statuses(iphone, kStart + minutes(11)).empty());
+  Run(iphone, InstallFromStore(kAgent), kStart + minutes(20));
+  CHECK(Statuses(iphone, kStart + minutes(30)) == StatusMap{{kAgent, "Managed"}});
+  Run(iphone, InstallFromStore("com.example.other"), kStart + minutes(30));
+  for (const int minute : {40, 500}) {
+    CHECK(Statuses(iphone, kStart + minutes(minute))["com.example.other"] == "PromptingForLogin");
+  }
+}
+
+TEST_CASE("what a Mac was not told to manage is not in its list of managed apps") {
+  VirtualDevice mac = Make(DeviceKind::kMac);
+  Run(mac, InstallAgent());
+  Run(mac, InstallFromStore("com.example.unmanaged"));
+  CHECK(Statuses(mac) == StatusMap{{kAgent, "Managed"}});
+  DeviceBehaviour old;
+  old.knows_managed_apps = false;
+  VirtualDevice old_mac = Make(DeviceKind::kMac, old);
+  CHECK(Run(old_mac, EncodeCommand(ManagedApplicationListCommand{}, CommandUuid("M"))).status ==
+        CommandStatus::kError);
+}
+
 TEST_CASE("a device removes what it manages, and nothing else") {
   VirtualDevice mac = Make(DeviceKind::kMac);
   Run(mac, InstallAgent());
@@ -152,6 +212,7 @@ TEST_CASE("users delete apps, and apps update themselves") {
   CHECK(is_newer);
   mac.Advance(kStart + minutes(2));
   CHECK(ListApps(mac).empty());
+  CHECK(Statuses(mac) == StatusMap{{kAgent, "ManagedButUninstalled"}});
 }
 
 TEST_CASE("accounts are configured in Setup Assistant only, and on Macs only") {
