@@ -198,6 +198,7 @@ class Checker final : public ProcessWatcher {
   std::string WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,
                              const std::optional<Snapshot>& snapshot) const;
   std::optional<Snapshot> Load(const EnrollmentId& id);
+  std::optional<Enrollment> LoadEnrollment(const EnrollmentId& id);
   static void Forget(std::deque<Timestamp>& times, Timestamp before);
 
   Kernel& kernel_;

@@ -21,8 +21,9 @@ std::string Tally::MissingOfFullDay() const {
   // Removals come with the changes of owners, not with each day.
   for (const std::string_view type :
        {request_type::kDeviceConfigured, request_type::kAccountConfiguration,
-        request_type::kInstallProfile, request_type::kInstallEnterpriseApplication,
-        request_type::kProfileList, request_type::kDeviceInformation, request_type::kSecurityInfo,
+        request_type::kInstallProfile, request_type::kInstallApplication,
+        request_type::kInstallEnterpriseApplication, request_type::kProfileList,
+        request_type::kDeviceInformation, request_type::kSecurityInfo,
         request_type::kCertificateList, request_type::kInstalledApplicationList,
         request_type::kDeviceLock, request_type::kEraseDevice, request_type::kRestartDevice,
         request_type::kShutDownDevice, request_type::kSetRecoveryLock,
