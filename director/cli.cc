@@ -363,6 +363,8 @@ class CommandLine {
                      "PEM with certificate and key of the CA that issues device certificates");
     verb->add_option("--make-authority", simulate_.make_authority,
                      "Write a throw-away CA (certificate and key) to this file and end");
+    verb->add_option("--make-enrollment-profile", simulate_.make_enrollment_profile,
+                     "Write the enrollment profile that the devices take to this file and end");
     verb->add_option("--devices", simulate_.devices, "Number of devices [10]");
     verb->add_option("--seed", simulate_.seed, "Seed of their behaviour [1]");
     verb->add_option("--poll-interval", simulate_.poll_interval, "Between polls while awake [30s]");
@@ -378,6 +380,12 @@ class CommandLine {
     verb->add_option("--deleting-share", simulate_.deleting_share,
                      "Users who delete profiles, 0 to 1 [0]");
     verb->add_option("--delete-every", simulate_.delete_every, "[2h]");
+    verb->add_option("--identity-lifetime", simulate_.identity_lifetime,
+                     "Of the identities that devices list, in whole days; 0s: none [0s]");
+    verb->add_option("--identity-ends-in", simulate_.identity_ends_in,
+                     "When the first ones end; 0s: after a lifetime [0s]");
+    verb->add_option("--os-update-file", simulate_.os_update_file,
+                     "Whenever this file changes, all devices run the OS in it: VERSION BUILD");
     verb->add_option("--time-scale", simulate_.time_scale, "Simulated seconds per second [1]");
   }
 

@@ -158,8 +158,9 @@ Status SignFile(const SignOptions& options);
 struct SimulateOptions {
   std::string mdm_url;
   std::string protocol = "nanomdm";
-  std::string authority_file;  ///< PEM: certificate and key of the throw-away CA
-  std::string make_authority;  ///< write a new one to this path and end
+  std::string authority_file;           ///< PEM: certificate and key of the throw-away CA
+  std::string make_authority;           ///< write a new one to this path and end
+  std::string make_enrollment_profile;  ///< write that of the devices to this path and end
   std::size_t devices = 10;
   std::uint64_t seed = 1;
   std::string poll_interval = "30s";
@@ -171,6 +172,9 @@ struct SimulateOptions {
   double setup_share = 0;
   double deleting_share = 0;
   std::string delete_every = "2h";
+  std::string identity_lifetime = "0s";
+  std::string identity_ends_in = "0s";
+  std::string os_update_file;
   double time_scale = 1;
 };
 Status RunSimulate(const SimulateOptions& options);

@@ -409,8 +409,11 @@ void TakeInventory(Step& step, const ResultEvent& result) {
   if (enrollment.status == EnrollmentStatus::kQuarantined) return;
   std::optional<Timestamp>& answered_at = enrollment.inventory_at[result.inventory->kind];
   const bool is_kept = answered_at && !IsOfAnotherTime(*answered_at, step.received_at);
-  if (is_kept && step.event.created_at < *answered_at) return;
-  answered_at = step.event.created_at;
+  // Nothing is answered before it was asked: the MDM server's clock may be hours behind ours.
+  const Timestamp asked_at = step.intent ? step.intent->journaled_at : Timestamp::min();
+  const Timestamp said_at = std::max(step.event.created_at, asked_at);
+  if (is_kept && said_at < *answered_at) return;
+  answered_at = said_at;
   step.out.inventory = result.inventory;
   step.out.due = true;
   TakeIdentity(step, result);

@@ -103,7 +103,7 @@ struct Enrollment {
   std::optional<Timestamp> enrolled_at;  ///< last TokenUpdate, by the upstream's clock
   /// By our clock; empty when the enrollment is older than what Director knows of it.
   std::optional<Timestamp> epoch_began_at;
-  /// When the device last answered each question, in this epoch, by the upstream's clock.
+  /// When it last answered each question of this epoch: upstream's clock, not before we asked.
   PerInventoryKind<std::optional<Timestamp>> inventory_at;
 
   std::optional<Timestamp> report_wanted_at;  ///< a ProfileList newer than this is wanted

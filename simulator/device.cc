@@ -103,7 +103,7 @@ DeviceMessage VirtualDevice::MakeAuthenticate() const {
     case DeviceKind::kIphone:
       break;
   }
-  return {MessageKind::kCheckin, EncodePlistXml(std::move(dict)), Duration::zero()};
+  return {MessageKind::kCheckin, EncodePlistXml(std::move(dict))};
 }
 
 DeviceMessage VirtualDevice::MakeTokenUpdate() const {
@@ -114,20 +114,20 @@ DeviceMessage VirtualDevice::MakeTokenUpdate() const {
   dict.Set("Token", PlistData{token_});
   // Real devices outside ADE leave the key out; absent is not false.
   if (awaiting_configuration_) dict.Set("AwaitingConfiguration", true);
-  return {MessageKind::kCheckin, EncodePlistXml(std::move(dict)), Duration::zero()};
+  return {MessageKind::kCheckin, EncodePlistXml(std::move(dict))};
 }
 
 DeviceMessage VirtualDevice::MakeCheckOut() const {
   PlistDict dict = IdentityKeys();
   dict.Set("MessageType", "CheckOut");
   dict.Set("Topic", std::string(kTopic));
-  return {MessageKind::kCheckin, EncodePlistXml(std::move(dict)), Duration::zero()};
+  return {MessageKind::kCheckin, EncodePlistXml(std::move(dict))};
 }
 
 DeviceMessage VirtualDevice::MakeIdle() const {
   PlistDict dict = IdentityKeys();
   dict.Set("Status", "Idle");
-  return {MessageKind::kConnect, EncodePlistXml(std::move(dict)), Duration::zero()};
+  return {MessageKind::kConnect, EncodePlistXml(std::move(dict))};
 }
 
 // --- sessions -----------------------------------------------------------------------------------
@@ -135,6 +135,7 @@ DeviceMessage VirtualDevice::MakeIdle() const {
 DeviceMessage VirtualDevice::Send(Sent sent, DeviceMessage message) {
   sent_ = sent;
   ++session_messages_;
+  message.identity = identity_in_use_;
   return message;
 }
 
@@ -163,6 +164,7 @@ std::optional<DeviceMessage> VirtualDevice::BeginSession(Timestamp now) {
 
 DeviceMessage VirtualDevice::SendAuthenticate(Timestamp now) {
   Note(now, "sends Authenticate");
+  identity_in_use_ = identity_.number();
   if (is_renewing_) renewal_authenticates_.push_back(now);
   if (renewal_authenticates_.size() > kDeviceLogMax) renewal_authenticates_.pop_front();
   return Send(Sent::kAuthenticate, MakeAuthenticate());
@@ -170,7 +172,7 @@ DeviceMessage VirtualDevice::SendAuthenticate(Timestamp now) {
 
 DeviceMessage VirtualDevice::PollOrAnswer() {
   if (undelivered_result_.empty()) return Send(Sent::kIdle, MakeIdle());
-  return Send(Sent::kResult, {MessageKind::kConnect, undelivered_result_, Duration::zero()});
+  return Send(Sent::kResult, {MessageKind::kConnect, undelivered_result_});
 }
 
 /// It authenticates anew, with everything still in place.
@@ -286,9 +288,7 @@ void VirtualDevice::Advance(Timestamp now) {
   while (os_updates_done_ < behaviour_.os_updates.size() &&
          behaviour_.os_updates[os_updates_done_].at <= now) {
     const OsUpdate& update = behaviour_.os_updates[os_updates_done_++];
-    facts_.os_version = update.os_version;
-    facts_.build_version = update.build_version;
-    Note(now, fmt::format("updated to {} ({})", update.os_version, update.build_version));
+    UpdateOs(update.os_version, update.build_version, now);
   }
   if (unlocks_at_ && *unlocks_at_ <= now) {
     unlocks_at_.reset();
@@ -300,6 +300,14 @@ void VirtualDevice::Advance(Timestamp now) {
          behaviour_.reenrollments[reenrollments_done_].at <= now) {
     Reenroll(behaviour_.reenrollments[reenrollments_done_++].kind, now);
   }
+}
+
+void VirtualDevice::UpdateOs(const std::string& os_version, const std::string& build_version,
+                             Timestamp now) {
+  facts_.os_version = os_version;
+  facts_.build_version = build_version;
+  ++os_updates_;
+  Note(now, fmt::format("updated to {} ({})", os_version, build_version));
 }
 
 void VirtualDevice::AdvanceDeletions(Timestamp now) {

@@ -32,6 +32,8 @@ struct DeviceMessage {
   MessageKind kind = MessageKind::kConnect;
   std::string body;
   Duration delay = Duration::zero();
+  /// Which of the device's identities signs it; they count from 0, and grow with each new one.
+  int identity = 0;
 };
 
 /// What came back. `status` 0: no answer arrived. `body` is empty or the next command.
@@ -89,6 +91,8 @@ class VirtualDevice {
   /// re-enrollments, the PIN of a locked Mac.
   /// `BeginSession` does it too.
   void Advance(Timestamp now);
+  /// It runs another OS from now on, newer or older.
+  void UpdateOs(const std::string& os_version, const std::string& build_version, Timestamp now);
   /// Starts a new enrollment: the next session begins with Authenticate (user channels:
   /// TokenUpdate). New tokens.
   void Reenroll(ReenrollmentKind kind, Timestamp now);
@@ -129,6 +133,9 @@ class VirtualDevice {
   /// When it sent the Authenticates of renewals, the last few.
   const std::deque<Timestamp>& renewal_authenticates() const { return renewal_authenticates_; }
   const DeviceIdentity& identity() const { return identity_; }
+  int os_updates() const { return os_updates_; }
+  /// How many commands of each request type it carried out, since it was made.
+  const std::map<std::string, std::uint64_t>& carried_out() const { return carried_out_; }
   /// The personal recovery key that is in force; empty without FileVault.
   const std::string& recovery_key() const { return recovery_key_; }
   /// The RotateFileVaultKey that made it; empty for the first one.
@@ -223,6 +230,7 @@ class VirtualDevice {
   std::optional<Timestamp> unlocks_at_;
   std::string recovery_lock_password_;
   DeviceIdentity identity_;
+  int identity_in_use_ = 0;  ///< a new one signs from its Authenticate on
   int renewals_ = 0;
   bool is_renewing_ = false;  ///< until the server has taken its TokenUpdate
   std::deque<Timestamp> renewal_authenticates_;
@@ -244,6 +252,8 @@ class VirtualDevice {
   DeviceApps apps_;
   std::map<std::string, int> app_tries_;
   std::vector<std::string> accounts_;
+  std::map<std::string, std::uint64_t> carried_out_;
+  int os_updates_ = 0;
   std::size_t os_updates_done_ = 0;
   std::size_t app_events_done_ = 0;
   std::size_t reenrollments_done_ = 0;

@@ -70,6 +70,7 @@ Result<CommandAnswer> VirtualDevice::Execute(std::string_view command, Timestamp
     outcome = Run(*received, now);
   }
   last_was_not_now_ = outcome.status == CommandStatus::kNotNow;
+  if (outcome.status == CommandStatus::kAcknowledged) ++carried_out_[received->request_type];
   CommandAnswer answer;
   answer.status = CommandStatusName(outcome.status);
   Note(now, fmt::format("{}: {}", received->request_type, answer.status));

@@ -55,6 +55,7 @@ void DeviceIdentity::Issue(Timestamp ends_at) {
   const auto days = static_cast<int>(lifetime_ / kDay);
   const auto issued = IssueIdentity(Authority(), common_name_, ends_at - days * kDay, days);
   INVARIANT(issued.has_value());
+  if (ends_at_) ++number_;
   certificate_ = DerOf(issued->certificate_pem);
   ends_at_ = ends_at;
 }

@@ -25,6 +25,8 @@ class DeviceIdentity {
   bool ends() const { return ends_at_.has_value(); }
   bool HasEnded(Timestamp now) const { return ends_at_ && *ends_at_ <= now; }
   const std::optional<Timestamp>& ends_at() const { return ends_at_; }
+  /// How many it has had before this one; grows only while they end.
+  int number() const { return number_; }
 
   /// Gets a new certificate. The one before stays listed, as devices keep it for a while.
   void Renew(Timestamp now);
@@ -40,6 +42,7 @@ class DeviceIdentity {
 
   std::string common_name_;
   Duration lifetime_;
+  int number_ = 0;
   std::optional<Timestamp> ends_at_;
   std::string certificate_;  ///< DER
   std::string earlier_certificate_;

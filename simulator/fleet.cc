@@ -103,6 +103,10 @@ DeviceBehaviour Fleet::MakeBehaviour(std::size_t index, DeviceKind kind) const {
         {PayloadIdentifier(), started_at_ + every + Spread(random, every), every});
   }
   behaviour.awaits_configuration = random.Fraction() < settings_.setup_share;
+  behaviour.identity_lifetime = settings_.identity_lifetime;
+  if (settings_.identity_ends_in > Duration::zero()) {
+    behaviour.identity_ends_at = started_at_ + settings_.identity_ends_in;
+  }
   if (settings_.adjust) settings_.adjust(index, started_at_, behaviour);
   return behaviour;
 }
@@ -194,6 +198,7 @@ void Fleet::RunMember(std::size_t index, std::unique_lock<std::mutex>& lock) {
   Orders orders;
   orders.deletions.swap(member.deletions);
   orders.must_restart = std::exchange(member.must_restart, false);
+  orders.os = std::exchange(member.os, std::nullopt);
   lock.unlock();
   const Turn turn = RunTurn(member, orders);
   FleetDevice view = Look(member.device);
@@ -211,6 +216,7 @@ Fleet::Turn Fleet::RunTurn(Member& member, const Orders& orders) {
   for (const PayloadIdentifier& identifier : orders.deletions) {
     device.DeleteProfile(identifier, Now());
   }
+  if (orders.os) device.UpdateOs(orders.os->os_version, orders.os->build_version, Now());
   std::optional<DeviceMessage> message = std::exchange(member.delayed, std::nullopt);
   if (!message) message = device.BeginSession(Now());
   turn.was_session = message.has_value();
@@ -318,6 +324,13 @@ bool Fleet::DeleteProfile(const EnrollmentId& enrollment_id,
   return true;
 }
 
+void Fleet::UpdateOs(const std::string& os_version, const std::string& build_version) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& member : members_) {
+    if (!member->parent) member->os = OsBuild{os_version, build_version};
+  }
+}
+
 FleetDevice Fleet::Look(const VirtualDevice& device) {
   FleetDevice look;
   look.facts = device.facts();
@@ -329,6 +342,10 @@ FleetDevice Fleet::Look(const VirtualDevice& device) {
   for (const InstalledProfile& profile : device.profiles()) {
     look.profiles.push_back(profile.payload_identifier);
   }
+  const auto installs = device.carried_out().find(std::string(request_type::kInstallProfile));
+  look.installs = installs == device.carried_out().end() ? 0 : installs->second;
+  look.renewals = device.renewals();
+  look.os_updates = device.os_updates();
   const auto& log = device.log();
   const std::size_t first = log.size() > kLastWordsMax ? log.size() - kLastWordsMax : 0;
   look.last_words.assign(log.begin() + static_cast<std::ptrdiff_t>(first), log.end());

@@ -47,6 +47,8 @@ struct FleetSettings {
   double deleting_share = 0;                        ///< have a user who deletes a profile ...
   Duration delete_every = std::chrono::hours(2);    ///< ... so often
   double setup_share = 0;  ///< are held in Setup Assistant until DeviceConfigured
+  Duration identity_lifetime = Duration::zero();  ///< zero: identities never end, none is listed
+  Duration identity_ends_in = Duration::zero();   ///< the first ones; zero: a lifetime
 
   /// Last word on one device's behaviour (index, start time, behaviour); called by the constructor
   /// only.
@@ -73,6 +75,9 @@ struct FleetDevice {
   bool is_dark = false;
   bool awaits_configuration = false;  ///< held in Setup Assistant
   std::vector<PayloadIdentifier> profiles;
+  std::uint64_t installs = 0;  ///< InstallProfile that it carried out, since the fleet was made
+  int renewals = 0;            ///< of them those that gave it a new identity
+  int os_updates = 0;
   std::vector<DeviceLogEntry> last_words;  ///< newest last, at most 10; times are simulated
   std::optional<Timestamp> last_session_at;
 };
@@ -105,6 +110,9 @@ class Fleet {
   bool DeleteProfile(const EnrollmentId& enrollment_id,
                      const PayloadIdentifier& payload_identifier);
 
+  /// All devices run another OS from their next turn on.
+  void UpdateOs(const std::string& os_version, const std::string& build_version);
+
   /// All channels as they were after their last session, device channels first.
   std::vector<FleetDevice> Snapshot() const;
   /// As they were after their last session; `holds` is called under the fleet's lock.
@@ -121,6 +129,10 @@ class Fleet {
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
 
+  struct OsBuild {
+    std::string os_version;
+    std::string build_version;
+  };
   struct Member {
     Member(DeviceFacts facts, DeviceBehaviour behaviour, std::uint64_t seed)
         : device(std::move(facts), std::move(behaviour), seed) {}
@@ -136,6 +148,7 @@ class Fleet {
     std::optional<std::size_t> user;
     int parent_epoch = 0;
     bool must_restart = false;
+    std::optional<OsBuild> os;  // to come
   };
   /// How one turn of a device ended.
   struct Turn {
@@ -147,6 +160,7 @@ class Fleet {
   struct Orders {
     std::vector<PayloadIdentifier> deletions;
     bool must_restart = false;
+    std::optional<OsBuild> os;
   };
 
   void AddDevice(std::size_t index);

@@ -65,7 +65,7 @@ class HttpTransport final : public DeviceTransport {
     request.content_type = ContentType(message.kind);
     request.timeout = settings_.timeout;
     if (settings_.authority) {
-      Result<std::string> signature = Sign(device, message.body);
+      Result<std::string> signature = Sign(device, message);
       if (!signature) return NoAnswer(signature.error());
       request.headers["Mdm-Signature"] = std::move(*signature);
     }
@@ -91,37 +91,54 @@ class HttpTransport final : public DeviceTransport {
     return {};
   }
 
-  Result<std::string> Sign(const DeviceFacts& device, std::string_view body) {
-    // User channels use their device's certificate, so the UDID is the key.
-    Result<const MessageSigner*> signer = SignerOf(device.udid);
+  using Signer = std::shared_ptr<const MessageSigner>;
+  struct SignerInUse {
+    int identity = 0;
+    Signer signer;
+  };
+
+  Result<std::string> Sign(const DeviceFacts& device, const DeviceMessage& message) {
+    Result<Signer> signer = SignerOf(device, message.identity);
     if (!signer) return Fail(signer.error());
-    return (*signer)->SignDetached(body);
+    return (*signer)->SignDetached(message.body);
   }
 
-  Result<const MessageSigner*> SignerOf(const std::string& udid) {
+  /// User channels use their device's certificate, so the UDID is the key.
+  Result<Signer> SignerOf(const DeviceFacts& device, int identity) {
     {
       const std::lock_guard lock(mutex_);
-      const auto found = signers_.find(udid);
-      if (found != signers_.end()) return found->second.get();
-      if (signers_.size() >= kSignersMax) {
+      const auto found = signers_.find(device.udid);
+      const bool is_user = !device.user_id.empty();
+      if (found != signers_.end() && (is_user || found->second.identity == identity)) {
+        return found->second.signer;
+      }
+      if (found == signers_.end() && signers_.size() >= kSignersMax) {
         return Fail(ErrorKind::kUnavailable, "too many devices for one transport");
       }
     }
-    // Making a key takes a while; a second thread's signer for the same device would be thrown
-    // away.
-    Result<PemIdentity> identity =
-        IssueIdentity(*settings_.authority, udid, settings_.now, settings_.certificate_days);
-    if (!identity) return Fail(identity.error());
-    Result<std::unique_ptr<MessageSigner>> signer = MakeMessageSigner(*identity);
+    // Making a key takes a while.
+    Result<PemIdentity> issued =
+        IssueIdentity(*settings_.authority, device.udid, settings_.now, settings_.certificate_days);
+    if (!issued) return Fail(issued.error());
+    Result<std::unique_ptr<MessageSigner>> signer = MakeMessageSigner(*issued);
     if (!signer) return Fail(signer.error());
     const std::lock_guard lock(mutex_);
-    return signers_.emplace(udid, std::move(*signer)).first->second.get();
+    return Use(device, {identity, std::move(*signer)});
+  }
+
+  /// A second thread's signer for the same identity is thrown away, a user's for any.
+  Signer Use(const DeviceFacts& device, SignerInUse made) {
+    const auto [place, is_first] = signers_.try_emplace(device.udid, made);
+    if (is_first) return made.signer;
+    const bool replaces = device.user_id.empty() && place->second.identity != made.identity;
+    if (replaces) place->second = std::move(made);
+    return place->second.signer;
   }
 
   const HttpTransportSettings settings_;
   const std::unique_ptr<HttpClient> client_;
   std::mutex mutex_;
-  std::map<std::string, std::unique_ptr<MessageSigner>> signers_;
+  std::map<std::string, SignerInUse> signers_;  ///< by UDID
 };
 
 }  // namespace

@@ -49,8 +49,9 @@ struct HttpTransportSettings {
   Duration timeout = std::chrono::seconds(10);
 };
 
-/// Over HTTP. Thread-safe. A device keeps its certificate for the life of the transport; at most a
-/// million of them are held, devices beyond get status 0. kInvalid when the endpoint is not usable.
+/// Over HTTP. Thread-safe. A device gets a certificate for each of its identities
+/// (`DeviceMessage::identity`) and uses the one of its last message, its user channels too; at most
+/// a million are held, devices beyond get status 0. kInvalid when the endpoint is not usable.
 /// Source: Apple MDM, SignMessage; NanoMDM and MicroMDM, device paths.
 Result<std::unique_ptr<DeviceTransport>> MakeHttpTransport(const HttpTransportSettings& settings);
 

@@ -15,6 +15,9 @@ python3 tools/check_headers.py
 echo "== compose file"
 python3 tools/check_compose.py
 
+echo "== table of commands"
+python3 tools/check_commands.py
+
 echo "== canaries"
 python3 tools/canaries.py --check
 

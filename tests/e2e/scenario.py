@@ -1,6 +1,7 @@
 """What one MDM server, Director and a fleet of simulated devices go through together."""
 
 import collections
+import datetime
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 import time
 import urllib.parse
 
+import day
 from fake_escrow import FakeEscrow
 from processes import Failed, Processes, clean_environment, free_port, tail, wait_until
 from service import Director
@@ -28,11 +30,14 @@ APP_SECONDS = 300  # Director looks two minutes after the answer
 CRASHES = 3
 # Once before the crash that lost track of it, and again after a report did not show it.
 SENDS_MAX = 3
+SENDING_TIME_MAX = datetime.timedelta(seconds=5)
 REPAIRS_WANTED = 10
 EXPLAINED_MAX = 5
 
 
 class Scenario:
+    IDENTITY = "identity:MDM"  # Director's item for the identity of a device
+
     def __init__(self, server_class, mdm_binary, director_binary, device_count, folder):
         self.name = server_class.kind
         self.folder = folder
@@ -46,8 +51,9 @@ class Scenario:
         self._fleet = None
         self._fleets = 0
         # (channel, PayloadIdentifier) to PayloadUUID, or None where it shall be absent.
-        self._wanted = {}
+        self._wanted = {("device", self.IDENTITY): None}
         self._edition = 0
+        self._os_update_file = folder / "os-update"
         self._repaired_queues = 0
 
     def run(self):
@@ -63,6 +69,8 @@ class Scenario:
             ("MDM server away", self.lose_mdm_server),
             ("users delete profiles", self.drift),
             ("devices enroll again", self.enroll_again),
+            ("OS update", lambda: day.update_os(self, REVISED)),
+            ("identities renewed", lambda: day.renew(self)),
             ("lock and erase", self.lock_and_erase),
             ("an app", self.install_app),
         ]
@@ -109,13 +117,22 @@ class Scenario:
         return done.stdout.strip().splitlines()[-1]
 
     def roll_out(self):
-        self.director.configure({**self.mdm.settings(), "escrow_url": self.escrow.url})
+        self.director.configure({**self.mdm.settings(), "escrow_url": self.escrow.url,
+                                 "reinstall_after_update": REVISED, **self._identity_settings()})
         self.director.start()
         self.start_fleet()
         examples = sorted((PROJECT / "examples").glob("*.mobileconfig"))
         self._put_and_assign(examples, "device")
         self._put_and_assign([self._user_profile()], "user")
         return self.converge()
+
+    def _identity_settings(self):
+        """The fleet's identities live for a year: nothing is renewed for now."""
+        profile = self.folder / "enrollment.mobileconfig"
+        subprocess.run([self.director.binary, "simulate", "--make-enrollment-profile", profile],
+                       check=True, env=clean_environment(), timeout=60)
+        return {"enrollment_profile_file": str(profile), "identity_issuers": "CN=Simulator CA",
+                "identity_renew_before": "10d", "renewals_per_hour_max": "0"}
 
     def revise_one(self):
         self._put_and_assign([self._edited(REVISED)], "device")
@@ -134,14 +151,14 @@ class Scenario:
         for identifier in present[:CRASHES]:
             self._put_and_assign([self._edited(identifier)], "device")
             wait_until(f"command for {identifier}",
-                       lambda sent=identifier: sent in [s[1] for s in self._sends(before)], 60,
+                       lambda sent=identifier: sent in [s[1] for s in self.sends(before)], 60,
                        self.processes, pause=0.005)
             self.director.kill()
             self.director.start()
         if self._unfinished() is None:
             raise Failed("everything had arrived before the crashes; nothing was tested")
         note = self.converge()
-        sends = collections.Counter(self._sends(before))
+        sends = collections.Counter(self.sends(before))
         (device, identifier), most = sends.most_common(1)[0]
         if most > SENDS_MAX:
             raise Failed(f"{identifier} was sent {most} times to {device}, more than {SENDS_MAX}")
@@ -253,12 +270,35 @@ class Scenario:
             self.processes.forget(self._fleet)
             self._fleet.stop()
         self._fleets += 1
+        self._os_update_file.unlink(missing_ok=True)  # each begins with its first OS
         self._fleet = self.processes.start(
             f"fleet-{self._fleets}",
             [self.director.binary, "simulate", "--mdm-url", self.mdm.url, "--protocol",
              self.mdm.protocol, "--authority", self.mdm.authority, "--devices", self.device_count,
              "--seed", FLEET_SEED, "--poll-interval", POLL_INTERVAL, "--user-channel-share",
-             USER_CHANNEL_SHARE, *behaviour])
+             USER_CHANNEL_SHARE, "--identity-lifetime", "365d", "--os-update-file",
+             self._os_update_file, *behaviour])
+
+    def set_os(self, version, build):
+        """What all devices run from now on."""
+        whole = self._os_update_file.with_suffix(".new")
+        whole.write_text(f"{version} {build}\n")
+        whole.rename(self._os_update_file)
+
+    def new_fleet_report(self):
+        """The devices' own counts, of after this call."""
+        earlier = self._fleet_reports()
+        return wait_until("report of the fleet", lambda: self._fleet_report_after(earlier), 60,
+                          self.processes)
+
+    def _fleet_report_after(self, earlier):
+        reports = self._fleet_reports()
+        return reports[-1] if len(reports) > len(earlier) else None
+
+    def _fleet_reports(self):
+        lines = self._fleet.log_path.read_text().splitlines()
+        return [{name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", line)}
+                for line in lines if line.startswith("sessions=")]
 
     def _put_and_assign(self, files, channel):
         for row in self.director.cli_json("profiles", "put", *files):
@@ -307,9 +347,7 @@ class Scenario:
 
     def _unfinished(self):
         """Why the fleet is not as wanted, or None."""
-        for enrollment_id in self.mdm.repair_queues():
-            self._repaired_queues += 1
-            print(f"{self.name}: lost the queue of {enrollment_id}; repaired", flush=True)
+        self.repair_queues()
         status = self.director.cli_json("status")
         states = {state: n for state, n in status["item_states"].items() if n}
         if set(states) != {"verified"}:
@@ -320,6 +358,12 @@ class Scenario:
             return f"{count} of {self.device_count} devices enrolled"
         # The counts may still be those of what was wanted before; each device tells.
         return next(filter(None, map(self._unfinished_device, devices)), None)
+
+    def repair_queues(self):
+        """Else no device with a dead queue would ever hear of anything."""
+        for enrollment_id in self.mdm.repair_queues():
+            self._repaired_queues += 1
+            print(f"{self.name}: lost the queue of {enrollment_id}; repaired", flush=True)
 
     def _unfinished_device(self, row):
         device = self.director.device(row["enrollment_id"])
@@ -333,10 +377,18 @@ class Scenario:
             item = found[identifier]
             if item["state"] != "verified" or item["payload_uuid"] != revision:
                 return f"{identifier} on {row['enrollment_id']} is {item['state']}"
-        doubtful = [c for c in device["commands"] if c["state"] in ("journaled", "unknown")]
+        doubtful = list(filter(self._is_in_doubt, device["commands"]))
         if doubtful:
             return f"{row['enrollment_id']} has commands in doubt: {json.dumps(doubtful[0])}"
         return None
+
+    @staticmethod
+    def _is_in_doubt(command):
+        """Of a thousand devices one is always just being sent a question."""
+        just_now = datetime.datetime.now(datetime.timezone.utc) - SENDING_TIME_MAX
+        is_being_sent = command["journaled_at"] > just_now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return command["state"] == "unknown" or (
+            command["state"] == "journaled" and not is_being_sent)
 
     def _wanted_of(self, row):
         channel = "user" if row["user_id"] else "device"
@@ -353,15 +405,18 @@ class Scenario:
             wanted = self._wanted_of(row)
             expected += sum(1 for revision in wanted.values() if revision)
             expected += 0 if row["user_id"] else 1
-        reports = re.findall(r"profiles_installed=(\d+)", tail(self._fleet.log_path))
-        if not reports or int(reports[-1]) != expected:
+        reports = [report["profiles_installed"] for report in self._fleet_reports()]
+        if not reports or reports[-1] != expected:
             raise Failed(f"{reports[-1] if reports else 'no'} profiles installed, not {expected}")
         return True
 
-    def _sends(self, after_event):
-        """(enrollment id, PayloadIdentifier) of each state-changing command since the event."""
-        return [(event["enrollment_id"], event["text"].split(":")[0].split()[1])
-                for event in self.director.events_after(after_event) if event["kind"] == "command"]
+    def sends(self, after_event):
+        """(enrollment id, item) of each command for an item since the event: `InstallProfile
+        ITEM: REASON`."""
+        commands = [(event["enrollment_id"], re.match(r"[A-Za-z]+ (\S+): ", event["text"]))
+                    for event in self.director.events_after(after_event)
+                    if event["kind"] == "command"]
+        return [(enrollment_id, command.group(1)) for enrollment_id, command in commands if command]
 
     def _mdm_problem(self):
         server = self.director.cli_json("status")["mdm_servers"][0]

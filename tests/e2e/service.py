@@ -29,6 +29,8 @@ TIMINGS = {
     "lost_after": "20s",
     "not_now_lost_after": "2m",
     "sends_per_day_max": "100",
+    "device_information_interval": "30s",
+    "reinstall_spread": "2s",
 }
 
 
@@ -41,6 +43,7 @@ class Director:
         self._processes = processes
         self._token = secrets.token_hex(16)
         self._process = None
+        self._settings = {}
 
     def configure(self, mdm_settings):
         self._make_signer()
@@ -48,7 +51,7 @@ class Director:
         token_file.write_text(self._token + "\n")
         data_key_file = self.folder / "data_key"
         data_key_file.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-        settings = {
+        self._settings = {
             "listen": f"127.0.0.1:{self._port}",
             "database": str(self.folder / "director.db"),
             "api_token_file": str(token_file),
@@ -59,7 +62,18 @@ class Director:
             **TIMINGS,
             **mdm_settings,
         }
-        lines = [f"{key}: {json.dumps(value)}\n" for key, value in settings.items()]
+        self._write_settings()
+
+    def change_settings(self, settings):
+        """Starts it again with these in place of what they were."""
+        self._settings.update(settings)
+        self._write_settings()
+        self._processes.forget(self._process)
+        self._process.stop()
+        self.start()
+
+    def _write_settings(self):
+        lines = [f"{key}: {json.dumps(value)}\n" for key, value in self._settings.items()]
         (self.folder / "director.yaml").write_text("".join(lines))
 
     def _make_signer(self):

@@ -46,6 +46,18 @@ std::optional<Snapshot> Checker::Load(const EnrollmentId& id) {
   return loaded;
 }
 
+std::optional<Enrollment> Checker::LoadEnrollment(const EnrollmentId& id) {
+  std::optional<Enrollment> loaded;
+  const Status read = database_.Read([&](StoreReader& reader) -> Status {
+    auto enrollments = reader.LoadEnrollments({id});
+    if (!enrollments) return Fail(enrollments.error());
+    if (!enrollments->empty()) loaded = std::move(enrollments->front());
+    return {};
+  });
+  if (!read) Report("I8", "the enrollment cannot be read: " + read.error().message, id);
+  return loaded;
+}
+
 std::optional<IntentState> Checker::JournaledState(const EnrollmentId& id,
                                                    const CommandUuid& command_uuid) {
   std::optional<IntentState> state;

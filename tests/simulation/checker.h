@@ -69,6 +69,8 @@ class Checker final : public ProcessWatcher {
 
   std::uint64_t changes_sent() const { return changes_sent_; }
   std::uint64_t questions_sent() const { return questions_sent_; }
+  /// Profiles that were there and went out again after an OS update.
+  std::uint64_t reinstalls_sent() const { return reinstalls_sent_; }
 
  private:
   struct ReportSeen {
@@ -206,6 +208,7 @@ class Checker final : public ProcessWatcher {
   std::string WhyUnconverged(const VirtualDevice& device, const PayloadIdentifier& item,
                              const std::optional<Snapshot>& snapshot) const;
   std::optional<Snapshot> Load(const EnrollmentId& id);
+  std::optional<Enrollment> LoadEnrollment(const EnrollmentId& id);
   static void Forget(std::deque<Timestamp>& times, Timestamp before);
 
   Kernel& kernel_;
@@ -225,6 +228,7 @@ class Checker final : public ProcessWatcher {
   std::optional<Violation> violation_;
   std::uint64_t changes_sent_ = 0;
   std::uint64_t questions_sent_ = 0;
+  std::uint64_t reinstalls_sent_ = 0;
 };
 
 }  // namespace director::simulation

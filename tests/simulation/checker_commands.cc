@@ -277,11 +277,14 @@ void Checker::CheckInstall(const CommandUuid& command_uuid, const Profile& profi
   const Known& known = At(id);
   if (known.device == nullptr) return;
   if (profile.has_mdm_payload) return CheckRenewal(profile, id, step_began_at);
-  if (IsBaseless(id, profile, step_began_at) && !IsReinstalled(id, profile)) {
-    Report(
-        "I9",
-        profile.payload_identifier.value() + " is installed, every report shows that it is there",
-        id);
+  if (IsBaseless(id, profile, step_began_at)) {
+    if (!IsReinstalled(id, profile)) {
+      Report(
+          "I9",
+          profile.payload_identifier.value() + " is installed, every report shows that it is there",
+          id);
+    }
+    ++reinstalls_sent_;
   }
   CheckBackOff(command_uuid, profile.payload_identifier, profile.payload_uuid.value(), id);
   const auto all =

@@ -46,15 +46,15 @@ void Checker::WatchIdentity(const MdmEvent& event, Timestamp said_at, Known& kno
     known.certificates_recorded_at = kernel_.Now();
   }
   const EnrollmentId& id = event.channel.enrollment_id;
-  const std::optional<Snapshot> snapshot = Load(id);
-  if (!snapshot) return;
+  const std::optional<Enrollment> enrollment = LoadEnrollment(id);
+  if (!enrollment) return;
   const bool keeps_time =
       scenario_.clock_ahead == Duration::zero() && scenario_.faults.clock_jump == 0;
-  const bool grew = known.epoch && snapshot->enrollment.epoch > *known.epoch;
+  const bool grew = known.epoch && enrollment->epoch > *known.epoch;
   if (grew && keeps_time && !twins_.contains(id) && IsOfRenewal(event, said_at, known)) {
     Report("identity", "a renewal is taken for a new enrollment", id);
   }
-  known.epoch = snapshot->enrollment.epoch;
+  known.epoch = enrollment->epoch;
 }
 
 /// I3: an enrollment profile goes only to renew an identity that ends soon, on the word of a fresh

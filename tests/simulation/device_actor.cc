@@ -181,7 +181,10 @@ void AddIdentity(const Scenario& scenario, Timestamp begin, RandomSource& random
                  DeviceBehaviour& behaviour) {
   if (scenario.identity_lifetime == Duration::zero()) return;
   behaviour.identity_lifetime = scenario.identity_lifetime;
-  behaviour.identity_ends_at = begin + hours(24 * 4) + minutes(random.Below(24 * 60 * 6));
+  const auto spread_min =
+      std::chrono::duration_cast<minutes>(scenario.identities_end_within).count();
+  behaviour.identity_ends_at = begin + scenario.identities_end_after +
+                               minutes(random.Below(static_cast<std::uint64_t>(spread_min)));
 }
 
 DeviceActor::DeviceActor(Kernel& kernel, MdmStandIn& server, const Faults& faults,

@@ -64,6 +64,7 @@ int RunSingle(const Options& options) {
         FormatDuration(outcome.convergence), outcome.changes_sent, outcome.questions_sent,
         outcome.deaths);
   }
+  fmt::print("{}", outcome.tally.Describe());
   fmt::print("{} in {:.1f} s: {:.0f} times faster than real time\ntrace {:016x}\n",
              FormatDuration(outcome.virtual_time), elapsed_s,
              Seconds(outcome.virtual_time) / elapsed_s, outcome.trace_hash);

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <initializer_list>
 
@@ -152,6 +153,8 @@ void SetIdentities(Scenario& scenario) {
   SeededRandom random(scenario.seed ^ StableHash("identities"));
   if (random.Below(4) != 0) return;
   scenario.identity_lifetime = hours(24 * 10);
+  scenario.identities_end_after = hours(24 * 4);
+  scenario.identities_end_within = hours(24 * 6);
   scenario.faults.no_enrollment_profile = Chance(random, 0.3);
   scenario.faults.wrong_enrollment_profile = Chance(random, 0.3);
   if (random.Below(2) == 0) scenario.renewals_per_hour = 1 + random.Below(10);
@@ -199,6 +202,31 @@ Scenario MakeSmallWorld(std::uint64_t seed) {
   return scenario;
 }
 
+namespace {
+
+/// Certificates of a year, some of which are renewed each day of the run.
+void SetFleetIdentities(Scenario& scenario) {
+  scenario.identity_lifetime = hours(24 * 365);
+  RenewalSettings& renewal = scenario.settings.renewal;
+  renewal.issuers = {std::string(kSimulatorIssuer)};
+  renewal.has_profiles = true;
+  // Renewals are spread over the first third of that time.
+  scenario.identities_end_after = renewal.renew_before * 2 / 3;
+  scenario.identities_end_within = renewal.renew_before * 2 / 3;
+  scenario.faults.no_enrollment_profile = scenario.faults.wrong_enrollment_profile = 0.01;
+}
+
+/// Owners name half of the profiles, and Director hears of a new build within days.
+void SetFleetReinstall(Scenario& scenario) {
+  for (std::size_t i = 0; i < scenario.items / 2; ++i) {
+    const PayloadIdentifier item(fmt::format("com.example.item{}", i));
+    scenario.settings.reinstall_named.push_back(item);
+  }
+  scenario.settings.inventory_interval[InventoryKind::kDeviceInformation] = hours(24 * 2);
+}
+
+}  // namespace
+
 Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   SeededRandom random(seed ^ StableHash("fleet"));
   Scenario scenario;
@@ -208,7 +236,10 @@ Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   scenario.items = 8;
   scenario.faults_for = hours(24 * days);
   scenario.changes_per_day = 0.5;
-  scenario.proposals_per_day = 0.004 * static_cast<double>(devices);
+  // What is rare comes more often in short runs, so that each of it comes at all.
+  const double length = static_cast<double>(std::max<std::int64_t>(days, 1));
+  scenario.proposals_per_day = std::max(0.004, 0.15 / length) * static_cast<double>(devices);
+  scenario.is_full_day = devices >= 1000;
   scenario.user_channels = 0.1;
   scenario.sleepers = 0.7;
   scenario.settings.profile_list_interval = hours(24);
@@ -233,7 +264,7 @@ Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   faults.queue_lost = faults.token_dead = 0.002;
   faults.user_deletes = 0.02;
   faults.not_now = 0.2;
-  faults.os_update = 0.03;
+  faults.os_update = std::max(0.03, 0.2 / length);
   faults.renewal = faults.wipe = faults.check_out = 0.005;
   faults.install_fails = 0.1;
   faults.app_fails = 0.02;
@@ -242,6 +273,8 @@ Scenario MakeFleet(std::uint64_t seed, std::size_t devices, std::int64_t days) {
   faults.twin = 0.002;
   faults.server_down = 0.1;
   faults.clock_jump = 0.02;
+  SetFleetIdentities(scenario);
+  SetFleetReinstall(scenario);
   return scenario;
 }
 

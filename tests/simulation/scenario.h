@@ -95,7 +95,11 @@ struct Scenario {
   double certificates_per_minute = 0;
   /// Zero: identities never end, and none is renewed.
   Duration identity_lifetime{};
+  Duration identities_end_after{};   ///< the first ones ...
+  Duration identities_end_within{};  ///< ... spread over this time from then on
   double renewals_per_hour = 0;
+  /// Everything that happens to a fleet has to happen to some device.
+  bool is_full_day = false;
 };
 
 /// A small world with every fault on or off and weighted at random, and limits that are hit.

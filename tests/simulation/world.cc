@@ -259,6 +259,7 @@ Outcome World::Run() {
   outcome.changes_sent = checker_->changes_sent();
   outcome.questions_sent = checker_->questions_sent();
   outcome.deaths = director_->deaths();
+  outcome.tally = CountAll();
   outcome.violation = checker_->violation();
   if (outcome.violation) outcome.report = DescribeViolation();
   return outcome;
@@ -313,6 +314,15 @@ void World::RunQuiet() {
   checker_->CheckRecoveryKeys();
   const std::string problem = checker_->Unconverged();
   if (!problem.empty()) checker_->Report("convergence", "lost again: " + problem);
+  const std::string missing = CountAll().MissingOfFullDay();
+  if (scenario_.is_full_day && !missing.empty()) checker_->Report("full day", "no " + missing);
+}
+
+Tally World::CountAll() const {
+  Tally tally;
+  for (const auto& actor : devices_) tally.Add(actor->device());
+  tally.reinstalls = checker_->reinstalls_sent();
+  return tally;
 }
 
 std::string World::DescribeViolation() {

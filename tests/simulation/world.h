@@ -14,6 +14,7 @@
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/owner.h"
 #include "tests/simulation/scenario.h"
+#include "tests/simulation/tally.h"
 
 namespace director::simulation {
 
@@ -26,6 +27,7 @@ struct Outcome {
   std::uint64_t changes_sent = 0;
   std::uint64_t questions_sent = 0;
   int deaths = 0;
+  Tally tally;
   std::optional<Violation> violation;
   std::string report;  ///< of the violation: last events, explanation
 };
@@ -57,6 +59,7 @@ class World {
   void RunFaults();
   void RunCalm();
   void RunQuiet();
+  Tally CountAll() const;
   std::string Unconverged();
   std::string DescribeViolation();
 

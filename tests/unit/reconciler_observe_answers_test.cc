@@ -181,6 +181,21 @@ TEST_CASE("what managed apps are said to be counts when we asked, in this epoch"
       See(again, result, kNow, Sent(request_type::kManagedApplicationList)).managed_app_list);
 }
 
+TEST_CASE("nothing about the device is answered before it was asked, whatever the clocks say") {
+  // Found by simulation: with Director's clock ten hours ahead, every answer looked old, and the
+  // device was asked over and over.
+  const Intent question = Sent(request_type::kSecurityInfo);
+  ResultEvent result = Answer(CommandStatus::kAcknowledged);
+  result.inventory = InventoryReport{InventoryKind::kSecurityInfo, PlistDict{}};
+  const Observation first = See(Recent(), result, kNow - hours(10), question);
+  CHECK(first.enrollment.inventory_at[InventoryKind::kSecurityInfo] == question.journaled_at);
+  Intent next = question;
+  next.journaled_at = kNow;
+  CHECK(See(first.enrollment, result, kNow - hours(10), next).inventory);
+  next.journaled_at = question.journaled_at - minutes(1);
+  CHECK_FALSE(See(first.enrollment, result, kNow - hours(9), next).inventory);
+}
+
 TEST_CASE("Setup Assistant lasts from the first word about it until the device was let go") {
   Enrollment known = Recent();
   const Observation began = See(known, TokenUpdateEvent{true, {}});

@@ -160,7 +160,7 @@ TEST_CASE("the report is asked for again after its interval, with jitter") {
 
 TEST_CASE("facts ride along while the device is awake; user channels have none") {
   CheckPlan("enrollment info=-30h\nreport -1s", kNoon, "DeviceInformation; push");
-  CheckPlan("enrollment info=-10h\nreport -1s", kNoon, "nothing");
+  CheckPlan("enrollment info=-4h\nreport -1s", kNoon, "nothing");
   CheckPlan("enrollment info=none seen=-5m\nreport -1m", kNoon, "nothing");
   CheckPlan(
       "enrollment info=none\nreport -1s\nintent DeviceInformation sent -5s\nenrollment pushed=-5s",

@@ -345,6 +345,32 @@ TEST_CASE("the OS grows and devices enroll again") {
   CHECK_FALSE(device.NextOwnEventAt());
 }
 
+TEST_CASE("a renewed device signs with its new identity from its Authenticate on") {
+  std::set<std::string> orders;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    DeviceBehaviour behaviour;
+    behaviour.identity_lifetime = hours(24 * 365);
+    VirtualDevice device(MakeDeviceFacts(DeviceKind::kMac, 1, 0), behaviour, seed);
+    EnrollAndRest(device);
+    CHECK(device.BeginSession(kStart)->identity == 0);
+    const std::string renewal = Install(MakeEnrollmentMobileconfig(SimulatorManagement()));
+    auto message = device.HandleReply({200, renewal}, kStart);
+    std::string order;
+    while (message) {
+      const std::string word = Word(*message);
+      order += word + " ";
+      const bool is_before = order == "Acknowledged ";
+      CHECK(message->identity == (is_before ? 0 : 1));
+      message = device.HandleReply({200, ""}, kStart);
+    }
+    CHECK(device.renewals() == 1);
+    CHECK(device.epoch() == 1);
+    CHECK(device.carried_out().at("InstallProfile") == 1);
+    orders.insert(order);
+  }
+  CHECK(orders.size() == 2);
+}
+
 TEST_CASE("the log is small and printable") {
   VirtualDevice device = Make(DeviceKind::kMac);
   for (int i = 0; i < 100; ++i) Run(device, Remove("evil\nname"));

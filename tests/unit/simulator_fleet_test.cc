@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "mdm/command.h"
 #include "mdm/plist.h"
+#include "simulator/device_profile.h"
 #include "simulator/fleet.h"
 #include "simulator/mdm_server.h"
 #include "simulator/transport.h"
@@ -197,6 +198,31 @@ TEST_CASE("slow installs and a person who deletes a profile") {
       },
       kPatience));
   world.server->SetPushListener({});
+}
+
+TEST_CASE("a fleet runs another OS from its next turn on, and says what it has done") {
+  World world;
+  FleetSettings settings;
+  settings.device_count = 3;
+  settings.poll_interval = std::chrono::milliseconds(20);
+  settings.identity_lifetime = 365 * kDay;
+  settings.identity_ends_in = 30 * kDay;
+  Fleet fleet(settings, *world.transport, world.clock);
+  fleet.Start();
+  REQUIRE(fleet.WaitUntil(AllEnrolled, kPatience));
+  const std::string ids = JoinIds(fleet.Snapshot());
+  const std::string renewal = MakeEnrollmentMobileconfig(SimulatorManagement());
+  REQUIRE(world.Enqueue(ids, WifiCommand("C1")));
+  REQUIRE(world.Enqueue(ids, EncodeCommand(InstallProfileCommand{renewal}, CommandUuid("C2"))));
+  fleet.UpdateOs("26.1", "25B78");
+  CHECK(fleet.WaitUntil(
+      [](const std::vector<FleetDevice>& devices) {
+        return std::all_of(devices.begin(), devices.end(), [](const FleetDevice& device) {
+          return device.facts.build_version == "25B78" && device.os_updates == 1 &&
+                 device.installs == 2 && device.renewals == 1 && device.epoch == 1;
+        });
+      },
+      kPatience));
 }
 
 TEST_CASE("failing shares: some refuse for ever, some at first") {

@@ -278,6 +278,41 @@ TEST_CASE("the HTTP transport signs and uses each server's paths") {
   }
 }
 
+/// What was sent `index`-th was signed with the certificate of `other`: that stands in both.
+bool SharesCertificate(const std::vector<Receiver::Seen>& seen, std::size_t index,
+                       std::size_t other) {
+  constexpr std::size_t kBeforeCertificate = 80;
+  constexpr std::size_t kOfCertificate = 200;
+  const auto signature = DecodeBase64(seen.at(index).headers.at("Mdm-Signature"));
+  const auto other_signature = DecodeBase64(seen.at(other).headers.at("Mdm-Signature"));
+  REQUIRE(signature);
+  REQUIRE(other_signature);
+  return signature->find(other_signature->substr(kBeforeCertificate, kOfCertificate)) !=
+         std::string::npos;
+}
+
+TEST_CASE("a device with a new identity signs with another certificate, and so does its user") {
+  Receiver receiver;
+  HttpTransportSettings http;
+  http.endpoint.url = "http://" + receiver.Address();
+  http.now = FromUnixMs(1'795'000'000'000);
+  http.authority = *MakeAuthority("test CA", http.now, 10);
+  const auto transport = MakeHttpTransport(http);
+  REQUIRE(transport);
+  const VirtualDevice mac(MakeDeviceFacts(DeviceKind::kMac, 1, 0), {}, 1);
+  const VirtualDevice user(MakeUserFacts(mac.facts(), 1), {}, 1);
+  DeviceMessage renewed = mac.MakeAuthenticate();
+  renewed.identity = 1;
+  CHECK((*transport)->Send(mac.facts(), mac.MakeIdle()).status == 200);
+  CHECK((*transport)->Send(user.facts(), user.MakeIdle()).status == 200);
+  CHECK((*transport)->Send(mac.facts(), renewed).status == 200);
+  CHECK((*transport)->Send(user.facts(), user.MakeIdle()).status == 200);
+  const auto seen = receiver.WaitFor(4);
+  CHECK(SharesCertificate(seen, 1, 0));
+  CHECK_FALSE(SharesCertificate(seen, 2, 0));
+  CHECK(SharesCertificate(seen, 3, 2));
+}
+
 TEST_CASE("nobody there: status 0; an unusable endpoint: kInvalid") {
   HttpTransportSettings http;
   http.endpoint.url = "http://127.0.0.1:1";
