@@ -95,7 +95,7 @@ inline std::unique_ptr<Store> OpenStore(const std::string& path = ":memory:") {
   return std::make_unique<RepeatingStore>(std::move(*opened));
 }
 
-/// A real store that can be told to be out of reach.
+/// A real store that can be told to be out of reach, and counts what is done.
 class FaultyStore final : public Store {
  public:
   explicit FaultyStore(std::unique_ptr<Store> inner) : inner_(std::move(inner)) {}
@@ -107,16 +107,19 @@ class FaultyStore final : public Store {
   }
   Status Read(const std::function<Status(StoreReader&)>& body) override {
     if (is_down_) return Fail(ErrorKind::kUnavailable, "the database is out of reach");
+    ++reads_;
     return inner_->Read(body);
   }
 
   void SetDown() { is_down_ = true; }
   void SetUp() { is_down_ = false; }
+  int reads() const { return reads_; }
   int writes() const { return writes_; }
 
  private:
   std::unique_ptr<Store> inner_;
   std::atomic<bool> is_down_{false};
+  std::atomic<int> reads_{0};
   std::atomic<int> writes_{0};
 };
 

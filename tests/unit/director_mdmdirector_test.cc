@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "mdm/command.h"
 #include "mdm/mdmdirector_document.h"
@@ -314,6 +315,28 @@ TEST_CASE(
   const Timestamp assigned_at = world.Assignments()[0].assigned_at;
   CHECK(StatusOf(world.PostProfile(world.ToMac(), MakeMobileconfig(kWifi))) == "unchanged");
   CHECK(world.Assignments()[0].assigned_at == assigned_at);
+}
+
+TEST_CASE("a repeated request costs one read, whether it names a device or everybody") {
+  director_test::FaultyStore store(director_test::OpenStore());
+  const SystemClock clock;
+  for (std::size_t i = 0; i < 3; ++i) {
+    director_test::Enroll(store, director_test::MakeMac(i), clock.Now());
+  }
+  Upstreams upstreams;
+  director_test::MdmDirectorClient client(store, upstreams, clock);
+  const std::string name = GENERATE(std::string("*"), director_test::MakeMac(1).facts().udid);
+  const std::string body = Json{
+      {"udids", {name}},
+      {"profiles", {EncodeBase64(MakeMobileconfig(kWifi))}},
+      {"push_now", true},
+      {"metadata", true}}.dump();
+  REQUIRE(client.Send("POST", "/profile", body).status == 200);
+  const int reads = store.reads();
+  const int writes = store.writes();
+  REQUIRE(client.Send("POST", "/profile", body).status == 200);
+  CHECK(store.reads() - reads == 1);
+  CHECK(store.writes() == writes);
 }
 
 TEST_CASE("a device that is named twice is changed once and answered twice") {
