@@ -5,13 +5,15 @@ namespace {
 
 constexpr const char* kInsertChange =
     "INSERT INTO fleet_changes (channel, changed_at) VALUES ($1, $2::bigint)";
-/// One that another director is at is passed over.
-constexpr const char* kTakeNewestChange =
-    "SELECT fleet_change_id, channel, changed_at, spread_to FROM fleet_changes "
-    "ORDER BY fleet_change_id DESC LIMIT 1 FOR UPDATE SKIP LOCKED";
-/// A newer change reaches everybody whom the older ones have still to reach.
-constexpr const char* kDeleteOlderChanges =
-    "DELETE FROM fleet_changes WHERE channel = $1 AND fleet_change_id < $2::bigint";
+/// The oldest of each channel goes first; a channel that another director is at is passed over.
+constexpr const char* kTakeOldestChange =
+    "SELECT fleet_change_id, channel, changed_at, spread_to FROM fleet_changes AS f "
+    "WHERE NOT EXISTS (SELECT 1 FROM fleet_changes AS o "
+    "WHERE o.channel = f.channel AND o.fleet_change_id < f.fleet_change_id) "
+    "ORDER BY fleet_change_id LIMIT 1 FOR UPDATE SKIP LOCKED";
+/// One that begins reaches everybody for the newer ones, too.
+constexpr const char* kDeleteNewerChanges =
+    "DELETE FROM fleet_changes WHERE channel = $1 AND fleet_change_id > $2::bigint";
 constexpr const char* kDeleteChange =
     "DELETE FROM fleet_changes WHERE fleet_change_id = $1::bigint";
 constexpr const char* kMoveChangeOn =
@@ -34,18 +36,19 @@ Status PostgresWriter::AddFleetChange(AssignmentChannel channel, Timestamp now) 
   return Write(kInsertChange, {ToPostgres(AssignmentChannelName(channel)), ToPostgres(now)});
 }
 
-/// Takes its locks before any enrollment's: who waits for an older change here holds nobody up.
 Status PostgresWriter::SpreadFleetChange() {
-  Result<PostgresResult> change = db().Run(kTakeNewestChange, {}, "fleet_changes");
+  Result<PostgresResult> change = db().Run(kTakeOldestChange, {}, "fleet_changes");
   if (!change) return Fail(change.error());
   if (!change->Next()) return {};
   const PostgresValue number = ToPostgres(change->Int());
   const AssignmentChannel channel = change->TextBy(ParseAssignmentChannel);
   const Timestamp changed_at = change->Time();
   const std::string spread_to = change->Text();
-  if (Status read = change->Check("(newest)"); !read) return read;
-  Status done = Write(kDeleteOlderChanges, {ToPostgres(AssignmentChannelName(channel)), number});
-  if (!done) return done;
+  if (Status read = change->Check("(oldest)"); !read) return read;
+  if (spread_to.empty()) {
+    Status done = Write(kDeleteNewerChanges, {ToPostgres(AssignmentChannelName(channel)), number});
+    if (!done) return done;
+  }
   Result<PostgresResult> marked =
       db().Run(kMarkNextDue,
                {ToPostgres(changed_at), ToPostgres(channel == AssignmentChannel::kUser),

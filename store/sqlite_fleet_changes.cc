@@ -8,12 +8,12 @@ namespace {
 
 constexpr const char* kInsertChange =
     "INSERT INTO fleet_changes (channel, changed_at) VALUES (?, ?)";
-/// A newer change reaches everybody whom the older ones have still to reach.
-constexpr const char* kDeleteOlderChanges =
-    "DELETE FROM fleet_changes WHERE channel = ? AND fleet_change_id < ?";
-constexpr const char* kSelectNewestChange =
+constexpr const char* kSelectOldestChange =
     "SELECT fleet_change_id, channel, changed_at, spread_to FROM fleet_changes "
-    "ORDER BY fleet_change_id DESC LIMIT 1";
+    "ORDER BY fleet_change_id LIMIT 1";
+/// One that begins reaches everybody for the newer ones, too.
+constexpr const char* kDeleteNewerChanges =
+    "DELETE FROM fleet_changes WHERE channel = ? AND fleet_change_id > ?";
 constexpr const char* kDeleteChange = "DELETE FROM fleet_changes WHERE fleet_change_id = ?";
 constexpr const char* kMoveChangeOn =
     "UPDATE fleet_changes SET spread_to = ?2 WHERE fleet_change_id = ?1";
@@ -39,21 +39,23 @@ Status SqliteWriter::SpreadFleetChange() {
   Timestamp changed_at;
   std::string spread_to;
   {
-    SqliteStatement newest = db().Use(kSelectNewestChange);
-    while (newest.Next()) {
-      SqliteRow row(newest, "fleet_changes");
+    SqliteStatement oldest = db().Use(kSelectOldestChange);
+    while (oldest.Next()) {
+      SqliteRow row(oldest, "fleet_changes");
       number = row.Int();
       channel = row.TextBy(ParseAssignmentChannel);
       changed_at = row.Time();
       spread_to = row.Text();
-      if (Status read = row.Check("(newest)"); !read) return read;
+      if (Status read = row.Check("(oldest)"); !read) return read;
     }
-    if (Status done = newest.Finish(); !done) return done;
+    if (Status done = oldest.Finish(); !done) return done;
   }
   if (!channel) return {};
-  Status done =
-      db().Use(kDeleteOlderChanges).Bind(AssignmentChannelName(*channel)).Bind(number).Run();
-  if (!done) return done;
+  Status done;
+  if (spread_to.empty()) {
+    done = db().Use(kDeleteNewerChanges).Bind(AssignmentChannelName(*channel)).Bind(number).Run();
+    if (!done) return done;
+  }
   const bool is_user = *channel == AssignmentChannel::kUser;
   std::optional<std::string> last;
   {
