@@ -55,6 +55,14 @@ std::optional<Timestamp> Pace::TurnOf(const EnrollmentId& id, Timestamp now) {
   return found->second.turn;
 }
 
+std::optional<Timestamp> Pace::Booked(const EnrollmentId& id, Timestamp now) {
+  const std::lock_guard lock(mutex_);
+  Forget(now);
+  const auto found = bookings_.find(id);
+  if (found == bookings_.end()) return std::nullopt;
+  return found->second.turn;
+}
+
 std::size_t Pace::Waiting(Timestamp now) {
   const std::lock_guard lock(mutex_);
   const auto ahead = order_.lower_bound({Forget(now) + Duration(1), EnrollmentId()});

@@ -32,6 +32,8 @@ class Pace {
 
   /// The turn of `id`, while it is ahead.
   std::optional<Timestamp> TurnOf(const EnrollmentId& id, Timestamp now);
+  /// The turn that `id` has booked and not used, ahead or not.
+  std::optional<Timestamp> Booked(const EnrollmentId& id, Timestamp now);
   /// How many have a turn that is ahead.
   std::size_t Waiting(Timestamp now);
 

@@ -60,12 +60,19 @@ std::optional<std::string> DescribeRenewal(const PlanCommit& commit) {
   return "Its identity was renewed. " + item->reason;
 }
 
+/// Each pin once and in their order, so that no two transactions wait for each other.
 Status ProvePins(StoreWriter& writer, const std::vector<PlanCommit>& commits) {
+  std::map<std::pair<UpstreamName, PayloadIdentifier>, Timestamp> proven;
   for (const PlanCommit& commit : commits) {
     if (FindRenewed(commit) == nullptr) continue;
-    Status proven =
-        writer.ProvePin(commit.upstream, commit.enrollment_profile, commit.plan.renewal->began_at);
-    if (!proven) return proven;
+    const Timestamp began_at = commit.plan.renewal->began_at;
+    const auto [latest, is_new] =
+        proven.emplace(std::pair(commit.upstream, commit.enrollment_profile), began_at);
+    if (!is_new) latest->second = std::max(latest->second, began_at);
+  }
+  for (const auto& [pin, began_at] : proven) {
+    Status done = writer.ProvePin(pin.first, pin.second, began_at);
+    if (!done) return done;
   }
   return {};
 }

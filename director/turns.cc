@@ -33,6 +33,16 @@ PaceCost PlanCost(const Plan& plan, const Upstreams::Member& server) {
                   CostOf(pushes, server.rates.pushes_per_second));
 }
 
+/// Where a renewal that cannot wait had a turn among the others, the earlier one counts. Empty when
+/// that has come.
+std::optional<Timestamp> EarlierTurn(Upstreams& upstreams, const EnrollmentId& id,
+                                     const std::string& authority, Timestamp turn, Timestamp now) {
+  if (authority != kUrgentRenewals) return turn;
+  const auto other = upstreams.CertificateAuthority(IdentityItem().value()).Booked(id, now);
+  if (other) turn = std::min(turn, *other);
+  return turn <= now ? std::nullopt : std::optional(turn);
+}
+
 }  // namespace
 
 Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& settings,
@@ -63,7 +73,8 @@ Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& se
     }
   }
   for (const std::string& authority : authorities) {
-    const auto turn = upstreams.CertificateAuthority(authority).TurnOf(id, now);
+    auto turn = upstreams.CertificateAuthority(authority).TurnOf(id, now);
+    if (turn) turn = EarlierTurn(upstreams, id, authority, *turn, now);
     if (turn) snapshot.certificate_turns.emplace(authority, *turn);
   }
   return snapshot;
@@ -89,8 +100,9 @@ bool BookTurns(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const
   }
   bool has_come = true;
   for (const auto& [authority, count] : certificates) {
-    const auto turn = book(upstreams.CertificateAuthority(authority),
-                           upstreams.CostOfCertificates(authority, count), in_setup);
+    auto turn = book(upstreams.CertificateAuthority(authority),
+                     upstreams.CostOfCertificates(authority, count), in_setup);
+    if (turn) turn = EarlierTurn(upstreams, id, authority, *turn, now);
     if (!turn) continue;
     snapshot.certificate_turns[authority] = *turn;
     has_come = false;
@@ -105,6 +117,8 @@ void UseTurns(const PlanCommit& commit, Upstreams& upstreams) {
   for (const PlannedCommand& command : commit.plan.commands) {
     if (command.certificate_authority.empty()) continue;
     upstreams.CertificateAuthority(command.certificate_authority).Use(commit.enrollment_id);
+    if (command.certificate_authority != kUrgentRenewals) continue;
+    upstreams.CertificateAuthority(IdentityItem().value()).Use(commit.enrollment_id);
   }
 }
 

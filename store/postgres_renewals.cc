@@ -27,7 +27,8 @@ constexpr const char* kInsertPin =
     "WHERE NOT p.is_proven AND p.content <> excluded.content";
 constexpr const char* kProvePin =
     "UPDATE enrollment_profile_pins SET is_proven = true "
-    "WHERE upstream = $1 AND payload_identifier = $2 AND pinned_at <= $3::bigint";
+    "WHERE upstream = $1 AND payload_identifier = $2 AND pinned_at <= $3::bigint "
+    "AND NOT is_proven";
 constexpr const char* kDeletePins =
     "DELETE FROM enrollment_profile_pins "
     "WHERE upstream = $1 AND ($2 = '' OR payload_identifier = $2) RETURNING upstream";

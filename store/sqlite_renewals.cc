@@ -27,7 +27,8 @@ constexpr const char* kInsertPin =
     "pinned_at = excluded.pinned_at WHERE is_proven = 0 AND content <> excluded.content";
 constexpr const char* kProvePin =
     "UPDATE enrollment_profile_pins SET is_proven = 1 "
-    "WHERE upstream = ? AND payload_identifier = ? AND pinned_at <= ?";
+    "WHERE upstream = ? AND payload_identifier = ? AND pinned_at <= ? "
+    "AND is_proven = 0";
 constexpr const char* kDeletePins =
     "DELETE FROM enrollment_profile_pins "
     "WHERE upstream = ?1 AND (?2 = '' OR payload_identifier = ?2)";

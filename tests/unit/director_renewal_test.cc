@@ -161,6 +161,20 @@ TEST_CASE("an identity that ends within days does not wait behind those that end
   CHECK(renewals(0, 4) == 5);
 }
 
+TEST_CASE("a renewal that comes to be urgent keeps the turn that it had among the others") {
+  constexpr double kPerHour = 1.0 / 12;
+  Renewing world(EnrollmentProfilesFrom::kFile, {20, 20, 20, 8, 4, 4, 4, 4, 4}, kPerHour);
+  world.Run(hours(23));
+  CHECK(world.devices[3].renewals() == 0);
+  // With a week left it is urgent, after five others; its own turn comes first.
+  world.Run(hours(16));
+  CHECK(world.devices[3].renewals() == 1);
+  world.Run(hours(12));
+  CHECK(world.devices[8].renewals() == 1);
+  CHECK(
+      Tells(MetricsOf(world), R"(director_paced_enrollments{limit="certificates",upstream=""} 0)"));
+}
+
 TEST_CASE("an enrollment profile of another server is refused, and the list of events says why") {
   Renewing world;
   ManagementKeys other = SimulatorManagement();
