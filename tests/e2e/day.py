@@ -16,13 +16,17 @@ def _devices(scenario):
             if not row["user_id"]}
 
 
-def _expect_sends(scenario, since, identifier):
-    """Each device was sent this once since the event, and nothing else was sent to anybody."""
+def _expect_sends(scenario, since, repaired, identifier):
+    """Each device was sent this since the event, and nothing else was sent to anybody; more than
+    once at most as often as a queue was lost since `repaired` of them were."""
     sends = collections.Counter(scenario.sends(since))
     expected = collections.Counter((device, identifier) for device in _devices(scenario))
-    if sends != expected:
-        wrong = (sends - expected) + (expected - sends)
-        raise Failed(f"{len(wrong)} sends are not as they should be, {wrong.most_common(3)}")
+    wrong = (set(sends) ^ set(expected))
+    if wrong:
+        raise Failed(f"{len(wrong)} sends are not as they should be, {sorted(wrong)[:3]}")
+    again = sends - expected
+    if again.total() > scenario.repaired_queues - repaired:
+        raise Failed(f"{again.total()} commands were sent again, {again.most_common(3)}")
 
 
 def _expect_more(scenario, earlier, **grown):
@@ -51,12 +55,13 @@ def _all_run(scenario, os):
 def update_os(scenario, identifier):
     """A newer build has one profile installed again, an older one nothing."""
     before = scenario.director.last_event_id()
+    repaired = scenario.repaired_queues
     report = scenario.new_fleet_report()
     _run_os(scenario, UPDATED)
     wait_until("installs for the new build", lambda: _have_been_sent(scenario, before),
                LEARN_SECONDS, scenario.processes)
     note = scenario.converge()
-    _expect_sends(scenario, before, identifier)
+    _expect_sends(scenario, before, repaired, identifier)
     _expect_more(scenario, report, os_updates=scenario.device_count,
                  installs=scenario.device_count)
 
@@ -93,6 +98,7 @@ def renew(scenario):
     scenario.converge()
     earlier = _identities(scenario)
     before = scenario.director.last_event_id()
+    repaired = scenario.repaired_queues
     report = scenario.new_fleet_report()
     scenario.director.change_settings({"identity_renew_before": "90d"})
     wait_until("renewed identities", lambda: _all_renewed(scenario, earlier), RENEW_SECONDS,
@@ -101,7 +107,7 @@ def renew(scenario):
     for enrollment_id, (epoch, _) in _identities(scenario).items():
         if epoch != earlier[enrollment_id][0]:
             raise Failed(f"{enrollment_id} was taken for newly enrolled")
-    _expect_sends(scenario, before, scenario.IDENTITY)
+    _expect_sends(scenario, before, repaired, scenario.IDENTITY)
     _expect_more(scenario, report, renewals=scenario.device_count,
                  installs=scenario.device_count)
     return f"one command for each of {scenario.device_count} devices; {note}"
@@ -120,6 +126,10 @@ def _all_renewed(scenario, earlier):
     scenario.repair_queues()
     waiting = [device for device, (_, ends_at) in _identities(scenario).items()
                if ends_at is None or ends_at <= earlier[device][1]]
+    for device in waiting:
+        # Lost with its queue; Director waits for hours, whoever repairs a queue does not.
+        if scenario.director.device(device)["identity"]["state"] == "backing_off":
+            scenario.director.cli("retry", device, scenario.IDENTITY)
     if waiting:
         reason = scenario.director.device(waiting[0])["identity"]["reason"]
         raise Failed(f"{len(waiting)} devices have their old identity, {waiting[0]}: {reason}")

@@ -54,7 +54,7 @@ class Scenario:
         self._wanted = {("device", self.IDENTITY): None}
         self._edition = 0
         self._os_update_file = folder / "os-update"
-        self._repaired_queues = 0
+        self.repaired_queues = 0
 
     def run(self):
         """Runs every step until one fails. Returns whether all passed."""
@@ -331,10 +331,10 @@ class Scenario:
     def converge(self):
         """Waits until Director, and then the devices themselves, have what is wanted."""
         began = time.monotonic()
-        repaired = self._repaired_queues
+        repaired = self.repaired_queues
         wait_until("convergence", self._is_converged, CONVERGE_SECONDS, self.processes)
         seconds = time.monotonic() - began
-        repaired = self._repaired_queues - repaired
+        repaired = self.repaired_queues - repaired
         wait_until("word of the devices themselves", self._fleet_agrees, 60, self.processes)
         note = f"; dead queues of {self.name} repaired: {repaired}" if repaired else ""
         return f"{self._channels()} channels converged in {seconds:.1f} s{note}"
@@ -362,7 +362,7 @@ class Scenario:
     def repair_queues(self):
         """Else no device with a dead queue would ever hear of anything."""
         for enrollment_id in self.mdm.repair_queues():
-            self._repaired_queues += 1
+            self.repaired_queues += 1
             print(f"{self.name}: lost the queue of {enrollment_id}; repaired", flush=True)
 
     def _unfinished_device(self, row):
