@@ -43,25 +43,25 @@ PlannedCommand Question(std::string_view request_type, std::string reason) {
   return command;
 }
 
-/// The first turn of `key` at or after `at`: one in each interval, always at the same moment of it.
-Timestamp NextTurn(Timestamp at, Duration interval, const std::string& key) {
-  const auto turn =
+/// The first moment of `key` at or after `at`: one in each interval, always at the same place.
+Timestamp NextMoment(Timestamp at, Duration interval, const std::string& key) {
+  const auto place =
       static_cast<Duration::rep>(StableHash(key) % static_cast<std::uint64_t>(interval.count()));
-  const Duration past = (at.time_since_epoch() - Duration(turn)) % interval;
-  const Duration since_turn = past < Duration::zero() ? past + interval : past;
-  return since_turn == Duration::zero() ? at : at + interval - since_turn;
+  const Duration past = (at.time_since_epoch() - Duration(place)) % interval;
+  const Duration since_moment = past < Duration::zero() ? past + interval : past;
+  return since_moment == Duration::zero() ? at : at + interval - since_moment;
 }
 
 /// Questions about the device only ride along while it is awake; they wake nobody. Each device has
-/// a turn of its own for all kinds, so that one session serves them and a fleet's answers spread
-/// evenly, also when all were met in one hour. A turn that comes within a fifth of the interval
-/// after an answer is left out.
+/// a moment of its own for all kinds, so that one session serves those with one interval and the
+/// answers of a fleet that can be reached all day spread evenly, also when all were met in one
+/// hour. A moment that comes within a fifth of the interval after an answer is left out.
 bool IsInventoryOld(const Delivery& delivery, InventoryKind kind) {
   const Duration interval = delivery.settings.inventory_interval[kind];
   if (interval == Duration::zero()) return false;
   const std::optional<Timestamp>& answered_at = delivery.enrollment().inventory_at[kind];
   if (!answered_at || IsOfAnotherTime(*answered_at, delivery.now)) return true;
-  return NextTurn(*answered_at + interval / 5, interval, delivery.key()) <= delivery.now;
+  return NextMoment(*answered_at + interval / 5, interval, delivery.key()) <= delivery.now;
 }
 
 std::string DescribeHeldBack(const Intent& question) {
