@@ -72,6 +72,12 @@ Result<FleetSettings> ToFleetSettings(const SimulateOptions& options) {
         ReadDuration("--identity-ends-in", options.identity_ends_in, settings.identity_ends_in)}) {
     if (!read) return Fail(read.error());
   }
+  if (settings.identity_lifetime % kDay != Duration::zero()) {
+    return Fail(ErrorKind::kInvalid, "--identity-lifetime must be whole days");
+  }
+  if (settings.identity_ends_in > settings.identity_lifetime) {
+    return Fail(ErrorKind::kInvalid, "--identity-ends-in is more than --identity-lifetime");
+  }
   settings.enroll_within = settings.poll_interval;
   return settings;
 }

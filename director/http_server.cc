@@ -4,12 +4,14 @@
 #include <httplib.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <exception>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -122,7 +124,10 @@ class Server final : public HttpServer {
     }
     // The library listens with room for five.
     if (::listen(listening_fd_, kBacklog) != 0) {
-      return Fail(ErrorKind::kInvalid, fmt::format("cannot listen on {}:{}", settings.host, port_));
+      const std::string why = std::generic_category().message(errno);
+      ::close(listening_fd_);
+      return Fail(ErrorKind::kInvalid,
+                  fmt::format("cannot listen on {}:{}: {}", settings.host, port_, why));
     }
     thread_ = std::thread([this] { server_->listen_after_bind(); });
     while (!server_->is_running()) std::this_thread::yield();
