@@ -43,6 +43,12 @@ Result<std::size_t> Loop::Run() {
 Status SeedSettledFleet(Store& store, std::size_t devices, std::size_t profiles,
                         const Clock& clock) {
   Status done = SeedAssignments(store, profiles, clock.Now());
+  // The assignments come to an end before there is anybody, so that each is decided about once.
+  if (done)
+    done = store.Write([&](StoreWriter& writer) -> Status {
+      const auto nobody = writer.ClaimDue(clock.Now(), 0);
+      return nobody ? Status() : Fail(nobody.error());
+    });
   if (done) done = SeedEnrollments(store, devices, clock.Now());
   if (done) done = SeedReports(store, devices, profiles, clock.Now());
   if (!done) return done;
