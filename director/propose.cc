@@ -118,8 +118,7 @@ Status CheckProposalText(const std::string& field, const std::string& text, std:
 }
 
 bool MayBeMac(const Enrollment& enrollment) {
-  const std::string noun = DeviceNoun(enrollment);
-  return noun == "The Mac" || noun == "The device";
+  return IsMac(enrollment) || DeviceNoun(enrollment) == "The device";
 }
 
 bool NeedsPin(ProposalKind kind, const Enrollment& enrollment) {

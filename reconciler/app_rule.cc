@@ -114,27 +114,27 @@ const ManagedAppListReport* ManagedReportOf(const RuleContext& context) {
 }
 
 /// What the device has said of the install since it acknowledged it; null when it has said nothing.
-const ReportedManagedApp* FindWord(const RuleContext& context, const ItemRecord& record) {
+const ReportedManagedApp* FindStatus(const RuleContext& context, const ItemRecord& record) {
   const ManagedAppListReport* report = ManagedReportOf(context);
   if (record.presence == Presence::kAbsent || !IsUsable(context, report, record)) return nullptr;
   if (IsOfAnotherTime(*report, context.now)) return nullptr;
   return FindManagedApp(*report, BundleIdentifierOf(record.payload_identifier));
 }
 
-/// The device's word for the install, as a sentence; empty when there is none.
-std::string DescribeWord(const RuleContext& context, const ReportedManagedApp* word) {
-  if (word == nullptr) return {};
+/// Apple's status of the install, as a sentence; empty when there is none.
+std::string DescribeStatus(const RuleContext& context, const ReportedManagedApp* app) {
+  if (app == nullptr) return {};
   return fmt::format("{} reported at {}: {}.", context.noun,
                      FormatTime(ManagedReportOf(context)->reported_at),
-                     DescribeManagedAppStatus(word->status));
+                     DescribeManagedAppStatus(app->status));
 }
 
-/// Counts the attempt as failed when the device says so, before its time is over.
-bool HasEnded(const RuleContext& context, ItemRecord& record) {
-  const ReportedManagedApp* word = FindWord(context, record);
-  if (word == nullptr || StageOf(word->status) != ManagedAppStage::kEnded) return false;
+/// Counts the attempt as failed when the device says so, before its time is over; true then.
+bool CountIfEnded(const RuleContext& context, ItemRecord& record) {
+  const ReportedManagedApp* app = FindStatus(context, record);
+  if (app == nullptr || StageOf(app->status) != ManagedAppStage::kEnded) return false;
   record.acknowledged_at.reset();
-  record.last_error = DescribeWord(context, word);
+  record.last_error = DescribeStatus(context, app);
   record.last_error_at = ManagedReportOf(context)->reported_at;
   CountFailedAttempt(record, ErrorClass::kUnknown, context.snapshot.enrollment, context.settings,
                      context.now);
@@ -143,7 +143,7 @@ bool HasEnded(const RuleContext& context, ItemRecord& record) {
 
 /// True while the device may still be at it; the state says so.
 bool IsAtWork(const RuleContext& context, ItemWork& work) {
-  if (HasEnded(context, work.record)) return false;
+  if (CountIfEnded(context, work.record)) return false;
   const Timestamp begun_at = BegunAt(context, work.record);
   const Timestamp ends_at = begun_at + context.settings.app_install_time_max;
   const std::optional<Timestamp> asked_at = AskedSince(context, ReportOf(context), begun_at);
@@ -152,8 +152,8 @@ bool IsAtWork(const RuleContext& context, ItemWork& work) {
   std::string reason =
       fmt::format("{} acknowledged it at {} and may be at it until {}.", context.noun,
                   FormatTime(*work.record.acknowledged_at), FormatTime(ends_at));
-  const std::string word = DescribeWord(context, FindWord(context, work.record));
-  if (!word.empty()) reason += " " + word;
+  const std::string status = DescribeStatus(context, FindStatus(context, work.record));
+  if (!status.empty()) reason += " " + status;
   if (context.now < look_at) {
     SetState(work.record, ItemState::kAcknowledged, std::move(reason), context.now, look_at);
     return true;
@@ -181,12 +181,12 @@ void DecideUnshown(const RuleContext& context, ItemWork& work) {
        fmt::format("{} is told to install it once in this enrollment.", context.noun));
 }
 
-/// The device's last word for the install says more than that the app is not there.
+/// The last status of the install says more than that the app is not there.
 void CountMissing(const RuleContext& context, Timestamp reported_at, ItemRecord& record) {
-  const std::string word = DescribeWord(context, FindWord(context, record));
+  const std::string status = DescribeStatus(context, FindStatus(context, record));
   const bool was_unproven = IsUnproven(record);
   CountMissingAfterAcknowledge(context, reported_at, record);
-  if (was_unproven && !word.empty()) record.last_error += " " + word;
+  if (was_unproven && !status.empty()) record.last_error += " " + status;
 }
 
 std::string DescribeInstall(const RuleContext& context, const ReportedApp* app,

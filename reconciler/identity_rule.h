@@ -14,7 +14,7 @@ Timestamp RenewalDueAt(const Enrollment& enrollment, const Settings& settings);
 
 /// The pace of renewals of identities that end soon: they go beside the others, whose pace has the
 /// name of their item.
-inline constexpr std::string_view kUrgentRenewals = "identity:MDM:soon";
+inline constexpr std::string_view kUrgentRenewals = "identity:MDM:urgent";
 
 /// Decides about the certificate with which the device speaks to its MDM server: how it stands, and
 /// whether the enrollment profile is sent again for a new one. Never in Setup Assistant, never

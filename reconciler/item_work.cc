@@ -74,11 +74,15 @@ void CountFailedAttempt(ItemRecord& record, ErrorClass error_class, const Enroll
   record.next_attempt_at = now + Jittered(pause, key);
 }
 
+bool IsMac(const Enrollment& enrollment) {
+  const std::string& product = enrollment.product_name;
+  return product.starts_with("Mac") || product.starts_with("VirtualMac") ||
+         product.starts_with("iMac");
+}
+
 std::string DeviceNoun(const Enrollment& enrollment) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kNouns{{
-      {"Mac", "The Mac"},
-      {"VirtualMac", "The Mac"},
-      {"iMac", "The Mac"},
+  if (IsMac(enrollment)) return "The Mac";
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kNouns{{
       {"iPhone", "The iPhone"},
       {"iPad", "The iPad"},
       {"AppleTV", "The Apple TV"},

@@ -37,6 +37,9 @@ void SetState(ItemRecord& record, ItemState state, std::string reason, Timestamp
 void CountFailedAttempt(ItemRecord& record, ErrorClass error_class, const Enrollment& enrollment,
                         const Settings& settings, Timestamp now);
 
+/// False also for what has not said what it is.
+bool IsMac(const Enrollment& enrollment);
+
 /// "The Mac", "The iPhone", ... or "The device", for the start of a sentence.
 std::string DeviceNoun(const Enrollment& enrollment);
 

@@ -66,8 +66,7 @@ std::string DescribeManagedAppStatus(std::string_view status) {
 }
 
 bool MayListManagedApps(const Enrollment& enrollment) {
-  const bool is_mac = DeviceNoun(enrollment) == "The Mac";
-  return !is_mac || enrollment.os_version.empty() ||
+  return !IsMac(enrollment) || enrollment.os_version.empty() ||
          CompareVersions(enrollment.os_version, "11") >= 0;
 }
 

@@ -34,7 +34,8 @@ void MarkVerified(const RuleContext& context, Timestamp reported_at, ItemWork& w
 }
 
 bool MayBeMac(const RuleContext& context) {
-  return context.snapshot.enrollment.product_name.empty() || context.noun == "The Mac";
+  const Enrollment& enrollment = context.snapshot.enrollment;
+  return enrollment.product_name.empty() || IsMac(enrollment);
 }
 
 void Block(const RuleContext& context, ItemWork& work, std::string reason) {

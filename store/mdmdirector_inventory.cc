@@ -58,24 +58,19 @@ CursorSql InventorySql(const std::vector<std::pair<std::string_view, std::string
 
 /// One row of the cursor; that of `devices` has an empty table.
 struct AnswerRow {
-  std::string udid;
-  bool is_enrolled = false;
-  std::optional<Timestamp> profile_list_at;
-  std::optional<Timestamp> device_information_at;
-  std::optional<Timestamp> security_info_at;
-  std::optional<Timestamp> certificate_list_at;
+  MdmDirectorInventory device;  ///< without rows
   MdmDirectorInventory::TableRow row;
 };
 
 AnswerRow ReadAnswerRow(Row& row) {
   AnswerRow answer;
-  answer.udid = row.Text();
+  answer.device.udid = row.Text();
   answer.row.table = row.Text();
-  answer.is_enrolled = row.Flag();
-  answer.profile_list_at = row.OptionalTime();
-  answer.device_information_at = row.OptionalTime();
-  answer.security_info_at = row.OptionalTime();
-  answer.certificate_list_at = row.OptionalTime();
+  answer.device.is_enrolled = row.Flag();
+  answer.device.profile_list_at = row.OptionalTime();
+  answer.device.device_information_at = row.OptionalTime();
+  answer.device.security_info_at = row.OptionalTime();
+  answer.device.certificate_list_at = row.OptionalTime();
   answer.row.columns = row.Text();
   return answer;
 }
@@ -94,18 +89,13 @@ class InventoryReading {
     while (true) {
       const Result<AnswerRow*> next = rows_.Peek();
       if (!next) return Fail(next.error());
-      const bool is_other = *next == nullptr || (inventory && (*next)->udid != inventory->udid);
+      const bool is_other =
+          *next == nullptr || (inventory && (*next)->device.udid != inventory->udid);
       if (inventory && is_other) break;
       if (*next == nullptr) return inventory;
       AnswerRow row = rows_.Take();
       if (row.row.table.empty()) {
-        inventory = {row.udid,
-                     row.is_enrolled,
-                     row.profile_list_at,
-                     row.device_information_at,
-                     row.security_info_at,
-                     row.certificate_list_at,
-                     {}};
+        inventory = std::move(row.device);
         row.row.table = "devices";
       }
       // Rows of devices that are nowhere else are passed over.

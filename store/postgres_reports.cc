@@ -116,31 +116,27 @@ Result<ImportedAnswers> postgres::LoadImported(PostgresTransaction& db,
   return answers;
 }
 
+template <typename Report>
+std::vector<PostgresWriter::NewReport> PostgresWriter::Encode(
+    const std::vector<std::pair<EnrollmentId, Report>>& reports) {
+  std::vector<NewReport> encoded;
+  for (const auto& [id, report] : reports) encoded.push_back({id, report, EncodeBody(report)});
+  return encoded;
+}
+
 Status PostgresWriter::SaveReports(
     const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
-  std::vector<NewReport> encoded;
-  for (const auto& [id, report] : reports) {
-    encoded.push_back({id, report, EncodeReportedProfiles(report.profiles)});
-  }
-  return SaveNewer(std::string(request_type::kProfileList), encoded, now);
+  return SaveNewer(std::string(request_type::kProfileList), Encode(reports), now);
 }
 
 Status PostgresWriter::SaveAppLists(
     const std::vector<std::pair<EnrollmentId, AppListReport>>& reports, Timestamp now) {
-  std::vector<NewReport> encoded;
-  for (const auto& [id, report] : reports) {
-    encoded.push_back({id, report, EncodeReportedApps(report.apps)});
-  }
-  return SaveNewer(std::string(kAppListKind), encoded, now);
+  return SaveNewer(std::string(kAppListKind), Encode(reports), now);
 }
 
 Status PostgresWriter::SaveManagedAppLists(
     const std::vector<std::pair<EnrollmentId, ManagedAppListReport>>& reports, Timestamp now) {
-  std::vector<NewReport> encoded;
-  for (const auto& [id, report] : reports) {
-    encoded.push_back({id, report, EncodeReportedManagedApps(report.apps)});
-  }
-  return SaveNewer(std::string(kManagedAppListKind), encoded, now);
+  return SaveNewer(std::string(kManagedAppListKind), Encode(reports), now);
 }
 
 Status PostgresWriter::SaveNewer(const std::string& kind, const std::vector<NewReport>& reports,

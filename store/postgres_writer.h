@@ -97,6 +97,8 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
     DeviceReport report;
     std::string body;
   };
+  template <typename Report>
+  static std::vector<NewReport> Encode(const std::vector<std::pair<EnrollmentId, Report>>& reports);
   Status SaveNewer(const std::string& kind, const std::vector<NewReport>& reports, Timestamp now);
   Status WriteReports(const PostgresBatch& heads, const PostgresBatch& bodies);
 

@@ -25,6 +25,17 @@ Result<std::vector<ReportedApp>> DecodeReportedApps(std::string_view json);
 std::string EncodeReportedManagedApps(const std::vector<ReportedManagedApp>& apps);
 Result<std::vector<ReportedManagedApp>> DecodeReportedManagedApps(std::string_view json);
 
+/// The body that is kept of a report.
+inline std::string EncodeBody(const ProfileListReport& report) {
+  return EncodeReportedProfiles(report.profiles);
+}
+inline std::string EncodeBody(const AppListReport& report) {
+  return EncodeReportedApps(report.apps);
+}
+inline std::string EncodeBody(const ManagedAppListReport& report) {
+  return EncodeReportedManagedApps(report.apps);
+}
+
 /// Encodes a device's answer as compact JSON, every key as it came, in the order of the alphabet:
 /// data as base64, dates as text in UTC, what is not UTF-8 as U+FFFD, reals that are no numbers as
 /// null.

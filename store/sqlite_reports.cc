@@ -72,6 +72,16 @@ class ReportRows {
   const std::string_view kind_;
 };
 
+template <typename Report>
+Status SaveNewer(SqliteDb& db, std::string_view kind,
+                 const std::vector<std::pair<EnrollmentId, Report>>& reports, Timestamp now) {
+  for (const auto& [id, report] : reports) {
+    Status done = ReportRows(db, id, kind).SaveIfNewer(report, EncodeBody(report), now);
+    if (!done) return done;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Inventory> sqlite::LoadInventory(SqliteDb& db, const std::vector<EnrollmentId>& ids,
@@ -110,32 +120,17 @@ Result<ImportedAnswers> sqlite::LoadImported(SqliteDb& db, const std::vector<Enr
 
 Status SqliteWriter::SaveReports(
     const std::vector<std::pair<EnrollmentId, ProfileListReport>>& reports, Timestamp now) {
-  for (const auto& [id, report] : reports) {
-    ReportRows rows(db(), id, request_type::kProfileList);
-    Status done = rows.SaveIfNewer(report, EncodeReportedProfiles(report.profiles), now);
-    if (!done) return done;
-  }
-  return {};
+  return SaveNewer(db(), request_type::kProfileList, reports, now);
 }
 
 Status SqliteWriter::SaveAppLists(
     const std::vector<std::pair<EnrollmentId, AppListReport>>& reports, Timestamp now) {
-  for (const auto& [id, report] : reports) {
-    ReportRows rows(db(), id, kAppListKind);
-    Status done = rows.SaveIfNewer(report, EncodeReportedApps(report.apps), now);
-    if (!done) return done;
-  }
-  return {};
+  return SaveNewer(db(), kAppListKind, reports, now);
 }
 
 Status SqliteWriter::SaveManagedAppLists(
     const std::vector<std::pair<EnrollmentId, ManagedAppListReport>>& reports, Timestamp now) {
-  for (const auto& [id, report] : reports) {
-    ReportRows rows(db(), id, kManagedAppListKind);
-    Status done = rows.SaveIfNewer(report, EncodeReportedManagedApps(report.apps), now);
-    if (!done) return done;
-  }
-  return {};
+  return SaveNewer(db(), kManagedAppListKind, reports, now);
 }
 
 Status SqliteWriter::SaveInventory(const Inventory& inventory) {

@@ -119,12 +119,12 @@ TEST_CASE("the last week of an identity, or the last third of its time, has turn
   const std::string waits = "nothing\nidentity:MDM pending";
   const std::string goes = "InstallProfile identity:MDM; push\nidentity:MDM in_flight";
   decide("identity:MDM", "+8d issued=-345d", waits);
-  decide("identity:MDM:soon", "+8d issued=-345d", goes);
+  decide("identity:MDM:urgent", "+8d issued=-345d", goes);
   decide("identity:MDM", "+6d issued=-345d", goes);
-  decide("identity:MDM:soon", "+6d issued=-345d", waits);
+  decide("identity:MDM:urgent", "+6d issued=-345d", waits);
   // It lives for twelve days: its time to be renewed begins six before the end.
   decide("identity:MDM", "+3d issued=-9d", waits);
-  decide("identity:MDM:soon", "+1d issued=-11d", waits);
+  decide("identity:MDM:urgent", "+1d issued=-11d", waits);
 }
 
 TEST_CASE("the renewal goes last, behind other changes") {
