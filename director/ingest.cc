@@ -199,7 +199,8 @@ class Recording {
 /// What is desired is locked before devices are, and all devices in the order of their ids, as
 /// everywhere, or two transactions could wait for each other. Whether it has to be, and who becomes
 /// due by it, is only seen by looking at the devices: rarely, and then a second time.
-Status RecordOnce(Store& store, const std::vector<Incoming>& batch, const RecordOptions& options) {
+Status RecordOnce(Store& store, const std::vector<Incoming>& batch, const RecordOptions& options,
+                  const BeforeCommit& before_commit) {
   Status done;
   std::set<std::string> cleared;
   bool needs_lock = false;
@@ -211,12 +212,14 @@ Status RecordOnce(Store& store, const std::vector<Incoming>& batch, const Record
       for (const Incoming& incoming : batch) {
         if (Status applied = recording.Apply(incoming); !applied) return applied;
       }
-      if (is_locked) return recording.Save();
-      const std::set<std::string> names = recording.cleared_names();
-      needs_lock = !names.empty();
-      if (!needs_lock) return recording.Save();
-      cleared = names;
-      return Fail(ErrorKind::kInvalid, "what is desired must be locked first");
+      if (!is_locked) {
+        cleared = recording.cleared_names();
+        needs_lock = !cleared.empty();
+        if (needs_lock) return Fail(ErrorKind::kInvalid, "what is desired must be locked first");
+      }
+      Status saved = recording.Save();
+      if (saved) before_commit();
+      return saved;
     });
     if (!needs_lock) break;
   }
@@ -290,12 +293,13 @@ Result<std::vector<Incoming>> WithoutIdlePolls(Store& store, std::vector<Incomin
 }
 
 Status RecordIncoming(Store& store, const std::vector<Incoming>& batch,
-                      const RecordOptions& options) {
-  Status done = RecordOnce(store, batch, options);
+                      const RecordOptions& options, const BeforeCommit& before_commit) {
+  Status done = RecordOnce(store, batch, options, before_commit);
   if (done || done.error().kind == ErrorKind::kUnavailable) return done;
   if (batch.size() > 1) {
     for (const Incoming& incoming : batch) {
-      if (Status alone = RecordIncoming(store, {incoming}, options); !alone) return alone;
+      Status alone = RecordIncoming(store, {incoming}, options, before_commit);
+      if (!alone) return alone;
     }
     return {};
   }
@@ -312,7 +316,7 @@ Status RecordIncoming(Store& store, const std::vector<Incoming>& batch,
       MakeDeadLetter(kept, event->upstream, batch.front().received_at,
                      fmt::format("{} of {}: {}", EventName(event->body),
                                  event->channel.enrollment_id.value(), done.error().message));
-  return RecordOnce(store, {Incoming{batch.front().received_at, letter}}, options);
+  return RecordOnce(store, {Incoming{batch.front().received_at, letter}}, options, before_commit);
 }
 
 Ingest::Ingest(Store& store, OnDue on_due, RecordOptions options)
@@ -348,12 +352,12 @@ Status Ingest::Accept(Incoming incoming) {
   return outcome.get();
 }
 
-Status Ingest::Take(std::vector<Incoming> batch) {
+Status Ingest::Take(std::vector<Incoming> batch, const BeforeCommit& before_commit) {
   try {
     const Result<std::vector<Incoming>> news = WithoutIdlePolls(store_, std::move(batch));
     if (!news) return Fail(news.error());
     if (news->empty()) return {};
-    Status done = RecordIncoming(store_, *news, options_);
+    Status done = RecordIncoming(store_, *news, options_, before_commit);
     if (done) on_due_();
     return done;
   } catch (const InvariantViolation& violation) {
@@ -365,6 +369,7 @@ Status Ingest::Take(std::vector<Incoming> batch) {
 /// Each request is told apart and without the lock, or all of them would wake to wait for it.
 void Ingest::Run() {
   while (true) {
+    std::unique_lock turn(turn_);
     std::vector<std::promise<Status>> waiting;
     std::vector<Incoming> batch;
     {
@@ -377,7 +382,10 @@ void Ingest::Run() {
         queue_.pop_front();
       }
     }
-    const Status done = Take(std::move(batch));
+    const Status done = Take(std::move(batch), [&] {
+      if (turn.owns_lock()) turn.unlock();
+    });
+    if (turn.owns_lock()) turn.unlock();
     for (std::promise<Status>& one : waiting) one.set_value(done);
   }
 }

@@ -39,14 +39,19 @@ struct RecordOptions {
   bool clear_device_on_enroll = false;
 };
 
+/// Called when a transaction has only its commit left; a second time when it begins anew.
+using BeforeCommit = std::function<void()>;
+
 /// Records a batch in one transaction: facts, answered intents, reports, due times. When the store
 /// calls one of them corrupt, the others are recorded all the same and that one becomes a dead
 /// letter. kUnavailable when nothing was recorded.
 Status RecordIncoming(Store& store, const std::vector<Incoming>& batch,
-                      const RecordOptions& options = {});
+                      const RecordOptions& options = {},
+                      const BeforeCommit& before_commit = [] {});
 
-/// Group commit of webhooks: many requests wait for one transaction, and while that one is on its
-/// way the next one gathers on another thread: two batches may be recorded in either order, as
+/// Group commit of webhooks: many requests wait for one transaction. What comes while it is made is
+/// the next batch, which another thread takes when the first has only its commit left: so batches
+/// are large and nobody waits for the disk but who has to. Two may be recorded in either order, as
 /// webhooks may come in any. Thread-safe.
 class Ingest {
  public:
@@ -76,11 +81,12 @@ class Ingest {
     std::promise<Status> outcome;
   };
   void Run();
-  Status Take(std::vector<Incoming> batch);
+  Status Take(std::vector<Incoming> batch, const BeforeCommit& before_commit);
 
   Store& store_;
   OnDue on_due_;
   const RecordOptions options_;
+  std::mutex turn_;  ///< of the one batch that is made; taken before `mutex_`
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Waiting> queue_;

@@ -146,8 +146,7 @@ std::vector<PostgresValue> PostgresBatch::Arrays() const {
 }
 
 pqxx::field PostgresResult::FieldAt(int column) const {
-  return result_[static_cast<pqxx::result::size_type>(row_)]
-                [static_cast<pqxx::row::size_type>(column)];
+  return row_[static_cast<pqxx::row::size_type>(column)];
 }
 
 std::string_view PostgresResult::TextAt(int column) const {
@@ -232,8 +231,8 @@ Result<PostgresResult> PostgresTransaction::Run(const char* sql,
   for (const PostgresValue& value : values) {
     // PostgreSQL has no text with a NUL in it, and the wire would end there.
     if (value && value->find('\0') != std::string::npos) {
-      failure_ = MakeError(ErrorKind::kInvalid, "the database refuses a value: it has a zero byte");
-      return Fail(*failure_);
+      const Status refused = Refuse("it has a zero byte");
+      return Fail(refused.error());
     }
     parameters.push_back(value ? value->c_str() : nullptr);
   }
@@ -245,6 +244,11 @@ Result<PostgresResult> PostgresTransaction::Run(const char* sql,
     is_other_session_ = IsOtherSession(failure);
     return Fail(*failure_);
   }
+}
+
+Status PostgresTransaction::Refuse(std::string_view why) {
+  failure_ = MakeError(ErrorKind::kInvalid, fmt::format("the database refuses a value: {}", why));
+  return Fail(*failure_);
 }
 
 }  // namespace director

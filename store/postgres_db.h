@@ -52,6 +52,7 @@ class PostgresBatch {
     return *this;
   }
   bool empty() const { return columns_.front().empty(); }
+  std::size_t size() const { return columns_.front().size(); }
   std::vector<PostgresValue> Arrays() const;
 
  private:
@@ -78,7 +79,9 @@ class PostgresResult final : public Row {
 
   bool Next() {
     StartOver();
-    return ++row_ < static_cast<int>(result_.size());
+    if (next_ >= result_.size()) return false;
+    row_ = result_[next_++];
+    return true;
   }
   std::int64_t affected_rows() const { return static_cast<std::int64_t>(result_.affected_rows()); }
 
@@ -93,7 +96,8 @@ class PostgresResult final : public Row {
   pqxx::field FieldAt(int column) const;
 
   pqxx::result result_;
-  int row_ = -1;
+  pqxx::row row_;
+  pqxx::result::size_type next_ = 0;
 };
 
 /// What PostgreSQL and the network to it say, as our error. kInvalid: the database refuses a value;
@@ -139,6 +143,8 @@ class PostgresTransaction {
 
   Result<PostgresResult> Run(const char* sql, const std::vector<PostgresValue>& values,
                              std::string_view table);
+  /// kInvalid, as if the server had refused a value; it sticks.
+  Status Refuse(std::string_view why);
   const std::optional<Error>& failure() const { return failure_; }
   /// The failure was the loss of the connection.
   bool is_lost() const { return is_lost_; }

@@ -24,11 +24,15 @@ constexpr const char* kSelectImported =
 constexpr const char* kSelectHeads =
     "SELECT enrollment_id, kind, epoch, reported_at, asked_at, digest FROM reports "
     "WHERE enrollment_id = ANY ($1::text[]) AND kind = ANY ($2::text[])";
-constexpr const char* kUpsertHeads =
+constexpr const char* kUpdateHeads =
+    "UPDATE reports AS r SET epoch = n.epoch, digest = n.digest, reported_at = n.reported_at, "
+    "asked_at = n.asked_at FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], "
+    "$5::bigint[], $6::bigint[]) AS n (enrollment_id, kind, epoch, digest, reported_at, asked_at) "
+    "WHERE r.enrollment_id = n.enrollment_id AND r.kind = n.kind";
+constexpr const char* kInsertHeads =
     "INSERT INTO reports (enrollment_id, kind, epoch, digest, reported_at, asked_at) "
     "SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], "
-    "$6::bigint[]) ON CONFLICT (enrollment_id, kind) DO UPDATE SET epoch = excluded.epoch, "
-    "digest = excluded.digest, reported_at = excluded.reported_at, asked_at = excluded.asked_at";
+    "$6::bigint[]) ON CONFLICT (enrollment_id, kind) DO NOTHING";
 constexpr const char* kUpsertBodies =
     "INSERT INTO report_bodies (enrollment_id, kind, body) "
     "SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) "
@@ -144,7 +148,7 @@ Status PostgresWriter::SaveNewer(const std::string& kind, const std::vector<NewR
   if (reports.empty()) return {};
   std::vector<EnrollmentId> ids;
   for (const NewReport& report : reports) ids.push_back(report.enrollment_id);
-  if (Status done = Lock(ids); !done) return done;
+  if (Status done = LockKnown(ids); !done) return done;
   Result<KeptReports> kept = LoadKept(db(), ids, {kind});
   if (!kept) return Fail(kept.error());
   for (const NewReport& report : reports) {
@@ -164,7 +168,7 @@ Status PostgresWriter::SaveInventory(const Inventory& inventory) {
     ids.push_back(key.first);
     kinds.push_back(InventoryKindName(key.second));
   }
-  if (Status done = Lock(ids); !done) return done;
+  if (Status done = LockKnown(ids); !done) return done;
   Result<KeptReports> kept = LoadKept(db(), ids, kinds);
   if (!kept) return Fail(kept.error());
   for (const auto& [key, record] : inventory) {
@@ -183,7 +187,7 @@ Status PostgresWriter::SaveImported(const ImportedAnswers& answers) {
     ids.push_back(key.first);
     kinds.push_back(std::string(kImportedPrefix) + key.second);
   }
-  if (Status done = Lock(ids); !done) return done;
+  if (Status done = LockKnown(ids); !done) return done;
   Result<KeptReports> kept = LoadKept(db(), ids, {kinds.begin(), kinds.end()});
   if (!kept) return Fail(kept.error());
   for (const auto& [key, record] : answers) {
@@ -195,7 +199,7 @@ Status PostgresWriter::SaveImported(const ImportedAnswers& answers) {
 }
 
 Status PostgresWriter::WriteReports(const PostgresBatch& heads, const PostgresBatch& bodies) {
-  if (Status done = Write(kUpsertHeads, heads); !done) return done;
+  if (Status done = UpdateOrInsert(kUpdateHeads, kInsertHeads, heads); !done) return done;
   return Write(kUpsertBodies, bodies);
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -77,18 +79,24 @@ constexpr const char* kUpsertContacts =
     "push_count = excluded.push_count, pushed_at = excluded.pushed_at, "
     "wants_wake = excluded.wants_wake";
 
-constexpr const char* kUpsertIntents =
+constexpr const char* kUpdateIntents =
+    "UPDATE intents AS i SET request_type = n.request_type, "
+    "payload_identifier = n.payload_identifier, payload_uuid = n.payload_uuid, epoch = n.epoch, "
+    "state = n.state, journaled_at = n.journaled_at, answered_at = n.answered_at, "
+    "not_now_count = n.not_now_count, not_now_at = n.not_now_at, error_class = n.error_class, "
+    "error = n.error FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], "
+    "$6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::integer[], $11::bigint[], "
+    "$12::text[], $13::text[]) AS n (enrollment_id, command_uuid, request_type, "
+    "payload_identifier, payload_uuid, epoch, state, journaled_at, answered_at, not_now_count, "
+    "not_now_at, error_class, error) "
+    "WHERE i.enrollment_id = n.enrollment_id AND i.command_uuid = n.command_uuid";
+constexpr const char* kInsertIntents =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
     "payload_uuid, epoch, state, journaled_at, answered_at, not_now_count, not_now_at, "
     "error_class, error) "
     "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], "
     "$6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::integer[], $11::bigint[], "
-    "$12::text[], $13::text[]) "
-    "ON CONFLICT (enrollment_id, command_uuid) DO UPDATE SET request_type = excluded.request_type, "
-    "payload_identifier = excluded.payload_identifier, payload_uuid = excluded.payload_uuid, "
-    "epoch = excluded.epoch, state = excluded.state, journaled_at = excluded.journaled_at, "
-    "answered_at = excluded.answered_at, not_now_count = excluded.not_now_count, "
-    "not_now_at = excluded.not_now_at, error_class = excluded.error_class, error = excluded.error";
+    "$12::text[], $13::text[]) ON CONFLICT (enrollment_id, command_uuid) DO NOTHING";
 constexpr const char* kLoseIntents =
     "UPDATE intents SET state = 'lost', closed_at = $2::bigint, "
     "closed_reason = 'The MDM server dropped its queue.' "
@@ -133,6 +141,23 @@ Status PostgresWriter::Write(const char* sql) { return Write(sql, std::vector<Po
 Status PostgresWriter::Write(const char* sql, const PostgresBatch& batch) {
   if (batch.empty()) return {};
   return Write(sql, batch.Arrays());
+}
+
+Status PostgresWriter::UpdateOrInsert(const char* update, const char* insert,
+                                      const PostgresBatch& batch) {
+  if (batch.empty()) return {};
+  const std::vector<PostgresValue> rows = batch.Arrays();
+  const Result<PostgresResult> updated = db().Run(update, rows, {});
+  if (!updated) return Fail(updated.error());
+  if (updated->affected_rows() == static_cast<std::int64_t>(batch.size())) return {};
+  return Write(insert, rows);
+}
+
+Status PostgresWriter::LockKnown(const std::vector<EnrollmentId>& ids) {
+  if (Status done = Lock(ids); !done) return done;
+  const std::vector<EnrollmentId> unknown = NotLocked(ids);
+  if (unknown.empty()) return {};
+  return db().Refuse(fmt::format("{} is no enrollment", unknown.front().value()));
 }
 
 Status PostgresWriter::Lock(const std::vector<EnrollmentId>& ids) {
@@ -211,8 +236,8 @@ Status PostgresWriter::SaveIntents(const std::vector<std::pair<EnrollmentId, Int
     ids.push_back(enrollment_id);
     BindIntent(batch, enrollment_id, intent);
   }
-  if (Status done = Lock(ids); !done) return done;
-  return Write(kUpsertIntents, batch);
+  if (Status done = LockKnown(ids); !done) return done;
+  return UpdateOrInsert(kUpdateIntents, kInsertIntents, batch);
 }
 
 Status PostgresWriter::LoseOpenIntents(const std::vector<EnrollmentId>& ids, Timestamp now) {

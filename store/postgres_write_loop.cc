@@ -25,7 +25,7 @@ constexpr const char* kEndLeases =
     "UPDATE schedule SET lease_until = NULL WHERE enrollment_id = ANY ($1::text[]) "
     "AND lease_until IS NOT DISTINCT FROM $2::bigint";
 
-constexpr const char* kUpsertItems =
+constexpr const char* kInsertItems =
     "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "
     "reason, state_since, due_at, attempts, next_attempt_at, acknowledged_at, settled_at, "
     "verified_at, parked, parked_build, last_error, last_error_at, sends_since, sends, "
@@ -33,17 +33,24 @@ constexpr const char* kUpsertItems =
     "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], "
     "$6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::integer[], $11::bigint[], "
     "$12::bigint[], $13::bigint[], $14::bigint[], $15::boolean[], $16::text[], $17::text[], "
+    "$18::bigint[], $19::bigint[], $20::integer[], $21::text[], $22::bigint[])";
+constexpr const char* kUpdateItems =
+    "UPDATE items AS i SET presence = n.presence, payload_uuid = n.payload_uuid, epoch = n.epoch, "
+    "state = n.state, reason = n.reason, state_since = n.state_since, due_at = n.due_at, "
+    "attempts = n.attempts, next_attempt_at = n.next_attempt_at, "
+    "acknowledged_at = n.acknowledged_at, settled_at = n.settled_at, "
+    "verified_at = n.verified_at, parked = n.parked, parked_build = n.parked_build, "
+    "last_error = n.last_error, last_error_at = n.last_error_at, sends_since = n.sends_since, "
+    "sends = n.sends, installed_build = n.installed_build, reinstall_at = n.reinstall_at "
+    "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], "
+    "$6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::integer[], $11::bigint[], "
+    "$12::bigint[], $13::bigint[], $14::bigint[], $15::boolean[], $16::text[], $17::text[], "
     "$18::bigint[], $19::bigint[], $20::integer[], $21::text[], $22::bigint[]) "
-    "ON CONFLICT (enrollment_id, payload_identifier) DO UPDATE SET presence = excluded.presence, "
-    "payload_uuid = excluded.payload_uuid, epoch = excluded.epoch, state = excluded.state, "
-    "reason = excluded.reason, state_since = excluded.state_since, due_at = excluded.due_at, "
-    "attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, "
-    "acknowledged_at = excluded.acknowledged_at, settled_at = excluded.settled_at, "
-    "verified_at = excluded.verified_at, parked = excluded.parked, "
-    "parked_build = excluded.parked_build, last_error = excluded.last_error, "
-    "last_error_at = excluded.last_error_at, sends_since = excluded.sends_since, "
-    "sends = excluded.sends, installed_build = excluded.installed_build, "
-    "reinstall_at = excluded.reinstall_at";
+    "AS n (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, reason, "
+    "state_since, due_at, attempts, next_attempt_at, acknowledged_at, settled_at, verified_at, "
+    "parked, parked_build, last_error, last_error_at, sends_since, sends, installed_build, "
+    "reinstall_at) WHERE i.enrollment_id = n.enrollment_id "
+    "AND i.payload_identifier = n.payload_identifier";
 constexpr const char* kDeleteItems =
     "DELETE FROM items USING unnest($1::text[], $2::text[]) "
     "AS gone (enrollment_id, payload_identifier) "
@@ -155,7 +162,7 @@ Status PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits, Times
     if (commit.commands.size() == commit.plan.commands.size()) continue;
     return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
   }
-  Status done = Lock(ids);
+  Status done = LockKnown(ids);
   if (done) done = StoreItems(commits);
   if (done) done = StoreProposals(commits);
   if (done) done = StoreRenewals(commits);
@@ -166,6 +173,7 @@ Status PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits, Times
 }
 
 Status PostgresWriter::StoreItems(const std::vector<PlanCommit>& commits) {
+  PostgresBatch created(22);
   PostgresBatch changed(22);
   PostgresBatch deleted(2);
   for (const PlanCommit& commit : commits) {
@@ -174,11 +182,13 @@ Status PostgresWriter::StoreItems(const std::vector<PlanCommit>& commits) {
     for (const ItemRecord& item : commit.items_before) gone.emplace(item.payload_identifier, &item);
     for (const ItemRecord& item : commit.plan.items) {
       const auto before = gone.extract(item.payload_identifier);
-      if (!before || *before.mapped() != item) BindItem(changed, id, item);
+      if (!before) BindItem(created, id, item);
+      if (before && *before.mapped() != item) BindItem(changed, id, item);
     }
     for (const auto& [identifier, item] : gone) deleted.Bind(id).Bind(identifier);
   }
-  if (Status done = Write(kUpsertItems, changed); !done) return done;
+  if (Status done = Write(kInsertItems, created); !done) return done;
+  if (Status done = Write(kUpdateItems, changed); !done) return done;
   return Write(kDeleteItems, deleted);
 }
 

@@ -86,11 +86,17 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   /// Locks those that exist, in the order of their ids, so that no two transactions wait for each
   /// other.
   Status Lock(const std::vector<EnrollmentId>& ids);
+  /// The same; kInvalid when one does not exist. No foreign key says so: it would look for the
+  /// enrollment of each row once more.
+  Status LockKnown(const std::vector<EnrollmentId>& ids);
   std::vector<EnrollmentId> NotLocked(const std::vector<EnrollmentId>& ids) const;
   Status Write(const char* sql);
   /// Nothing for an empty batch.
   Status Write(const char* sql, const PostgresBatch& batch);
   Status Write(const char* sql, const std::vector<PostgresValue>& values);
+  /// Updates the rows; when some are not there, inserts those. Most are: an update alone writes
+  /// half as much as an insert that finds a conflict.
+  Status UpdateOrInsert(const char* update, const char* insert, const PostgresBatch& batch);
 
   struct NewReport {
     EnrollmentId enrollment_id;
