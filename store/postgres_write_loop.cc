@@ -151,6 +151,7 @@ Result<std::vector<EnrollmentId>> PostgresWriter::ClaimDue(Timestamp now, std::s
   if (done && !claims.empty()) done = Write(kDoubtIntents, {ArrayToPostgres(claims)});
   if (done) done = ClaimInto(claims, kClaimDue, now, limit - claims.size());
   if (!done) return Fail(done.error());
+  claimed_ += claims.size();
   return claims;
 }
 

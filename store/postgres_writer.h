@@ -23,6 +23,8 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   /// After everything else: makes due what the assignments concern, all locked in order.
   Status Finish();
 
+  std::size_t claimed() const { return claimed_; }
+
   Result<std::vector<Enrollment>> LoadEnrollments(const std::vector<EnrollmentId>& ids) override;
 
   /// Assignments that are read here are about to be changed: nobody else changes any meanwhile.
@@ -125,6 +127,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
 
   Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
 
+  std::size_t claimed_ = 0;                    ///< by `ClaimDue`
   std::set<EnrollmentId> locked_;              ///< whose row in `schedule` this transaction holds
   std::map<EnrollmentId, Enrollment> loaded_;  ///< as this transaction knows them to be stored
   bool has_desired_lock_ = false;
