@@ -186,7 +186,6 @@ struct MdmEvent {
   Timestamp created_at;  ///< the upstream's time
   Channel channel;
   EventBody body;
-  std::string raw_digest;  ///< SHA-256 (hex) of the raw property list
 };
 
 /// A short word for logs and the event list: `Authenticate`, `Idle`, `Acknowledged`, ...

@@ -6,7 +6,6 @@
 #include <new>
 #include <utility>
 
-#include "base/digest.h"
 #include "base/text.h"
 #include "mdm/plist.h"
 
@@ -138,7 +137,6 @@ Result<MdmEvent> DecodeDeviceEvent(const Json& json, std::string_view topic, Mdm
   if (!body) return Fail(body.error());
   event.channel = std::move(*channel);
   event.body = std::move(*body);
-  event.raw_digest = Sha256Hex(*raw);
   return event;
 }
 

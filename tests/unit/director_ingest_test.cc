@@ -1,6 +1,7 @@
 // What comes in by webhook is on disk or refused, and no single event takes others with it.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <memory>
 #include <string>
@@ -204,6 +205,38 @@ TEST_CASE("the queue is bounded: one more sender is told to come again") {
   CHECK(director_test::ReadFrom(store, [](StoreReader& reader) {
           return reader.CountFleet(At(0));
         }).enrollments[EnrollmentStatus::kEnrolled] == static_cast<std::int64_t>(accepted));
+}
+
+Incoming Poll(const std::string& id) { return {At(600), MakeEvent(id, IdleEvent{}, 600)}; }
+
+TEST_CASE("a poll does not wait for the store, unless a whole batch does") {
+  std::promise<void> go;
+  HeldStore store(go.get_future().share());
+  {
+    Ingest ingest(store, [] {});
+    REQUIRE(ingest.Accept(Poll("FIRST")));
+    // The store has it in hand, and so the turn: from here on they gather.
+    REQUIRE(director_test::WaitFor([&] { return ingest.QueueDepth() == 0; }));
+    for (std::size_t i = 0; i < Ingest::kBatchMax; ++i) {
+      REQUIRE(ingest.Accept(Poll("D" + std::to_string(i))));
+    }
+    std::future<Status> one_more =
+        std::async(std::launch::async, [&] { return ingest.Accept(Poll("LAST")); });
+    REQUIRE(director_test::WaitFor([&] { return ingest.QueueDepth() > Ingest::kBatchMax; }));
+    CHECK(one_more.wait_for(std::chrono::seconds(0)) == std::future_status::timeout);
+    go.set_value();
+    CHECK(one_more.get());
+    CHECK(ingest.polls_lost() == 0);
+  }
+  CHECK(ListAll(store).size() == Ingest::kBatchMax + 2);
+}
+
+TEST_CASE("polls that are lost with the store are counted") {
+  FaultyStore store(OpenStore());
+  Ingest ingest(store, [] {});
+  store.SetDown();
+  CHECK(ingest.Accept(Poll("A")));
+  CHECK(director_test::WaitFor([&] { return ingest.polls_lost() == 1; }));
 }
 
 TEST_CASE("the answer to an unknown command harms nothing") {
