@@ -13,6 +13,7 @@ namespace director::bench {
 namespace {
 
 constexpr std::size_t kRowsPerTransaction = 1'000;
+constexpr std::size_t kFacts = 25;
 
 /// `write(writer, first, last)` for one part after the other, each in a transaction of its own.
 Status InParts(Store& store, std::size_t count,
@@ -179,6 +180,27 @@ std::string IdleBody(std::size_t device) {
   PlistDict message = Identity(device);
   message.Set("Status", "Idle");
   return ConnectBody(device, "Idle", message);
+}
+
+std::string DeviceInformationBody(std::size_t device, const std::string& command_uuid,
+                                  std::size_t round) {
+  PlistDict facts;
+  for (const std::string& query : DeviceInformationQueries()) {
+    if (facts.entries().size() == kFacts) break;
+    facts.Set(query, fmt::format("{} of Mac {}", query, device));
+  }
+  facts.Set("UDID", UdidOf(device));
+  facts.Set("SerialNumber", fmt::format("C02{:08}", device));
+  facts.Set("OSVersion", "15.1");
+  facts.Set("BuildVersion", "24B83");
+  facts.Set("ProductName", "Mac14,2");
+  facts.Set("DeviceName", fmt::format("Mac {}", device));
+  facts.Set("AvailableDeviceCapacity", PlistValue(100.0 + static_cast<double>(round)));
+  PlistDict message = Identity(device);
+  message.Set("CommandUUID", command_uuid);
+  message.Set("Status", "Acknowledged");
+  message.Set("QueryResponses", facts);
+  return ConnectBody(device, "Acknowledged", message);
 }
 
 std::string ProfileListBody(std::size_t device, const std::string& command_uuid,

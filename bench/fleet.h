@@ -39,6 +39,9 @@ std::vector<std::string> MakeUuids(const char* kind, std::size_t count);
 /// Webhook bodies as NanoMDM sends them.
 std::string AcknowledgedBody(std::size_t device, const std::string& command_uuid);
 std::string IdleBody(std::size_t device);
+/// Some thirty facts, of which the free room on its disk follows `round`.
+std::string DeviceInformationBody(std::size_t device, const std::string& command_uuid,
+                                  std::size_t round);
 /// `first_payload_uuid` stands in place of the first profile's own.
 std::string ProfileListBody(std::size_t device, const std::string& command_uuid,
                             const PayloadUuid& first_payload_uuid);

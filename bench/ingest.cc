@@ -20,6 +20,7 @@ using Bodies = std::vector<std::string>;
 constexpr std::size_t kIngestDevices = 5'000;
 constexpr std::size_t kAnswersMax = 120'000;  ///< of each kind, more than a run can take
 constexpr std::size_t kPollsMax = 150'000;
+constexpr std::size_t kInformationMax = 40'000;
 constexpr std::size_t kConnections = 32;
 constexpr double kP99MaxMs = 50;
 
@@ -114,6 +115,8 @@ Status MeasureAcknowledged(Receiver& receiver, Database& database, const LoadSha
       [&] { return database.CommitsPerSecond(shape.seconds); }, [&] { return poster.Rate(shape); });
   if (!full) return Fail(full.error());
   report(*full);
+  report({"ingest Acknowledged", full->figure, "events/s", kMdmDirectorAcknowledged, "MDMDirector",
+          full->figure / kMdmDirectorAcknowledged, kTimesMdmDirector, false});
   LoadShape half = shape;
   half.rate = full->figure / 2;
   const Result<LoadResult> calm = poster.Post(half);
@@ -137,6 +140,20 @@ Status MeasureUnchanged(Receiver& receiver, Database& database, const LoadShape&
       [&] { return database.CommitsPerSecond(shape.seconds); }, [&] { return poster.Rate(shape); });
   if (!line) return Fail(line.error());
   report(*line);
+  return {};
+}
+
+/// Each answer has something new.
+Status MeasureDeviceInformation(Receiver& receiver, const LoadShape& shape, const Report& report) {
+  Bodies bodies;
+  for (std::size_t i = 0; i < kInformationMax; ++i) {
+    bodies.push_back(DeviceInformationBody(i % kIngestDevices, fmt::format("information-{}", i),
+                                           i / kIngestDevices));
+  }
+  const Result<LoadResult> load = receiver.Post(bodies, shape);
+  if (!load) return Fail(load.error());
+  report({"ingest DeviceInformation", load->rate, "events/s", kMdmDirectorDeviceInformation,
+          "MDMDirector", load->rate / kMdmDirectorDeviceInformation, kTimesMdmDirector, false});
   return {};
 }
 
@@ -170,6 +187,9 @@ Status MeasureReceiver(const Options& options, const Report& report) {
   if (done)
     done = SeedIntents(**store, kIngestDevices, MakeUuids("list", kAnswersMax),
                        request_type::kProfileList, now);
+  if (done)
+    done = SeedIntents(**store, kIngestDevices, MakeUuids("information", kInformationMax),
+                       request_type::kDeviceInformation, now);
   if (done) done = database.Analyze();
   if (!done) return done;
   Receiver receiver(**store);
@@ -178,6 +198,7 @@ Status MeasureReceiver(const Options& options, const Report& report) {
   const LoadShape shape{kConnections, options.seconds, 0};
   done = MeasureAcknowledged(receiver, database, shape, report);
   if (done) done = MeasureUnchanged(receiver, database, shape, report);
+  if (done) done = MeasureDeviceInformation(receiver, shape, report);
   if (done) done = MeasureIdle(receiver, shape, report);
   return done;
 }

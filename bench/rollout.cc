@@ -105,6 +105,9 @@ Status MeasureRollout(const Options& options, Duration api_delay, Line line, con
   line.floor = *floor;
   line.ratio = line.figure / line.floor;
   report(line);
+  const double of_mdmdirector = kMdmDirectorRolloutSeconds * static_cast<double>(devices);
+  report({line.name, line.figure, "s", of_mdmdirector, "MDMDirector", line.figure / of_mdmdirector,
+          1 / kTimesMdmDirector, true});
   return {};
 }
 

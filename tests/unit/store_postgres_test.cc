@@ -2,12 +2,14 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/support/director_parts.h"
 #include "tests/support/postgres_stores.h"
 
 namespace director::store_postgres_test {
@@ -353,6 +355,64 @@ TEST_CASE("transactions that lock each other out begin anew and both succeed") {
   CHECK(done);
   CHECK(other_done);
   CHECK(runs >= 3);
+}
+
+TEST_CASE("a claim looks at no more than it takes, though it was planned when nobody was due") {
+  constexpr int kDevices = 3'000;
+  const PostgresDatabase database;
+  const auto store = Open(database);
+  std::map<EnrollmentId, Timestamp> due_at;
+  REQUIRE(store->Write([&](StoreWriter& writer) {
+    std::vector<Enrollment> devices;
+    for (int i = 0; i < kDevices; ++i) {
+      devices.push_back(MakeDevice("D" + std::to_string(i)));
+      devices.back().last_seen_at = At(100'000);
+      due_at.emplace(devices.back().channel.enrollment_id, At(1));
+    }
+    return writer.SaveEnrollments(devices);
+  }));
+  database.Execute("ANALYZE");
+  const auto claim = [&](std::size_t limit) {
+    std::size_t claimed = 0;
+    REQUIRE(store->Write([&](StoreWriter& writer) -> Status {
+      const auto claims = writer.ClaimDue(At(1), limit);
+      if (!claims) return Fail(claims.error());
+      claimed = claims->size();
+      return {};
+    }));
+    return claimed;
+  };
+  // A plan is kept from the sixth time on.
+  for (int i = 0; i < 10; ++i) CHECK(claim(10) == 0);
+  REQUIRE(store->Write([&](StoreWriter& writer) { return writer.MarkDue(due_at); }));
+  CHECK(claim(10) == 10);
+  CutConnections(database);
+  const std::string read = database.Execute(
+      "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'schedule_due'");
+  CHECK(std::stoi(read) >= 10);
+  CHECK(std::stoi(read) < kDevices / 10);
+}
+
+TEST_CASE("what was claimed is cleaned from the index of due times") {
+  const PostgresDatabase database;
+  const auto store = Open(database);
+  REQUIRE(store->Write([](StoreWriter& writer) {
+    std::vector<Enrollment> devices;
+    for (int i = 0; i < 1'000; ++i) devices.push_back(MakeDevice("D" + std::to_string(i)));
+    return writer.SaveEnrollments(devices);
+  }));
+  // A server before version 15 tells it a moment later.
+  const auto vacuums = [&] {
+    return database.Execute(
+        "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'schedule'");
+  };
+  for (int i = 0; i < 10; ++i) {
+    REQUIRE(store->Write([](StoreWriter& writer) -> Status {
+      const auto claims = writer.ClaimDue(At(10), 1'000);
+      return claims ? Status() : Fail(claims.error());
+    }));
+  }
+  CHECK(director_test::WaitFor([&] { return vacuums() == "1"; }));
 }
 
 TEST_CASE("no hot path reads a whole table") {
