@@ -48,9 +48,9 @@ using BeforeCommit = std::function<void()>;
 /// Records a batch in one transaction: facts, answered intents, reports, due times. When the store
 /// calls one of them corrupt, the others are recorded all the same and that one becomes a dead
 /// letter. kUnavailable when nothing was recorded.
-Status RecordIncoming(Store& store, const std::vector<Incoming>& batch,
-                      const RecordOptions& options = {},
-                      const BeforeCommit& before_commit = [] {});
+Status RecordIncoming(
+    Store& store, const std::vector<Incoming>& batch, const RecordOptions& options = {},
+    const BeforeCommit& before_commit = [] {});
 
 /// Group commit of webhooks: many requests wait for one transaction. What comes while it is made is
 /// the next batch, which another thread takes when the first has only its commit left: so batches
@@ -67,9 +67,9 @@ class Ingest {
   Ingest(const Ingest&) = delete;
   Ingest& operator=(const Ingest&) = delete;
 
-  /// Returns after `incoming` is on disk; a poll at once, while fewer than `kBatchMax` wait: it says
-  /// nothing but that the device is there. kUnavailable when the queue (`kQueueMax`) is full, the
-  /// store fails, or it is stopping.
+  /// Returns after `incoming` is on disk; a poll at once, while fewer than `kBatchMax` wait: it
+  /// says nothing but that the device is there. kUnavailable when the queue (`kQueueMax`) is full,
+  /// the store fails, or it is stopping.
   Status Accept(Incoming incoming);
 
   /// Requests waiting for their commit.

@@ -168,8 +168,8 @@ struct Attempt {
 };
 
 /// A claim begins where the index of due times does and walks over what was claimed before, until a
-/// vacuum has been: the server's own comes once a minute at most, which is 4 ms a claim in the middle
-/// of a look at 100,000 devices. It waits for nobody and locks nobody out.
+/// vacuum has been: the server's own comes once a minute at most, which is 4 ms a claim in the
+/// middle of a look at 100,000 devices. It waits for nobody and locks nobody out.
 constexpr std::size_t kVacuumAfterClaims = 10'000;
 constexpr const char* kVacuumSchedule =
     "VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) schedule";

@@ -16,6 +16,12 @@ constexpr const char* kShareDesired = "SELECT pg_advisory_xact_lock_shared(48283
 constexpr const char* kLock =
     "SELECT enrollment_id FROM schedule WHERE enrollment_id = ANY ($1::text[]) "
     "ORDER BY enrollment_id FOR UPDATE";
+/// Both in one message; a condition that names no row is looked at before any row is. Who appears
+/// while the first lock is waited for is not seen, and so is new to `LoadEnrollments`.
+constexpr const char* kShareDesiredAndLock =
+    "SELECT enrollment_id FROM schedule WHERE enrollment_id = ANY ($1::text[]) "
+    "AND (SELECT pg_advisory_xact_lock_shared(482834802278)) IS NOT NULL "
+    "ORDER BY enrollment_id FOR UPDATE";
 /// Two directors may hear of a new enrollment at the same time; there is no row to lock yet.
 constexpr const char* kLockNew =
     "SELECT pg_advisory_xact_lock(hashtextextended(id, 0)) "
@@ -162,8 +168,17 @@ Status PostgresWriter::LockKnown(const std::vector<EnrollmentId>& ids) {
 
 Status PostgresWriter::Lock(const std::vector<EnrollmentId>& ids) {
   const std::vector<EnrollmentId> missing = NotLocked(ids);
-  if (missing.empty()) return {};
-  Result<PostgresResult> rows = db().Run(kLock, {ArrayToPostgres(missing)}, "schedule");
+  return missing.empty() ? Status() : LockWith(kLock, missing);
+}
+
+Status PostgresWriter::ShareDesiredAndLock(const std::vector<EnrollmentId>& ids) {
+  if (has_desired_lock_) return Lock(ids);
+  const std::vector<EnrollmentId> missing = NotLocked(ids);
+  return missing.empty() ? Write(kShareDesired) : LockWith(kShareDesiredAndLock, missing);
+}
+
+Status PostgresWriter::LockWith(const char* sql, const std::vector<EnrollmentId>& ids) {
+  Result<PostgresResult> rows = db().Run(sql, {ArrayToPostgres(ids)}, "schedule");
   if (!rows) return Fail(rows.error());
   while (rows->Next()) locked_.insert(rows->TextAs<EnrollmentId>());
   return {};
@@ -178,11 +193,7 @@ std::vector<EnrollmentId> PostgresWriter::NotLocked(const std::vector<Enrollment
 
 Result<std::vector<Enrollment>> PostgresWriter::LoadEnrollments(
     const std::vector<EnrollmentId>& ids) {
-  if (!has_desired_lock_) {
-    Status shared = Write(kShareDesired);
-    if (!shared) return Fail(shared.error());
-  }
-  if (Status done = Lock(ids); !done) return Fail(done.error());
+  if (Status done = ShareDesiredAndLock(ids); !done) return Fail(done.error());
   // One may appear while others are waited for: those without a lock are new, and only one
   // transaction at a time finds out what became of them.
   const std::vector<EnrollmentId> fresh = NotLocked(ids);

@@ -88,6 +88,9 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   /// Locks those that exist, in the order of their ids, so that no two transactions wait for each
   /// other.
   Status Lock(const std::vector<EnrollmentId>& ids);
+  /// The same, before which nobody may change assignments any more until the end.
+  Status ShareDesiredAndLock(const std::vector<EnrollmentId>& ids);
+  Status LockWith(const char* sql, const std::vector<EnrollmentId>& ids);
   /// The same; kInvalid when one does not exist. No foreign key says so: it would look for the
   /// enrollment of each row once more.
   Status LockKnown(const std::vector<EnrollmentId>& ids);
