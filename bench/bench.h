@@ -27,12 +27,8 @@ struct Line {
   bool smaller_is_better = false;
 };
 
-/// Director's figures have to be so many times those of MDMDirector on a machine like this one,
-/// which are `kMdmDirector...`.
+/// Director's figures have to be so many times those of MDMDirector on a machine like this one.
 inline constexpr double kTimesMdmDirector = 20;
-inline constexpr double kMdmDirectorAcknowledged = 290;             ///< a second
-inline constexpr double kMdmDirectorDeviceInformation = 160;        ///< a second
-inline constexpr double kMdmDirectorRolloutSeconds = 97.0 / 2'000;  ///< for each device
 
 /// Takes a line as soon as it is known.
 using Report = std::function<void(const Line&)>;

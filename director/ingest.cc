@@ -346,12 +346,10 @@ Status Ingest::Accept(Incoming incoming) {
     if (queue_.size() >= kQueueMax) {
       return Fail(ErrorKind::kUnavailable, "too many webhooks at once");
     }
-    const bool waits = !IsPoll(incoming) || queue_.size() >= kBatchMax;
-    Waiting& waiting = queue_.emplace_back(Waiting{std::move(incoming), {}});
-    if (waits) outcome = waiting.outcome.emplace().get_future();
+    outcome = queue_.emplace_back(Waiting{std::move(incoming), {}}).outcome.get_future();
   }
   arrived_.notify_one();
-  return outcome.valid() ? outcome.get() : Status();
+  return outcome.get();
 }
 
 Status Ingest::Take(std::vector<Incoming> batch, const BeforeCommit& before_commit) {
@@ -379,17 +377,16 @@ void Ingest::Run() {
       arrived_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
       while (!queue_.empty() && batch.size() < kBatchMax) {
-        if (queue_.front().outcome) waiting.push_back(std::move(*queue_.front().outcome));
+        waiting.push_back(std::move(queue_.front().outcome));
         batch.push_back(std::move(queue_.front().incoming));
         queue_.pop_front();
       }
     }
-    const std::size_t polls = batch.size() - waiting.size();
-    const Status done = Take(std::move(batch), [&] {
+    const auto end_turn = [&] {
       if (turn.owns_lock()) turn.unlock();
-    });
-    if (!done) polls_lost_ += polls;
-    if (turn.owns_lock()) turn.unlock();
+    };
+    const Status done = Take(std::move(batch), end_turn);
+    end_turn();
     for (std::promise<Status>& one : waiting) one.set_value(done);
   }
 }

@@ -1,14 +1,11 @@
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
-#include <cstdint>
 #include <deque>
 #include <functional>
 #include <future>
 #include <mutex>
-#include <optional>
 #include <string_view>
 #include <thread>
 #include <variant>
@@ -67,15 +64,12 @@ class Ingest {
   Ingest(const Ingest&) = delete;
   Ingest& operator=(const Ingest&) = delete;
 
-  /// Returns after `incoming` is on disk; a poll at once, while fewer than `kBatchMax` wait: it
-  /// says nothing but that the device is there. kUnavailable when the queue (`kQueueMax`) is full,
-  /// the store fails, or it is stopping.
+  /// Returns after `incoming` is on disk. kUnavailable when the queue (`kQueueMax`) is full, the
+  /// store fails, or it is stopping.
   Status Accept(Incoming incoming);
 
   /// Requests waiting for their commit.
   std::size_t QueueDepth() const;
-  /// Polls that were accepted and not recorded, as the store failed.
-  std::uint64_t polls_lost() const { return polls_lost_; }
 
   static constexpr std::size_t kThreads = 2;
   static constexpr std::size_t kQueueMax = 1024;
@@ -84,7 +78,7 @@ class Ingest {
  private:
   struct Waiting {
     Incoming incoming;
-    std::optional<std::promise<Status>> outcome;  ///< when somebody waits for it
+    std::promise<Status> outcome;
   };
   void Run();
   Status Take(std::vector<Incoming> batch, const BeforeCommit& before_commit);
@@ -97,7 +91,6 @@ class Ingest {
   std::condition_variable arrived_;
   std::deque<Waiting> queue_;
   bool stopping_ = false;
-  std::atomic<std::uint64_t> polls_lost_ = 0;
   std::vector<std::thread> threads_;
 };
 

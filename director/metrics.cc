@@ -114,9 +114,6 @@ void AddCounters(const MetricsSources& sources, Page& page) {
                sources.webhooks.unavailable.load(), {{"outcome", "unavailable"}});
   page.Gauge("director_webhook_queue", "Webhooks that wait for their commit",
              static_cast<double>(sources.ingest.QueueDepth()));
-  page.Counter("director_polls_lost_total",
-               "Idle polls that were answered and then not recorded, as the database was away",
-               sources.ingest.polls_lost());
 }
 
 }  // namespace

@@ -20,9 +20,9 @@ struct WebhookCounts {
 };
 
 /// `POST /webhook` (the first upstream), `/webhook/{upstream}` and `/webhook/{upstream}/{secret}`.
-/// Answers 200 with an empty body when `Ingest` has accepted the event (NanoMDM takes exactly 200
-/// for success), 401 when the sender does not prove who it is, 404 for an unknown upstream, 503
-/// when it cannot be recorded now.
+/// Answers 200 with an empty body after the event is on disk (NanoMDM takes exactly 200 for
+/// success), 401 when the sender does not prove who it is, 404 for an unknown upstream, 503 when it
+/// cannot be recorded now.
 std::vector<HttpRoute> WebhookRoutes(const Config& config, Ingest& ingest, const Clock& clock,
                                      WebhookCounts& counts);
 

@@ -183,8 +183,11 @@ Status PostgresWriter::StoreItems(const std::vector<PlanCommit>& commits) {
     for (const ItemRecord& item : commit.items_before) gone.emplace(item.payload_identifier, &item);
     for (const ItemRecord& item : commit.plan.items) {
       const auto before = gone.extract(item.payload_identifier);
-      if (!before) BindItem(created, id, item);
-      if (before && *before.mapped() != item) BindItem(changed, id, item);
+      if (!before) {
+        BindItem(created, id, item);
+      } else if (*before.mapped() != item) {
+        BindItem(changed, id, item);
+      }
     }
     for (const auto& [identifier, item] : gone) deleted.Bind(id).Bind(identifier);
   }

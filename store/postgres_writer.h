@@ -23,6 +23,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   /// After everything else: makes due what the assignments concern, all locked in order.
   Status Finish();
 
+  /// Enrollments that `ClaimDue` took.
   std::size_t claimed() const { return claimed_; }
 
   Result<std::vector<Enrollment>> LoadEnrollments(const std::vector<EnrollmentId>& ids) override;
@@ -88,12 +89,12 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   /// Locks those that exist, in the order of their ids, so that no two transactions wait for each
   /// other.
   Status Lock(const std::vector<EnrollmentId>& ids);
-  /// The same, before which nobody may change assignments any more until the end.
-  Status ShareDesiredAndLock(const std::vector<EnrollmentId>& ids);
-  Status LockWith(const char* sql, const std::vector<EnrollmentId>& ids);
-  /// The same; kInvalid when one does not exist. No foreign key says so: it would look for the
+  /// `Lock`; kInvalid when one does not exist. No foreign key says so: it would look for the
   /// enrollment of each row once more.
   Status LockKnown(const std::vector<EnrollmentId>& ids);
+  /// `Lock`, and from before it until the end nobody changes assignments.
+  Status ShareDesiredAndLock(const std::vector<EnrollmentId>& ids);
+  Status LockWith(const char* sql, const std::vector<EnrollmentId>& ids);
   std::vector<EnrollmentId> NotLocked(const std::vector<EnrollmentId>& ids) const;
   Status Write(const char* sql);
   /// Nothing for an empty batch.
@@ -130,7 +131,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
 
   Status MarkConcernedDue(AssignmentChannel channel, const std::string& target, Timestamp now);
 
-  std::size_t claimed_ = 0;                    ///< by `ClaimDue`
+  std::size_t claimed_ = 0;
   std::set<EnrollmentId> locked_;              ///< whose row in `schedule` this transaction holds
   std::map<EnrollmentId, Enrollment> loaded_;  ///< as this transaction knows them to be stored
   bool has_desired_lock_ = false;

@@ -58,8 +58,6 @@ class Accepted:
             device.is_enrolled = False
 
     def was_accepted(self, event):
-        if event.kind == "Idle":
-            return  # answered before it was looked at: it may be lost with the process
         device = self.devices[event.enrollment_id]
         device.is_known = True
         device.name_accepted = max(device.name_accepted, event.name)

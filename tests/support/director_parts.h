@@ -24,8 +24,6 @@ namespace director::director_test {
 
 using test::TempFolder;
 
-inline constexpr auto kPatience = std::chrono::seconds(60);
-
 inline Timestamp At(std::int64_t seconds) { return FromUnixMs(1'800'000'000'000 + seconds * 1000); }
 
 /// A small valid profile; `organization` makes another revision of it.
@@ -157,16 +155,6 @@ inline std::vector<EnrollmentRow> ListAll(Store& store) {
 
 inline std::vector<DeadLetter> DeadLettersOf(Store& store) {
   return ReadFrom(store, [](StoreReader& reader) { return reader.ListDeadLetters({"", 1000}); });
-}
-
-/// Asks again and again; false when `done` never says yes within `kPatience`.
-inline bool WaitFor(const std::function<bool()>& done) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (!done()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return true;
 }
 
 }  // namespace director::director_test

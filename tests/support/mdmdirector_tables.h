@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
 #include "tests/support/mdmdirector_rows.h"
 #include "tests/support/postgres_database.h"
 

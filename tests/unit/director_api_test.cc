@@ -13,6 +13,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
+#include "tests/support/wait_for.h"
 #include "tests/unit/upstream_fake_server.h"
 #include "upstream/http_client.h"
 
@@ -315,8 +316,7 @@ TEST_CASE("a new API key of the MDM server needs no restart") {
   CHECK(key_at_push() == "Basic " + EncodeBase64("nanomdm:one"));
   folder.Write("key", "two\n");
   // What the loop has on its way may still have the old one.
-  CHECK(director_test::WaitFor(
-      [&] { return key_at_push() == "Basic " + EncodeBase64("nanomdm:two"); }));
+  CHECK(test::WaitFor([&] { return key_at_push() == "Basic " + EncodeBase64("nanomdm:two"); }));
 }
 
 TEST_CASE("a quarantined device is released into a new epoch") {
@@ -340,7 +340,7 @@ TEST_CASE("a parked item is tried again on request, and the events tell of it") 
   Service& service = world.service;
   REQUIRE(service.Post("/assignments", Everybody()).status == 200);
   const std::string item = "/devices/" + world.serial() + "/items/" + kWifi;
-  REQUIRE(director_test::WaitFor([&] {
+  REQUIRE(test::WaitFor([&] {
     return !director_test::SnapshotOf(service.store(), world.mac.enrollment_id()).items.empty();
   }));
   CHECK(service.Post(item + "/retry").status == 204);

@@ -23,6 +23,7 @@
 #include "tests/support/director_world.h"
 #include "tests/support/raw_db.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/wait_for.h"
 
 namespace director::director_executor_test {
 namespace {
@@ -229,7 +230,7 @@ TEST_CASE("four workers never have two requests under way that name one enrollme
     const std::lock_guard lock(world.server->mutex_);
     return world.server->queues_.size() == kDevices && world.server->meetings_ > 0;
   };
-  CHECK(director_test::WaitFor(served));
+  CHECK(test::WaitFor(served));
   CHECK_FALSE(stop);
   stop = true;
   restless.join();
@@ -260,7 +261,7 @@ TEST_CASE("one notice brings two workers to the MDM server when there is work fo
   Runner runner(store, world.upstreams, world.executor, world.clock, Settings(),
                 std::chrono::hours(1));
   runner.Start(2);
-  REQUIRE(director_test::WaitFor([&] { return store.reads == 2; }));  // both are idle
+  REQUIRE(test::WaitFor([&] { return store.reads == 2; }));  // both are idle
   world.server->company_wait_max_ = std::chrono::minutes(1);
   world.AddDevices(2 * Runner::kClaimMax);
   runner.Notify();
@@ -268,7 +269,7 @@ TEST_CASE("one notice brings two workers to the MDM server when there is work fo
     const std::lock_guard lock(world.server->mutex_);
     return world.server->meetings_ > 0;
   };
-  CHECK(director_test::WaitFor(have_met));
+  CHECK(test::WaitFor(have_met));
   world.server->LetGo();
   runner.Stop();
   CHECK(world.server->overlaps_ == 0);

@@ -12,6 +12,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 #include "tests/support/director_world.h"
+#include "tests/support/wait_for.h"
 
 namespace director::director_ingest_test {
 namespace {
@@ -135,21 +136,30 @@ TEST_CASE("a failing store is told to every sender that waits") {
   CHECK(ListAll(store).size() == 1);
 }
 
-/// A store whose writes wait until they may go on.
+/// A store whose writes wait until they may go on: before they begin, or for their commit.
 class HeldStore final : public Store {
  public:
-  explicit HeldStore(std::shared_future<void> may_go) : may_go_(std::move(may_go)) {}
+  enum class Where { kBegin, kCommit };
+  HeldStore(std::shared_future<void> may_go, Where where)
+      : may_go_(std::move(may_go)), where_(where) {}
   Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    if (where_ == Where::kBegin) may_go_.wait();
+    const Status done = inner_->Write(body);
+    ++decided_;
     may_go_.wait();
-    return inner_->Write(body);
+    return done;
   }
   Status Read(const std::function<Status(StoreReader&)>& body) override {
     return inner_->Read(body);
   }
+  /// Writes that have only their commit left, or have even that behind them.
+  int decided() const { return decided_; }
 
  private:
   std::unique_ptr<Store> inner_ = OpenStore();
   std::shared_future<void> may_go_;
+  Where where_;
+  std::atomic<int> decided_ = 0;
 };
 
 TEST_CASE("a poll that changes nothing writes nothing, one that tells something is recorded") {
@@ -182,7 +192,7 @@ TEST_CASE("a poll that changes nothing writes nothing, one that tells something 
 
 TEST_CASE("the queue is bounded: one more sender is told to come again") {
   std::promise<void> go;
-  HeldStore store(go.get_future().share());
+  HeldStore store(go.get_future().share(), HeldStore::Where::kBegin);
   std::atomic<std::size_t> accepted{0};
   std::atomic<std::size_t> refused{0};
   {
@@ -196,7 +206,7 @@ TEST_CASE("the queue is bounded: one more sender is told to come again") {
         ++(done ? accepted : refused);
       });
     }
-    CHECK(director_test::WaitFor([&] { return refused >= 50; }));
+    CHECK(test::WaitFor([&] { return refused >= 50; }));
     CHECK(ingest.QueueDepth() == Ingest::kQueueMax);
     go.set_value();
     for (std::thread& sender : senders) sender.join();
@@ -207,36 +217,19 @@ TEST_CASE("the queue is bounded: one more sender is told to come again") {
         }).enrollments[EnrollmentStatus::kEnrolled] == static_cast<std::int64_t>(accepted));
 }
 
-Incoming Poll(const std::string& id) { return {At(600), MakeEvent(id, IdleEvent{}, 600)}; }
-
-TEST_CASE("a poll does not wait for the store, unless a whole batch does") {
+TEST_CASE("the next batch is made while the one before has only its commit left") {
   std::promise<void> go;
-  HeldStore store(go.get_future().share());
-  {
-    Ingest ingest(store, [] {});
-    REQUIRE(ingest.Accept(Poll("FIRST")));
-    // The store has it in hand, and so the turn: from here on they gather.
-    REQUIRE(director_test::WaitFor([&] { return ingest.QueueDepth() == 0; }));
-    for (std::size_t i = 0; i < Ingest::kBatchMax; ++i) {
-      REQUIRE(ingest.Accept(Poll("D" + std::to_string(i))));
-    }
-    std::future<Status> one_more =
-        std::async(std::launch::async, [&] { return ingest.Accept(Poll("LAST")); });
-    REQUIRE(director_test::WaitFor([&] { return ingest.QueueDepth() > Ingest::kBatchMax; }));
-    CHECK(one_more.wait_for(std::chrono::seconds(0)) == std::future_status::timeout);
-    go.set_value();
-    CHECK(one_more.get());
-    CHECK(ingest.polls_lost() == 0);
-  }
-  CHECK(ListAll(store).size() == Ingest::kBatchMax + 2);
-}
-
-TEST_CASE("polls that are lost with the store are counted") {
-  FaultyStore store(OpenStore());
+  HeldStore store(go.get_future().share(), HeldStore::Where::kCommit);
   Ingest ingest(store, [] {});
-  store.SetDown();
-  CHECK(ingest.Accept(Poll("A")));
-  CHECK(director_test::WaitFor([&] { return ingest.polls_lost() == 1; }));
+  std::future<Status> first =
+      std::async(std::launch::async, [&] { return ingest.Accept(Enrolled("A")); });
+  REQUIRE(test::WaitFor([&] { return store.decided() == 1; }));
+  std::future<Status> second =
+      std::async(std::launch::async, [&] { return ingest.Accept(Enrolled("B")); });
+  CHECK(test::WaitFor([&] { return store.decided() == 2; }));
+  go.set_value();
+  CHECK(first.get());
+  CHECK(second.get());
 }
 
 TEST_CASE("the answer to an unknown command harms nothing") {

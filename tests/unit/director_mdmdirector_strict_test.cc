@@ -13,6 +13,7 @@
 #include "tests/support/director_world.h"
 #include "tests/support/mdmdirector_client.h"
 #include "tests/support/mdmdirector_service.h"
+#include "tests/support/wait_for.h"
 #include "tests/unit/upstream_fake_server.h"
 
 namespace director::director_mdmdirector_strict_test {
@@ -252,7 +253,7 @@ TEST_CASE("strict_compat makes the service wait for the MDM server, and nothing 
   const FakeServer server([&](const SeenRequest& request) {
     const bool is_install = request.body.find("InstallProfile") != std::string::npos;
     if (is_install && !has_arrived.exchange(true)) arrived.set_value();
-    if (is_install) released.wait_for(director_test::kPatience);
+    if (is_install) released.wait_for(test::kPatience);
     has_answered = has_answered || is_install;
     return Answer(200, "{}");
   });
@@ -267,7 +268,7 @@ TEST_CASE("strict_compat makes the service wait for the MDM server, and nothing 
     return std::pair(response.status, has_answered.load());
   });
   if (!strict) CHECK(answer.get() == std::pair(200, false));
-  REQUIRE(arrived.get_future().wait_for(director_test::kPatience) == std::future_status::ready);
+  REQUIRE(arrived.get_future().wait_for(test::kPatience) == std::future_status::ready);
   release.set_value();
   if (strict) CHECK(answer.get() == std::pair(200, true));
 }

@@ -13,17 +13,18 @@
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 #include "tests/support/director_service.h"
+#include "tests/support/wait_for.h"
 
 namespace director::director_webhook_test {
 namespace {
 
 using director_test::ApiAnswer;
 using director_test::kHmacKey;
-using director_test::kPatience;
 using director_test::MakeMac;
 using director_test::MakeMobileconfig;
 using director_test::MakeTestConfig;
 using director_test::Service;
+using test::kPatience;
 const PayloadIdentifier kWifi("com.example.wifi");
 const PayloadIdentifier kLock("com.example.lock");
 using Headers = std::map<std::string, std::string>;
@@ -224,7 +225,7 @@ TEST_CASE("thirty Macs over HTTP get their profiles, and one that a user deletes
   const auto all_verified = [&] {
     return service.Get("/status").json["item_states"]["verified"] == 60;
   };
-  CHECK(director_test::WaitFor(all_verified));
+  CHECK(test::WaitFor(all_verified));
   CHECK(service.app().signatures() == 2);
   const auto all_have_both = [](const std::vector<FleetDevice>& devices) {
     return std::all_of(devices.begin(), devices.end(), [](const FleetDevice& device) {
@@ -239,7 +240,7 @@ TEST_CASE("thirty Macs over HTTP get their profiles, and one that a user deletes
   REQUIRE(fleet.DeleteProfile(victim, kWifi));
   REQUIRE(fleet.WaitUntil([&](const auto& devices) { return !all_have_both(devices); }, kPatience));
   CHECK(fleet.WaitUntil(all_have_both, kPatience));
-  CHECK(director_test::WaitFor(all_verified));
+  CHECK(test::WaitFor(all_verified));
   (*mdm)->SetPushListener({});
   fleet.Stop();
 }
