@@ -262,32 +262,30 @@ Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Tim
 Result<std::vector<Incoming>> WithoutIdlePolls(Store& store, std::vector<Incoming> batch) {
   std::set<EnrollmentId> polling;
   std::set<EnrollmentId> saying_more;
+  Timestamp first = Timestamp::max();
+  Timestamp last = Timestamp::min();
   for (const Incoming& incoming : batch) {
+    first = std::min(first, incoming.received_at);
+    last = std::max(last, incoming.received_at);
     const auto* event = std::get_if<MdmEvent>(&incoming.content);
     if (event == nullptr) continue;
     (IsPoll(incoming) ? polling : saying_more).insert(event->channel.enrollment_id);
   }
   std::erase_if(polling, [&](const EnrollmentId& id) { return saying_more.contains(id); });
   if (polling.empty()) return batch;
-  std::map<EnrollmentId, Enrollment> known;
-  const Status read = store.Read([&](StoreReader& reader) -> Status {
-    auto enrollments = reader.LoadEnrollments({polling.begin(), polling.end()});
-    if (!enrollments) return Fail(enrollments.error());
-    known.clear();
-    for (Enrollment& enrollment : *enrollments) {
-      const EnrollmentId id = enrollment.channel.enrollment_id;
-      known.emplace(id, std::move(enrollment));
-    }
+  std::set<EnrollmentId> quiet;
+  const Status read = store.ReadOnce([&](StoreReader& reader) -> Status {
+    const auto found = reader.FindQuiet({polling.begin(), polling.end()}, last - kSeenWriteInterval,
+                                        first + kLateEventAfter);
+    if (!found) return Fail(found.error());
+    quiet = {found->begin(), found->end()};
     return {};
   });
   if (!read && read.error().kind == ErrorKind::kUnavailable) return Fail(read.error());
+  // Otherwise an id was refused: all stay, to be recorded each for itself.
   std::erase_if(batch, [&](const Incoming& incoming) {
-    if (!IsPoll(incoming)) return false;
-    const auto& event = std::get<MdmEvent>(incoming.content);
-    const auto found = known.find(event.channel.enrollment_id);
-    if (found == known.end()) return false;
-    const Observation seen = Observe(found->second, {}, event, incoming.received_at);
-    return !seen.enrollment_changed && !seen.due && !seen.queue_lost && seen.happenings.empty();
+    return IsPoll(incoming) &&
+           quiet.contains(std::get<MdmEvent>(incoming.content).channel.enrollment_id);
   });
   return batch;
 }

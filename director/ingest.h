@@ -28,9 +28,10 @@ Incoming DecodeIncoming(std::string_view body, const UpstreamName& upstream, Tim
                         const std::vector<std::string>& identity_issuers = {});
 
 /// Leaves out the polls that change nothing, as most do: they need no transaction that writes.
-/// Those of an enrollment that says more in the same batch stay. What a poll would change because
-/// of a decision that is being stored at this moment, it changes when it comes again. kUnavailable
-/// when the store is out of reach.
+/// Those of an enrollment that says more in the same batch stay, and maybe some of a batch that
+/// came in over minutes. What a poll would change because of a decision that is being stored at
+/// this moment, it changes when it comes again. When the store refuses an id, all stay.
+/// kUnavailable when it is out of reach.
 Result<std::vector<Incoming>> WithoutIdlePolls(Store& store, std::vector<Incoming> batch);
 
 /// What is recorded beside what devices say.

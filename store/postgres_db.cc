@@ -54,6 +54,16 @@ bool IsConflict(const std::exception& failure) {
 }
 
 // libpqxx 6 (Debian 12) and 7 (Debian 13) take parameters in different ways.
+#if PQXX_VERSION_MAJOR >= 7
+void PrepareNow(pqxx::connection& connection, const std::string& name, const char* sql) {
+  connection.prepare(name, sql);
+}
+#else
+void PrepareNow(pqxx::connection& connection, const std::string& name, const char* sql) {
+  connection.prepare(name, sql);
+  connection.prepare_now(name);
+}
+#endif
 #if PQXX_VERSION_MAJOR > 7 || (PQXX_VERSION_MAJOR == 7 && PQXX_VERSION_MINOR >= 10)
 pqxx::result ExecuteText(pqxx::transaction_base& transaction, const char* sql,
                          const std::vector<const char*>& parameters) {
@@ -213,7 +223,7 @@ const std::string& PostgresConnection::Prepare(const char* sql) {
   const auto found = prepared_.find(sql);
   if (found != prepared_.end()) return found->second;
   std::string name = "director_" + Sha256Hex(sql).substr(0, kStatementDigits);
-  connection_->prepare(name, sql);
+  PrepareNow(*connection_, name, sql);
   return prepared_.emplace(sql, std::move(name)).first->second;
 }
 
@@ -221,6 +231,20 @@ pqxx::result PostgresConnection::Execute(pqxx::transaction_base& transaction, co
                                          const std::vector<const char*>& parameters) {
   if (!prepares_) return ExecuteText(transaction, sql, parameters);
   return ExecutePrepared(transaction, Prepare(sql), parameters);
+}
+
+pqxx::result PostgresConnection::ExecuteAlone(pqxx::transaction_base& session, const char* settings,
+                                              const char* sql,
+                                              const std::vector<const char*>& parameters) {
+  std::string message = fmt::format("{}; EXECUTE {}", settings, Prepare(sql));
+  char separator = '(';
+  for (const char* parameter : parameters) {
+    message += separator;
+    message += parameter == nullptr ? std::string("NULL") : session.quote(std::string(parameter));
+    separator = ',';
+  }
+  if (!parameters.empty()) message += ')';
+  return session.exec(message);
 }
 
 Result<PostgresResult> PostgresTransaction::Run(const char* sql,
@@ -237,7 +261,13 @@ Result<PostgresResult> PostgresTransaction::Run(const char* sql,
     parameters.push_back(value ? value->c_str() : nullptr);
   }
   try {
-    return PostgresResult(connection_.Execute(transaction_, sql, parameters), table);
+    if (settings_ == nullptr) {
+      return PostgresResult(connection_.Execute(transaction_, sql, parameters), table);
+    }
+    INVARIANT(!has_ended_);
+    has_ended_ = true;
+    return PostgresResult(connection_.ExecuteAlone(transaction_, settings_, sql, parameters),
+                          table);
   } catch (const std::exception& failure) {
     failure_ = DescribePostgres(failure);
     is_lost_ = IsLost(failure);

@@ -125,6 +125,9 @@ class PostgresConnection {
   /// `sql` is a literal: its address stands for it.
   pqxx::result Execute(pqxx::transaction_base& transaction, const char* sql,
                        const std::vector<const char*>& parameters);
+  /// In a transaction of its own with these settings, in one message. Requires: `prepares`.
+  pqxx::result ExecuteAlone(pqxx::transaction_base& session, const char* settings, const char* sql,
+                            const std::vector<const char*>& parameters);
 
  private:
   const std::string& Prepare(const char* sql);
@@ -140,6 +143,10 @@ class PostgresTransaction {
  public:
   PostgresTransaction(PostgresConnection& connection, pqxx::transaction_base& transaction)
       : connection_(connection), transaction_(transaction) {}
+  /// One that begins with its only statement, under `settings`, and ends with it.
+  PostgresTransaction(PostgresConnection& connection, pqxx::transaction_base& session,
+                      const char* settings)
+      : connection_(connection), transaction_(session), settings_(settings) {}
 
   Result<PostgresResult> Run(const char* sql, const std::vector<PostgresValue>& values,
                              std::string_view table);
@@ -154,6 +161,8 @@ class PostgresTransaction {
  private:
   PostgresConnection& connection_;
   pqxx::transaction_base& transaction_;
+  const char* settings_ = nullptr;  ///< of the only statement
+  bool has_ended_ = false;          ///< the only statement was sent
   std::optional<Error> failure_;
   bool is_lost_ = false;
   bool is_other_session_ = false;

@@ -22,6 +22,12 @@ constexpr const char* kSelectEnrollments =
     "FROM enrollments JOIN schedule USING (enrollment_id) "
     "WHERE enrollment_id = ANY ($1::text[])";
 
+constexpr const char* kFindQuiet =
+    "SELECT enrollment_id FROM schedule JOIN enrollments USING (enrollment_id) "
+    "WHERE enrollment_id = ANY ($1::text[]) AND last_seen_at > $2::bigint "
+    "AND last_seen_at <= $3::bigint AND push_count = 0 AND NOT wants_wake "
+    "AND NOT push_unregistered AND status = 'enrolled' AND missing_step <> 'token_update'";
+
 /// The channels of every device that answers to the name; a device's names are its user channels'
 /// names too.
 constexpr const char* kFindEnrollments =
@@ -95,6 +101,17 @@ Result<std::vector<Enrollment>> LoadEnrollments(PostgresTransaction& db,
     if (Status read = row.Check(id.value()); !read) return Fail(read.error());
   }
   return enrollments;
+}
+
+Result<std::vector<EnrollmentId>> FindQuiet(PostgresTransaction& db,
+                                            const std::vector<EnrollmentId>& ids, Timestamp since,
+                                            Timestamp until) {
+  Result<PostgresResult> found =
+      db.Run(kFindQuiet, {ArrayToPostgres(ids), ToPostgres(since), ToPostgres(until)}, "schedule");
+  if (!found) return Fail(found.error());
+  std::vector<EnrollmentId> quiet;
+  while (found->Next()) quiet.push_back(found->TextAs<EnrollmentId>());
+  return quiet;
 }
 
 Result<std::vector<EnrollmentId>> FindEnrollments(PostgresTransaction& db,

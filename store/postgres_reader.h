@@ -16,6 +16,9 @@ namespace postgres {
 
 Result<std::vector<Enrollment>> LoadEnrollments(PostgresTransaction& db,
                                                 const std::vector<EnrollmentId>& ids);
+Result<std::vector<EnrollmentId>> FindQuiet(PostgresTransaction& db,
+                                            const std::vector<EnrollmentId>& ids, Timestamp since,
+                                            Timestamp until);
 Result<std::vector<EnrollmentId>> FindEnrollments(PostgresTransaction& db, const std::string& name);
 Result<std::vector<EnrollmentRow>> ListEnrollments(PostgresTransaction& db,
                                                    const EnrollmentFilter& filter,
@@ -97,6 +100,10 @@ class PostgresReaderOf : public Port {
   }
   Result<ImportedAnswers> LoadImported(const std::vector<EnrollmentId>& ids) final {
     return postgres::LoadImported(db_, ids);
+  }
+  Result<std::vector<EnrollmentId>> FindQuiet(const std::vector<EnrollmentId>& ids, Timestamp since,
+                                              Timestamp until) final {
+    return postgres::FindQuiet(db_, ids, since, until);
   }
   Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) final {
     return postgres::FindEnrollments(db_, name);

@@ -126,6 +126,9 @@ constexpr const char* kBeginRead =
     "SET LOCAL idle_in_transaction_session_timeout = '5s'; "
     "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
 
+/// The only statement of a message is a transaction of its own with what is set before it.
+constexpr const char* kReadOnceSettings = "SET LOCAL enable_seqscan = off";
+
 /// Rolled back at the end of the scope unless it was committed. Not pqxx::work, which sends the
 /// beginning, the isolation level and our settings one after the other.
 class OpenTransaction {
@@ -199,15 +202,35 @@ class PostgresStore final : public Store {
 
   Status Read(const std::function<Status(StoreReader&)>& body) override {
     return Repeat([&](PostgresConnection& connection, Attempt& attempt) {
-      OpenTransaction transaction(connection, kBeginRead);
-      PostgresTransaction db(connection, transaction.session());
+      ReadIn(connection, body, attempt);
+    });
+  }
+
+  Status ReadOnce(const std::function<Status(StoreReader&)>& body) override {
+    return Repeat([&](PostgresConnection& connection, Attempt& attempt) {
+      if (!connection.prepares() || !knows_names_) return ReadIn(connection, body, attempt);
+      pqxx::nontransaction session(connection.connection());
+      PostgresTransaction db(connection, session, kReadOnceSettings);
       PostgresReader reader(db);
       TakeOutcome(body(reader), db, attempt);
+      if (!attempt.is_other_session) return;
+      // Another attempt, which shows whether prepared statements are of any use here.
+      knows_names_ = false;
+      attempt.is_other_session = false;
+      attempt.is_conflict = true;
     });
   }
 
  private:
   using Transaction = std::function<void(PostgresConnection&, Attempt&)>;
+
+  static void ReadIn(PostgresConnection& connection,
+                     const std::function<Status(StoreReader&)>& body, Attempt& attempt) {
+    OpenTransaction transaction(connection, kBeginRead);
+    PostgresTransaction db(connection, transaction.session());
+    PostgresReader reader(db);
+    TakeOutcome(body(reader), db, attempt);
+  }
 
   /// A statement that failed decides, whatever the body made of it.
   static void TakeOutcome(Status done, const PostgresTransaction& db, Attempt& attempt) {
@@ -276,6 +299,9 @@ class PostgresStore final : public Store {
 
   PostgresPool pool_;
   ConnectionWatch watch_;
+  /// A statement is known by its name in SQL, too. A pooler may keep prepared statements under
+  /// names of its own.
+  std::atomic<bool> knows_names_ = true;
   std::atomic<std::size_t> claims_ = 0;  ///< since the last vacuum
 };
 

@@ -22,6 +22,11 @@ constexpr const char* kSelectEnrollment =
     "renewal_ended_at "
     "FROM enrollments WHERE enrollment_id = ?";
 
+constexpr const char* kIsQuiet =
+    "SELECT 1 FROM enrollments WHERE enrollment_id = ?1 AND last_seen_at > ?2 "
+    "AND last_seen_at <= ?3 AND push_count = 0 AND NOT wants_wake AND NOT push_unregistered "
+    "AND status = 'enrolled' AND missing_step <> 'token_update'";
+
 /// The channels of every device that answers to the name; a device's names are its user channels'
 /// names too.
 constexpr const char* kFindEnrollments =
@@ -94,6 +99,18 @@ Result<std::vector<Enrollment>> LoadEnrollments(SqliteDb& db,
     if (*enrollment) enrollments.push_back(std::move(**enrollment));
   }
   return enrollments;
+}
+
+Result<std::vector<EnrollmentId>> FindQuiet(SqliteDb& db, const std::vector<EnrollmentId>& ids,
+                                            Timestamp since, Timestamp until) {
+  std::vector<EnrollmentId> quiet;
+  for (const EnrollmentId& id : ids) {
+    SqliteStatement statement = db.Use(kIsQuiet);
+    statement.Bind(id).Bind(since).Bind(until);
+    if (statement.Next()) quiet.push_back(id);
+    if (Status done = statement.Finish(); !done) return Fail(done.error());
+  }
+  return quiet;
 }
 
 Result<std::vector<EnrollmentId>> FindEnrollments(SqliteDb& db, const std::string& name) {

@@ -17,6 +17,8 @@ namespace sqlite {
 
 Result<std::optional<Enrollment>> LoadEnrollment(SqliteDb& db, const EnrollmentId& id);
 Result<std::vector<Enrollment>> LoadEnrollments(SqliteDb& db, const std::vector<EnrollmentId>& ids);
+Result<std::vector<EnrollmentId>> FindQuiet(SqliteDb& db, const std::vector<EnrollmentId>& ids,
+                                            Timestamp since, Timestamp until);
 Result<std::vector<EnrollmentId>> FindEnrollments(SqliteDb& db, const std::string& name);
 Result<std::vector<EnrollmentRow>> ListEnrollments(SqliteDb& db, const EnrollmentFilter& filter,
                                                    const PageRequest& page);
@@ -96,6 +98,10 @@ class SqliteReaderOf : public Port {
   }
   Result<ImportedAnswers> LoadImported(const std::vector<EnrollmentId>& ids) final {
     return sqlite::LoadImported(db_, ids);
+  }
+  Result<std::vector<EnrollmentId>> FindQuiet(const std::vector<EnrollmentId>& ids, Timestamp since,
+                                              Timestamp until) final {
+    return sqlite::FindQuiet(db_, ids, since, until);
   }
   Result<std::vector<EnrollmentId>> FindEnrollments(const std::string& name) final {
     return sqlite::FindEnrollments(db_, name);

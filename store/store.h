@@ -28,6 +28,10 @@ class StoreReader {
 
   /// Returns the known ones among `ids`, in any order.
   virtual Result<std::vector<Enrollment>> LoadEnrollments(const std::vector<EnrollmentId>& ids) = 0;
+  /// Those among `ids` whose poll is no news, in any order: they are enrolled, were last seen after
+  /// `since` and not after `until`, answer no push and nothing waits for them to poll.
+  virtual Result<std::vector<EnrollmentId>> FindQuiet(const std::vector<EnrollmentId>& ids,
+                                                      Timestamp since, Timestamp until) = 0;
   /// Returns the known ones among `keys` with their enrollment, final ones included.
   virtual Result<std::vector<std::pair<EnrollmentId, Intent>>> LoadIntents(
       const std::vector<std::pair<EnrollmentId, CommandUuid>>& keys) = 0;
@@ -247,6 +251,9 @@ class Store {
   /// during the commit gives kUnavailable although the change may have happened.
   virtual Status Write(const std::function<Status(StoreWriter&)>& body) = 0;
   virtual Status Read(const std::function<Status(StoreReader&)>& body) = 0;
+  /// `Read` of a `body` that calls `FindQuiet` and nothing else: on PostgreSQL it waits for one
+  /// answer instead of three.
+  virtual Status ReadOnce(const std::function<Status(StoreReader&)>& body) { return Read(body); }
 };
 
 }  // namespace director

@@ -69,6 +69,56 @@ std::vector<std::string> List(TestStore& store, const EnrollmentFilter& filter,
 
 using Names = std::vector<std::string>;
 
+TEST_CASE("those whose poll is no news are found, and nobody else") {
+  TestStore store(FOR_EVERY_STORE());
+  const auto save = [&](const std::string& id, const std::function<void(Enrollment&)>& change) {
+    Enrollment device = MakeDevice(id);
+    device.status = EnrollmentStatus::kEnrolled;
+    device.last_seen_at = At(100);
+    device.push_count = 0;
+    change(device);
+    store.Save(device);
+  };
+  save("quiet", [](Enrollment&) {});
+  save("quiet since", [](Enrollment& device) { device.last_seen_at = At(51); });
+  save("quiet until", [](Enrollment& device) { device.last_seen_at = At(150); });
+  save("first answer", [](Enrollment& device) {
+    device.missing_step = EnrollmentStep::kFirstAnswer;
+    device.missing_since = At(0);
+  });
+  save("long ago", [](Enrollment& device) { device.last_seen_at = At(50); });
+  save("ahead", [](Enrollment& device) { device.last_seen_at = At(151); });
+  save("pushed", [](Enrollment& device) { device.push_count = 1; });
+  save("awaited", [](Enrollment& device) { device.wants_wake = true; });
+  save("unregistered", [](Enrollment& device) { device.push_unregistered = true; });
+  save("gone", [](Enrollment& device) { device.status = EnrollmentStatus::kCheckedOut; });
+  save("token", [](Enrollment& device) {
+    device.missing_step = EnrollmentStep::kTokenUpdate;
+    device.missing_since = At(0);
+  });
+  save("not asked for", [](Enrollment&) {});
+  std::vector<EnrollmentId> ids;
+  for (const char* id : {"quiet", "quiet since", "quiet until", "first answer", "long ago", "ahead",
+                         "pushed", "awaited", "unregistered", "gone", "token", "unknown", "it's"}) {
+    ids.emplace_back(id);
+  }
+  const auto find = [&](StoreReader& reader) { return reader.FindQuiet(ids, At(50), At(150)); };
+  std::vector<EnrollmentId> once;
+  REQUIRE(store.store().ReadOnce([&](StoreReader& reader) -> Status {
+    auto found = find(reader);
+    if (!found) return Fail(found.error());
+    once = std::move(*found);
+    return {};
+  }));
+  std::sort(once.begin(), once.end());
+  CHECK(once == std::vector<EnrollmentId>{EnrollmentId("first answer"), EnrollmentId("quiet"),
+                                          EnrollmentId("quiet since"),
+                                          EnrollmentId("quiet until")});
+  auto within = store.Get<std::vector<EnrollmentId>>(find);
+  std::sort(within.begin(), within.end());
+  CHECK(within == once);
+}
+
 TEST_CASE("half enrollments are listed and counted by the step that is missing") {
   TestStore store(FOR_EVERY_STORE());
   const Timestamp now = At(2 * 3600);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "director/ingest.h"
+#include "reconciler/observe.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 #include "tests/support/director_world.h"
@@ -25,6 +26,7 @@ using director_test::ListAll;
 using director_test::OpenStore;
 using director_test::SnapshotOf;
 using director_test::World;
+using namespace std::chrono_literals;
 
 MdmEvent MakeEvent(const std::string& id, EventBody body, std::int64_t second = 0) {
   MdmEvent event;
@@ -176,7 +178,7 @@ TEST_CASE("a poll that changes nothing writes nothing, one that tells something 
   CHECK(left({poll("A", 1), poll("B", 2), poll("A", 3)}) == 0);
   CHECK(left({poll("A", 1), Enrolled("B", 2)}) == 1);
   CHECK(left({Enrolled("B", 2), poll("B", 3)}) == 2);
-  CHECK(left({poll("A", 600), poll("B", 2)}) == 1);  // not heard from for long
+  CHECK(left({poll("A", 600)}) == 1);  // not heard from for long
   CHECK(left({poll("NEW", 1), poll("B", 2)}) == 1);
   Enrollment woken = SnapshotOf(*store, EnrollmentId("B")).enrollment;
   woken.wants_wake = true;
@@ -188,6 +190,54 @@ TEST_CASE("a poll that changes nothing writes nothing, one that tells something 
   const auto failed = WithoutIdlePolls(down, {poll("A", 1)});
   REQUIRE_FALSE(failed);
   CHECK(failed.error().kind == ErrorKind::kUnavailable);
+}
+
+/// A store that refuses a value that it is asked for.
+class RefusingStore final : public Store {
+ public:
+  Status Write(const std::function<Status(StoreWriter&)>& body) override {
+    return inner_->Write(body);
+  }
+  Status Read(const std::function<Status(StoreReader&)>&) override {
+    return Fail(ErrorKind::kInvalid, "it has a zero byte");
+  }
+
+ private:
+  std::unique_ptr<Store> inner_ = OpenStore();
+};
+
+TEST_CASE("a poll whose id the store refuses keeps nobody else's from being recorded") {
+  RefusingStore store;
+  const std::vector<Incoming> polls{{At(0), MakeEvent("A", IdleEvent{})},
+                                    {At(0), MakeEvent("B", IdleEvent{})}};
+  const auto left = WithoutIdlePolls(store, polls);
+  REQUIRE(left);
+  CHECK(left->size() == 2);
+}
+
+TEST_CASE("a poll is left out when it is no news, and only then") {
+  Enrollment enrollment;
+  enrollment.channel.enrollment_id = EnrollmentId("A");
+  enrollment.channel.device_id = EnrollmentId("A");
+  enrollment.upstream = kServer;
+  enrollment.status = GENERATE(EnrollmentStatus::kAuthenticated, EnrollmentStatus::kEnrolled);
+  enrollment.missing_step =
+      GENERATE(EnrollmentStep::kNone, EnrollmentStep::kTokenUpdate, EnrollmentStep::kFirstAnswer);
+  if (enrollment.missing_step != EnrollmentStep::kNone) enrollment.missing_since = At(0);
+  enrollment.push_count = GENERATE(0, 1);
+  enrollment.wants_wake = GENERATE(false, true);
+  enrollment.push_unregistered = GENERATE(false, true);
+  enrollment.last_seen_at = At(1'000) + GENERATE(-kSeenWriteInterval, 1ms - kSeenWriteInterval, 0ms,
+                                                 kLateEventAfter, kLateEventAfter + 1ms);
+  const auto store = OpenStore();
+  director_test::WriteTo(*store,
+                         [&](StoreWriter& writer) { return writer.SaveEnrollments({enrollment}); });
+  const Incoming poll{At(1'000), MakeEvent("A", IdleEvent{}, 1'000)};
+  const auto news = WithoutIdlePolls(*store, {poll});
+  REQUIRE(news);
+  const Observation seen =
+      Observe(enrollment, {}, std::get<MdmEvent>(poll.content), poll.received_at);
+  CHECK(news->empty() == (!seen.enrollment_changed && !seen.due));
 }
 
 TEST_CASE("the queue is bounded: one more sender is told to come again") {

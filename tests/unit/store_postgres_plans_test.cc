@@ -193,6 +193,10 @@ TEST_CASE("no hot path reads a whole table") {
     }
     return {};
   }));
+  REQUIRE(store->ReadOnce([&](StoreReader& reader) -> Status {
+    const auto quiet = reader.FindQuiet({id}, At(-1), At(1'000));
+    return quiet ? Status() : Fail(quiet.error());
+  }));
   CutConnections(database);
   CHECK(scans() == before);
 }
