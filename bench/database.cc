@@ -157,7 +157,8 @@ Result<std::unique_ptr<Database>> Database::Create(const Options& options) {
     return database;
   }
   database->server_url_ = options.database;
-  database->name_ = fmt::format("director_bench_{}", ::getpid());
+  static int made_before = 0;
+  database->name_ = fmt::format("director_bench_{}_{}", ::getpid(), ++made_before);
   database->url_ = UrlOfDatabase(options.database, database->name_);
   const Result<PgConnection> server = ConnectTo(options.database);
   if (!server) return Fail(server.error());
