@@ -1,7 +1,6 @@
 // The journal of commands in the shape of MDMDirector's table of commands.
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "base/text.h"

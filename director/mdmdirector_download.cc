@@ -1,6 +1,5 @@
 // What MDMDirector's NanoMDM branch adds for declarations: a profile to download, and what is not
 // built.
-#include <algorithm>
 #include <optional>
 #include <utility>
 

@@ -1,5 +1,4 @@
 // Apps by the URL of their manifest: the import takes them over for the enrollments to come.
-#include <utility>
 
 #include "director/assignment_rules.h"
 #include "director/mdmdirector_import_parts.h"

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <optional>
 
 #include "base/text.h"
 #include "director/mdmdirector_import_parts.h"

@@ -1,7 +1,6 @@
 #include "director/webhook_routes.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "base/log.h"
 #include "base/log_keys.h"

@@ -1,7 +1,5 @@
 #include "mdm/error_class.h"
 
-#include <algorithm>
-
 #include "base/text.h"
 #include "mdm/error_codes.h"
 

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
-#include <optional>
 
 #include "base/invariant.h"
 #include "mdm/plist_binary_scan.h"

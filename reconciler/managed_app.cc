@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "mdm/app.h"
 #include "reconciler/item_work.h"

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <vector>
-
 #include "reconciler/identifier_index.h"
 #include "reconciler/rule_context.h"
 

@@ -5,7 +5,6 @@
 #include <openssl/rsa.h>
 
 #include <chrono>
-#include <utility>
 
 #include "signing/certified_key.h"
 #include "signing/openssl_ptr.h"

@@ -4,7 +4,6 @@
 #include <httplib.h>
 
 #include <algorithm>
-#include <atomic>
 #include <mutex>
 #include <thread>
 #include <utility>

@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include "director/cli.h"
-#include "mdm/command.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_world.h"
 #include "tests/support/mdmdirector_rows.h"

@@ -1,4 +1,3 @@
-#include <string>
 #include <variant>
 
 #include "store/report_json.h"

@@ -4,7 +4,6 @@
 #include <bit>
 #include <random>
 #include <string>
-#include <string_view>
 
 #include "base/text.h"
 #include "mdm/plist.h"

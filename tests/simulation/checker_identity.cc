@@ -13,7 +13,6 @@ namespace director::simulation {
 namespace {
 
 using std::chrono::hours;
-using std::chrono::minutes;
 using std::chrono::seconds;
 
 /// How far Director's clock may be from everybody else's.

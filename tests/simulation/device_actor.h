@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 
 #include "simulator/device.h"
 #include "simulator/mdm_stand_in.h"

@@ -20,7 +20,6 @@ namespace director::simulation {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr char kToken[] = "SECRET-api-token";

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <algorithm>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "base/text.h"
 #include "tests/support/mdmdirector_rows.h"

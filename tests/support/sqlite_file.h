@@ -9,7 +9,6 @@
 #include <memory>
 #include <sstream>
 #include <string>
-#include <vector>
 
 #include "store/sqlite_store.h"
 #include "tests/contract/store_fixture.h"

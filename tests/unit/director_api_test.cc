@@ -1,6 +1,4 @@
 // Assignments, devices, events and access of /api/v1 over real HTTP.
-#include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>

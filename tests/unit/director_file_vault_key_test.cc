@@ -1,7 +1,6 @@
 // RotateFileVaultKey, from the proposal to the key that is kept: virtual Macs in virtual time.
 #include <algorithm>
 #include <chrono>
-#include <optional>
 #include <string>
 #include <vector>
 

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
 #include "director/api.h"
 #include "tests/support/catch.h"

@@ -1,6 +1,5 @@
 // Installs that wait for a person, from the device's own words to what an operator is shown.
 #include <chrono>
-#include <optional>
 #include <string>
 
 #include "mdm/app.h"

@@ -23,7 +23,6 @@ using director_test::OpenStore;
 using director_test::World;
 using director_test::WriteTo;
 using std::chrono::hours;
-using std::chrono::minutes;
 using Json = nlohmann::ordered_json;
 
 const std::string kWifi = "com.example.wifi";

@@ -1,9 +1,7 @@
 // What a person proposes for a Mac, from the request to the device: the PIN in escrow first, then
 // one command, never a second. Virtual Macs in virtual time.
 #include <chrono>
-#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "director/propose.h"

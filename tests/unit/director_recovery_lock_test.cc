@@ -3,7 +3,6 @@
 #include <chrono>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "director/recovery_lock.h"
 #include "tests/support/catch.h"

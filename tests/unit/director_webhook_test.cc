@@ -1,7 +1,6 @@
 // The webhook receiver over real HTTP, and the whole loop: a stand-in, virtual Macs, the service.
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 

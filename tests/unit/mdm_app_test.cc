@@ -8,7 +8,6 @@ namespace director::mdm_app_test {
 namespace {
 
 using test::AgentManifest;
-using test::AgentManifestDict;
 
 std::string RefusedField(const AppSpec& spec) {
   const Result<ItemDefinition> defined = DefineApp(spec);

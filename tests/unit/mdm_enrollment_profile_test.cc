@@ -1,6 +1,5 @@
 #include <functional>
 #include <string>
-#include <utility>
 
 #include "mdm/enrollment_profile.h"
 #include "mdm/machine_info.h"

@@ -1,9 +1,7 @@
 // Which recovery key of FileVault is in force, from the history of a device's proposals, and what
 // becomes of an answer with a new one.
 #include <chrono>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "reconciler/file_vault_key.h"
 #include "tests/support/catch.h"

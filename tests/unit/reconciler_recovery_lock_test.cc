@@ -1,5 +1,4 @@
 // Which recovery lock passwords may be in force, from the history of a device's proposals.
-#include <string>
 #include <vector>
 
 #include "reconciler/recovery_lock.h"

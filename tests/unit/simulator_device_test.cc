@@ -1,3 +1,6 @@
+#include <set>
+#include <string>
+
 #include "signing/reply_identity.h"
 #include "tests/support/commanded_device.h"
 #include "tests/support/reply_identity.h"

@@ -1,6 +1,5 @@
 #include <httplib.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>

@@ -1,8 +1,7 @@
-// Several directors on one database: locks, claims, plans.
+// Several directors on one database: locks and claims.
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -17,12 +16,9 @@ namespace {
 
 using store_test::At;
 using store_test::CountKnown;
-using store_test::CutConnections;
 using store_test::MakeAssignment;
 using store_test::MakeCommit;
 using store_test::MakeDevice;
-using store_test::MakeIntent;
-using store_test::MakeItem;
 using store_test::MakeProposal;
 using store_test::MakeRevision;
 using store_test::Meeting;
