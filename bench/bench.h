@@ -10,9 +10,11 @@
 namespace director::bench {
 
 struct Options {
-  std::size_t devices = 0;  ///< 0: each bench takes its own number
-  double seconds = 3;       ///< for each timed part
-  std::string database;     ///< URL of a PostgreSQL server to use; empty: SQLite files
+  std::size_t devices = 0;     ///< 0: each bench takes its own number
+  double seconds = 3;          ///< for each timed part
+  std::string database;        ///< URL of a PostgreSQL server to use; empty: SQLite files
+  std::string nanomdm_url;     ///< empty: the built-in stand-in
+  std::string authority_file;  ///< PEM certificate and key that sign for its devices
 };
 
 /// One line: a figure, the floor measured in the same run, and what the ratio has to reach.

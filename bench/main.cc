@@ -73,6 +73,14 @@ int Main(int argc, char* argv[]) {
                  "URL of a PostgreSQL server where databases may be made, or sqlite")
       ->envname("DIRECTOR_TEST_POSTGRES")
       ->required();
+  CLI::Option* authority =
+      cli.add_option("--authority", options.authority_file,
+                     "PEM file of the authority that this NanoMDM trusts (-ca), with its key")
+          ->check(CLI::ExistingFile);
+  cli.add_option("--nanomdm", options.nanomdm_url,
+                 "URL of a NanoMDM to throw away, started with -api bench: rollout takes it in "
+                 "place of the stand-in")
+      ->needs(authority);
   CLI11_PARSE(cli, argc, argv);
   if (options.database == "sqlite") options.database.clear();
   if (names.empty()) names = Names();

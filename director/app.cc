@@ -359,4 +359,6 @@ Store& App::store() { return *parts_->store; }
 
 std::uint64_t App::signatures() const { return parts_->payloads->signatures(); }
 
+const ExecutorCounters& App::executor_counters() const { return parts_->executor->counters(); }
+
 }  // namespace director

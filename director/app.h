@@ -9,6 +9,8 @@
 
 namespace director {
 
+struct ExecutorCounters;
+
 /// The whole service: store, webhook receiver, loop, API, put together from a configuration.
 class App {
  public:
@@ -30,6 +32,7 @@ class App {
   /// For the demo's page.
   Store& store();
   std::uint64_t signatures() const;
+  const ExecutorCounters& executor_counters() const;
 
  private:
   struct Parts;
