@@ -15,7 +15,7 @@ constexpr std::size_t kWorkers = 2;
 Loop::Loop(Store& store, const Clock& clock)
     : payloads_(store, nullptr),
       executor_(store, upstreams_, payloads_, secrets_, clock, random_),
-      runner_(store, upstreams_, executor_, clock, Settings()) {
+      runner_(store, upstreams_, executor_, clock, random_, Settings()) {
   upstreams_.Add(std::make_unique<test::WillingUpstream>());
 }
 

@@ -228,7 +228,7 @@ Status App::Parts::Serve() {
   payloads = std::make_unique<Payloads>(*store, signing.get());
   executor = std::make_unique<Executor>(*store, upstreams, *payloads, secrets, clock, random,
                                         renewals.get());
-  runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, config.settings);
+  runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, random, config.settings);
   ingest = std::make_unique<Ingest>(
       *store, [this] { runner->Notify(); },
       RecordOptions{.clear_device_on_enroll = config.clear_device_on_enroll});

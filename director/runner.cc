@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,6 +22,7 @@ namespace {
 constexpr Duration kSetAside = std::chrono::hours(1);
 constexpr Duration kTakenWait = std::chrono::milliseconds(50);
 constexpr Duration kErrorPause = std::chrono::seconds(1);
+constexpr std::uint64_t kLeaseIdMax = std::numeric_limits<std::int64_t>::max();
 
 std::string DescribeCommand(const PlannedCommand& command) {
   const std::string& identifier = command.payload_identifier.value();
@@ -245,11 +247,25 @@ Status Runner::Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Rou
   }
   round.batches = executor_.MakeBatches(round.commits);
   for (PlanCommit& commit : round.commits) NameProposedCommand(commit);
+  NameLeases(round);
   Status done = writer.SetAside(set_aside, now + kSetAside);
   if (done) done = writer.CommitPlans(round.commits, round.lease_until, now);
   if (done) done = ProvePins(writer, round.commits);
   if (done) done = writer.AddHappenings(HappeningsOf(round.commits, now));
   return done;
+}
+
+/// A secret may have to wait for the escrow server: who keeps one has a lease of its own.
+void Runner::NameLeases(Round& round) {
+  const auto make_lease_id = [&] { return static_cast<std::int64_t>(1 + random_.Below(kLeaseIdMax)); };
+  for (PlanCommit& commit : round.commits) {
+    if (commit.plan.keeps_secrets()) {
+      commit.lease_id = make_lease_id();
+    } else if (!commit.commands.empty()) {
+      if (round.lease_id == 0) round.lease_id = make_lease_id();
+      commit.lease_id = round.lease_id;
+    }
+  }
 }
 
 /// One that cannot be read back is missing and does not keep the others from being read. Fails when
@@ -314,17 +330,24 @@ Status Runner::Perform(const Round& round) {
   return EscrowSecrets(round, server);
 }
 
+/// The end of a lease says of its commands that they are sent; the others are told one by one.
 Status Runner::Send(const Round& round, std::vector<DispatchOutcome>& outcomes) {
   if (round.batches.empty()) return {};
   outcomes = executor_.Send(round.batches);
-  std::vector<EnrollmentId> finished;
+  std::set<EnrollmentId> finished;
   for (const PlanCommit& commit : round.commits) {
-    if (!commit.commands.empty() && !commit.plan.keeps_secrets())
-      finished.push_back(commit.enrollment_id);
+    if (commit.lease_id == round.lease_id) finished.insert(commit.enrollment_id);
   }
   return store_.Write([&](StoreWriter& writer) -> Status {
-    if (Status done = writer.RecordDispatch(outcomes, clock_.Now()); !done) return done;
-    return writer.EndLeases(finished, round.lease_until);
+    const Result<bool> is_in_time = writer.EndLease(round.lease_id);
+    if (!is_in_time) return Fail(is_in_time.error());
+    std::vector<DispatchOutcome> told;
+    for (const DispatchOutcome& outcome : outcomes) {
+      const bool is_said = *is_in_time && outcome.state == IntentState::kSent &&
+                           finished.contains(outcome.enrollment_id);
+      if (!is_said) told.push_back(outcome);
+    }
+    return writer.RecordDispatch(told, clock_.Now());
   });
 }
 
@@ -340,8 +363,8 @@ Status Runner::KeepNewKeys(const Round& round, NewKeys::EscrowServer& server) {
     }
     if (commit.plan.escrow) continue;
     const Status done = store_.Write([&](StoreWriter& writer) -> Status {
-      if (Status due = writer.MarkDue({{commit.enrollment_id, clock_.Now()}}); !due) return due;
-      return writer.EndLeases({commit.enrollment_id}, round.lease_until);
+      if (const auto ended = writer.EndLease(commit.lease_id); !ended) return Fail(ended.error());
+      return writer.MarkDue({{commit.enrollment_id, clock_.Now()}});
     });
     if (!done) return done;
   }
@@ -357,7 +380,7 @@ Status Runner::EscrowSecrets(const Round& round, NewKeys::EscrowServer server) {
     if (!server_fails) deposited = executor_.Escrow(*commit.plan.proposal);
     server_fails =
         server_fails || (!*deposited && deposited->error().kind == ErrorKind::kUnavailable);
-    const Status recorded = RecordEscrow(*commit.plan.proposal, deposited, round.lease_until);
+    const Status recorded = RecordEscrow(commit, deposited);
     if (!recorded) return recorded;
   }
   return {};
@@ -365,13 +388,13 @@ Status Runner::EscrowSecrets(const Round& round, NewKeys::EscrowServer server) {
 
 /// `deposited` is empty when it was not tried. A person may have cancelled the proposal meanwhile,
 /// or another director have gone on with it when this one's lease had run out.
-Status Runner::RecordEscrow(const Proposal& proposal, const std::optional<Status>& deposited,
-                            Timestamp lease_until) {
-  const EnrollmentId& id = proposal.enrollment_id;
+Status Runner::RecordEscrow(const PlanCommit& commit, const std::optional<Status>& deposited) {
+  const EnrollmentId& id = commit.enrollment_id;
   return store_.Write([&](StoreWriter& writer) -> Status {
     const Timestamp now = clock_.Now();
+    if (const auto ended = writer.EndLease(commit.lease_id); !ended) return Fail(ended.error());
     if (const auto held = writer.LoadEnrollments({id}); !held) return Fail(held.error());
-    Result<Proposal> current = writer.LoadProposal(proposal.proposal_id);
+    Result<Proposal> current = writer.LoadProposal(commit.plan.proposal->proposal_id);
     if (!current) return Fail(current.error());
     if (current->state == ProposalState::kWaiting && !current->escrowed_at) {
       if (deposited) {
@@ -381,8 +404,7 @@ Status Runner::RecordEscrow(const Proposal& proposal, const std::optional<Status
       }
       if (Status saved = writer.SaveProposal(*current); !saved) return saved;
     }
-    if (Status due = writer.MarkDue({{id, now}}); !due) return due;
-    return writer.EndLeases({id}, lease_until);
+    return writer.MarkDue({{id, now}});
   });
 }
 

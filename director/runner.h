@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "director/executor.h"
 #include "director/new_keys.h"
 #include "director/upstreams.h"
@@ -26,11 +27,12 @@ class Runner {
  public:
   /// An idle worker looks every `poll_interval` for what another process has changed.
   Runner(Store& store, Upstreams& upstreams, Executor& executor, const Clock& clock,
-         const Settings& settings, Duration poll_interval = std::chrono::seconds(1))
+         RandomSource& random, const Settings& settings, Duration poll_interval = std::chrono::seconds(1))
       : store_(store),
         upstreams_(upstreams),
         executor_(executor),
         clock_(clock),
+        random_(random),
         settings_(settings),
         poll_interval_(poll_interval) {}
   /// Stops the workers after what they have in hand.
@@ -56,6 +58,7 @@ class Runner {
   struct Round {
     std::size_t claimed = 0;
     Timestamp lease_until;
+    std::int64_t lease_id = 0;  ///< of those that are sent commands and keep no secret; 0: nobody
     std::vector<PlanCommit> commits;
     std::vector<CommandBatch> batches;
   };
@@ -71,18 +74,19 @@ class Runner {
       StoreReader& reader, const std::vector<EnrollmentId>& ids);
   std::optional<PlanCommit> DecideOne(const EnrollmentId& id, Snapshot snapshot,
                                       Timestamp now) const;
+  void NameLeases(Round& round);
   Status Perform(const Round& round);
   Status Send(const Round& round, std::vector<DispatchOutcome>& outcomes);
   Status KeepNewKeys(const Round& round, NewKeys::EscrowServer& server);
   Status EscrowSecrets(const Round& round, NewKeys::EscrowServer server);
-  Status RecordEscrow(const Proposal& proposal, const std::optional<Status>& deposited,
-                      Timestamp lease_until);
+  Status RecordEscrow(const PlanCommit& commit, const std::optional<Status>& deposited);
   Status Push(const std::vector<PlanCommit>& commits, const std::vector<DispatchOutcome>& outcomes);
 
   Store& store_;
   Upstreams& upstreams_;
   Executor& executor_;
   const Clock& clock_;
+  RandomSource& random_;
   const Settings settings_;
   const Duration poll_interval_;
 

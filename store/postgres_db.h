@@ -63,10 +63,10 @@ class PostgresBatch {
 };
 
 /// One array as a parameter.
-template <typename T>
-PostgresValue ArrayToPostgres(const std::vector<T>& values) {
+template <typename Values>
+PostgresValue ArrayToPostgres(const Values& values) {
   PostgresBatch rows(1);
-  for (const T& value : values) rows.Bind(value);
+  for (const auto& value : values) rows.Bind(value);
   return rows.Arrays().front();
 }
 

@@ -8,9 +8,10 @@ namespace director::postgres {
 namespace {
 
 constexpr const char* kNextDueAt =
-    "SELECT LEAST((SELECT due_at FROM schedule WHERE lease_until IS NULL"
-    " ORDER BY due_at, enrollment_id LIMIT 1), "
-    "(SELECT MIN(lease_until) FROM schedule WHERE lease_until IS NOT NULL), "
+    "SELECT LEAST((SELECT due_at FROM schedule AS s "
+    "WHERE (SELECT l.lease_id FROM leases AS l WHERE l.lease_id = s.lease_id) IS NULL "
+    "ORDER BY due_at, enrollment_id LIMIT 1), "
+    "(SELECT MIN(lease_until) FROM leases), "
     "(SELECT MIN(changed_at) FROM fleet_changes))";
 
 constexpr const char* kCountEnrollments =

@@ -1,3 +1,4 @@
+#include "store/intent_columns.h"
 #include "store/postgres_reader.h"
 #include "store/row_readers.h"
 
@@ -5,40 +6,37 @@ namespace director::postgres {
 namespace {
 
 constexpr const char* kListIntents =
-    "SELECT i.command_uuid, i.request_type, i.payload_identifier, i.payload_uuid, i.epoch, "
-    "i.state, "
-    "i.journaled_at, i.answered_at, i.not_now_count, i.not_now_at, i.error_class, i.error, "
-    "i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
+    "SELECT " INTENT_COLUMNS
+    ", i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
     "FROM intents AS i JOIN enrollments AS e USING (enrollment_id) "
     "WHERE (i.enrollment_id, i.command_uuid) > ($1, $2) "
     "ORDER BY i.enrollment_id, i.command_uuid LIMIT $3::bigint";
 constexpr const char* kListOpenIntents =
-    "SELECT i.command_uuid, i.request_type, i.payload_identifier, i.payload_uuid, i.epoch, "
-    "i.state, "
-    "i.journaled_at, i.answered_at, i.not_now_count, i.not_now_at, i.error_class, i.error, "
-    "i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
+    "SELECT " INTENT_COLUMNS
+    ", i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
     "FROM intents AS i JOIN enrollments AS e USING (enrollment_id) "
     "WHERE i.closed_at IS NULL AND i.state IN ('journaled', 'sent', 'unknown', 'not_now') "
     "AND i.enrollment_id >= $1 AND (i.enrollment_id, i.command_uuid) > ($1, $2) "
     "ORDER BY i.enrollment_id, i.command_uuid LIMIT $3::bigint";
 /// By the index of those with words about an error.
 constexpr const char* kListFailedIntents =
-    "SELECT i.command_uuid, i.request_type, i.payload_identifier, i.payload_uuid, i.epoch, "
-    "i.state, "
-    "i.journaled_at, i.answered_at, i.not_now_count, i.not_now_at, i.error_class, i.error, "
-    "i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
+    "SELECT " INTENT_COLUMNS
+    ", i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
     "FROM intents AS i JOIN enrollments AS e USING (enrollment_id) "
     "WHERE i.error <> '' AND i.state IN ('failed', 'refused') "
     "AND (i.enrollment_id, i.command_uuid) > ($1, $2) "
     "ORDER BY i.enrollment_id, i.command_uuid LIMIT $3::bigint";
 
 constexpr const char* kSelectDispatching =
-    "SELECT s.enrollment_id, s.due_at > $2::bigint, count(*) FILTER (WHERE i.state = 'journaled'), "
-    "count(*) FILTER (WHERE i.state NOT IN ('journaled', 'unknown', 'not_sent', 'refused')), "
+    "SELECT s.enrollment_id, s.due_at > $2::bigint, "
+    "count(*) FILTER (WHERE i.state = 'journaled' AND l.lease_id IS NOT NULL), "
+    "count(*) FILTER (WHERE i.state NOT IN ('journaled', 'unknown', 'not_sent', 'refused') "
+    "OR (i.state = 'journaled' AND l.lease_id IS NULL)), "
     "count(*) FILTER (WHERE i.state IN ('unknown', 'not_sent', 'refused') "
     "AND i.payload_identifier <> '') "
     "FROM schedule AS s LEFT JOIN intents AS i "
     "ON i.enrollment_id = s.enrollment_id AND i.journaled_at >= $2::bigint "
+    "LEFT JOIN leases AS l ON l.lease_id = i.lease_id "
     "WHERE s.enrollment_id = ANY ($1::text[]) GROUP BY s.enrollment_id, s.due_at";
 
 const char* ListStatement(IntentFilter filter) {

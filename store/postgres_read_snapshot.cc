@@ -4,6 +4,7 @@
 
 #include "mdm/command.h"
 #include "reconciler/desired.h"
+#include "store/intent_columns.h"
 #include "store/postgres_reader.h"
 #include "store/report_head.h"
 #include "store/report_json.h"
@@ -28,15 +29,13 @@ constexpr const char* kSelectItems =
     "FROM items WHERE enrollment_id = ANY ($1::text[]) ORDER BY enrollment_id, payload_identifier";
 
 constexpr const char* kSelectIntents =
-    "SELECT enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch, "
-    "state, journaled_at, answered_at, not_now_count, not_now_at, error_class, error "
-    "FROM intents JOIN unnest($1::text[], $2::text[]) AS wanted (enrollment_id, command_uuid) "
+    "SELECT i.enrollment_id, " INTENT_COLUMNS
+    " FROM intents AS i JOIN unnest($1::text[], $2::text[]) AS wanted (enrollment_id, command_uuid) "
     "USING (enrollment_id, command_uuid)";
 /// Those that no plan has digested: by the index of open ones, so that history costs nothing.
 constexpr const char* kSelectLiveIntents =
-    "SELECT enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch, "
-    "state, journaled_at, answered_at, not_now_count, not_now_at, error_class, error "
-    "FROM intents WHERE enrollment_id = ANY ($1::text[]) AND closed_at IS NULL "
+    "SELECT i.enrollment_id, " INTENT_COLUMNS
+    " FROM intents AS i WHERE enrollment_id = ANY ($1::text[]) AND closed_at IS NULL "
     "ORDER BY enrollment_id, journaled_at, command_uuid";
 
 /// What the device channels of user channels are called.

@@ -6,24 +6,36 @@
 namespace director {
 namespace {
 
-/// What another transaction holds just now is passed over.
-constexpr const char* kClaimExpired =
-    "SELECT enrollment_id FROM schedule WHERE lease_until <= $1::bigint "
-    "ORDER BY lease_until, enrollment_id LIMIT $2::bigint FOR UPDATE SKIP LOCKED";
-constexpr const char* kClaimDue =
-    "SELECT enrollment_id FROM schedule WHERE due_at <= $1::bigint AND lease_until IS NULL "
-    "ORDER BY due_at, enrollment_id LIMIT $2::bigint FOR UPDATE SKIP LOCKED";
+/// What another transaction holds just now is passed over. There are few: each worker has one, and
+/// one for each device whose secret it keeps.
+constexpr const char* kTakeExpired =
+    "SELECT lease_id FROM leases WHERE lease_until <= $1::bigint "
+    "ORDER BY lease_id FOR UPDATE SKIP LOCKED";
+/// No index is kept for what a crash leaves.
+constexpr const char* kSelectHeld =
+    "SELECT enrollment_id FROM schedule WHERE lease_id = ANY ($1::bigint[])";
 constexpr const char* kDoubtIntents =
     "UPDATE intents SET state = 'unknown' WHERE enrollment_id = ANY ($1::text[]) "
-    "AND closed_at IS NULL AND state = 'journaled'";
+    "AND lease_id = ANY ($2::bigint[]) AND closed_at IS NULL AND state = 'journaled'";
+constexpr const char* kMakeDue =
+    "UPDATE schedule SET due_at = LEAST(due_at, $2::bigint) WHERE enrollment_id = ANY ($1::text[])";
+constexpr const char* kDropLeases = "DELETE FROM leases WHERE lease_id = ANY ($1::bigint[])";
+
+/// A subquery, so that the plan goes by due time and looks for the lease of each: a join would read
+/// all that are due.
+constexpr const char* kClaimDue =
+    "SELECT enrollment_id, lease_id FROM schedule AS s WHERE due_at <= $1::bigint "
+    "AND (SELECT l.lease_id FROM leases AS l WHERE l.lease_id = s.lease_id) IS NULL "
+    "ORDER BY due_at, enrollment_id LIMIT $2::bigint FOR UPDATE OF s SKIP LOCKED";
+constexpr const char* kSelectLeases =
+    "SELECT lease_id FROM leases WHERE lease_id = ANY ($1::bigint[])";
 
 constexpr const char* kSetAside =
-    "UPDATE schedule SET due_at = $2::bigint, lease_until = NULL "
-    "WHERE enrollment_id = ANY ($1::text[])";
-/// Enrollments of one step have one lease: no plan must look for them by that.
-constexpr const char* kEndLeases =
-    "UPDATE schedule SET lease_until = NULL WHERE enrollment_id = ANY ($1::text[]) "
-    "AND lease_until IS NOT DISTINCT FROM $2::bigint";
+    "UPDATE schedule SET due_at = $2::bigint WHERE enrollment_id = ANY ($1::text[])";
+constexpr const char* kInsertLeases =
+    "INSERT INTO leases (lease_id, lease_until) "
+    "SELECT lease_id, $2::bigint FROM unnest($1::bigint[]) AS n (lease_id)";
+constexpr const char* kEndLease = "DELETE FROM leases WHERE lease_id = $1::bigint RETURNING lease_id";
 
 constexpr const char* kInsertItems =
     "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "
@@ -65,10 +77,10 @@ constexpr const char* kCloseIntents =
     "AND i.closed_at IS NULL";
 constexpr const char* kJournalIntents =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
-    "payload_uuid, epoch, journaled_at, state, not_now_count, error_class, error) "
+    "payload_uuid, epoch, journaled_at, lease_id, state, not_now_count, error_class, error) "
     "SELECT n.*, 'journaled', 0, 'unknown', '' "
     "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], "
-    "$7::bigint[]) AS n";
+    "$7::bigint[], $8::bigint[]) AS n";
 constexpr const char* kMoveIntents =
     "UPDATE intents SET command_uuid = $2 "
     "WHERE enrollment_id = ANY ($3::text[]) AND command_uuid = $1 AND state = 'journaled'";
@@ -80,27 +92,15 @@ constexpr const char* kRecordOutcomes =
     "AND i.state IN ('journaled', 'unknown')";
 
 constexpr const char* kStoreSchedule =
-    "UPDATE schedule AS s SET due_at = n.due_at, lease_until = n.lease_until, "
+    "UPDATE schedule AS s SET due_at = n.due_at, lease_id = n.lease_id, "
     "wants_wake = n.wants_wake, push_count = s.push_count + n.push::integer, "
     "pushed_at = CASE WHEN n.push THEN $6::bigint ELSE s.pushed_at END "
     "FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::boolean[], $5::boolean[]) "
-    "AS n (enrollment_id, due_at, lease_until, wants_wake, push) "
+    "AS n (enrollment_id, due_at, lease_id, wants_wake, push) "
     "WHERE s.enrollment_id = n.enrollment_id";
 
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = true WHERE enrollment_id = ANY ($1::text[])";
-
-/// What a dead worker had in hand, commands or a secret on its way to the escrow server.
-constexpr const char* kMarkLeasedDue =
-    "UPDATE schedule SET due_at = LEAST(due_at, $1::bigint) WHERE lease_until IS NOT NULL";
-constexpr const char* kEndAllLeases =
-    "UPDATE schedule SET lease_until = NULL WHERE lease_until IS NOT NULL";
-constexpr const char* kMarkJournaledDue =
-    "UPDATE schedule SET due_at = LEAST(due_at, $1::bigint) "
-    "WHERE enrollment_id IN "
-    "(SELECT enrollment_id FROM intents WHERE closed_at IS NULL AND state = 'journaled')";
-constexpr const char* kDoubtJournaled =
-    "UPDATE intents SET state = 'unknown' WHERE closed_at IS NULL AND state = 'journaled'";
 
 /// One director at a time; the number is ours alone ("prune").
 constexpr const char* kTryPrune = "SELECT pg_try_advisory_xact_lock(482834802277)";
@@ -132,25 +132,56 @@ PostgresValue Limit(std::size_t limit) { return ToPostgres(static_cast<std::int6
 
 }  // namespace
 
-Status PostgresWriter::ClaimInto(std::vector<EnrollmentId>& claims, const char* sql, Timestamp now,
-                                 std::size_t limit) {
-  Result<PostgresResult> found = db().Run(sql, {ToPostgres(now), Limit(limit)}, "schedule");
+Result<std::set<std::int64_t>> PostgresWriter::FindLeases(const char* sql, PostgresValue value) {
+  Result<PostgresResult> found = db().Run(sql, {std::move(value)}, "leases");
   if (!found) return Fail(found.error());
-  while (found->Next()) {
-    auto id = found->TextAs<EnrollmentId>();
-    locked_.insert(id);
-    claims.push_back(std::move(id));
-  }
-  return {};
+  std::set<std::int64_t> lease_ids;
+  while (found->Next()) lease_ids.insert(found->Int());
+  return lease_ids;
+}
+
+Status PostgresWriter::TakeOverExpired(Timestamp expired_at, Timestamp due_at) {
+  const auto expired = FindLeases(kTakeExpired, ToPostgres(expired_at));
+  if (!expired) return Fail(expired.error());
+  if (expired->empty()) return {};
+  const PostgresValue lease_ids = ArrayToPostgres(*expired);
+  Result<PostgresResult> held = db().Run(kSelectHeld, {lease_ids}, "schedule");
+  if (!held) return Fail(held.error());
+  std::vector<EnrollmentId> ids;
+  while (held->Next()) ids.push_back(held->TextAs<EnrollmentId>());
+  Status done = Lock(ids);
+  if (done) done = Write(kDoubtIntents, {ArrayToPostgres(ids), lease_ids});
+  if (done) done = Write(kMakeDue, {ArrayToPostgres(ids), ToPostgres(due_at)});
+  if (done) done = Write(kDropLeases, {lease_ids});
+  return done;
 }
 
 Result<std::vector<EnrollmentId>> PostgresWriter::ClaimDue(Timestamp now, std::size_t limit) {
-  std::vector<EnrollmentId> claims;
   Status done = SpreadFleetChange();
-  if (done) done = ClaimInto(claims, kClaimExpired, now, limit);
-  if (done && !claims.empty()) done = Write(kDoubtIntents, {ArrayToPostgres(claims)});
-  if (done) done = ClaimInto(claims, kClaimDue, now, limit - claims.size());
+  if (done) done = TakeOverExpired(now, now);
   if (!done) return Fail(done.error());
+  Result<PostgresResult> due = db().Run(kClaimDue, {ToPostgres(now), Limit(limit)}, "schedule");
+  if (!due) return Fail(due.error());
+  std::vector<std::pair<EnrollmentId, std::int64_t>> found;
+  std::set<std::int64_t> lease_ids;
+  while (due->Next()) {
+    auto id = due->TextAs<EnrollmentId>();
+    locked_.insert(id);
+    found.emplace_back(std::move(id), due->Int());
+    if (found.back().second != 0) lease_ids.insert(found.back().second);
+  }
+  // A plan that was committed while this claim looked has left its row here, and its lease only to
+  // the next statement.
+  std::set<std::int64_t> held;
+  if (!lease_ids.empty()) {
+    auto leases = FindLeases(kSelectLeases, ArrayToPostgres(lease_ids));
+    if (!leases) return Fail(leases.error());
+    held = std::move(*leases);
+  }
+  std::vector<EnrollmentId> claims;
+  for (auto& [id, lease_id] : found) {
+    if (!held.contains(lease_id)) claims.push_back(std::move(id));
+  }
   claimed_ += claims.size();
   return claims;
 }
@@ -160,16 +191,16 @@ Status PostgresWriter::CommitPlans(const std::vector<PlanCommit>& commits, Times
   std::vector<EnrollmentId> ids;
   for (const PlanCommit& commit : commits) {
     ids.push_back(commit.enrollment_id);
-    if (commit.commands.size() == commit.plan.commands.size()) continue;
-    return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
+    if (Status valid = CheckCommands(commit); !valid) return valid;
   }
   Status done = LockKnown(ids);
   if (done) done = StoreItems(commits);
   if (done) done = StoreProposals(commits);
   if (done) done = StoreRenewals(commits);
   if (done) done = CloseIntents(commits, now);
+  if (done) done = AddLeases(commits, lease_until);
   if (done) done = JournalIntents(commits, now);
-  if (done) done = StoreSchedule(commits, lease_until, now);
+  if (done) done = StoreSchedule(commits, now);
   return done;
 }
 
@@ -210,8 +241,14 @@ Status PostgresWriter::CloseIntents(const std::vector<PlanCommit>& commits, Time
   return Write(kCloseIntents, batch);
 }
 
+Status PostgresWriter::AddLeases(const std::vector<PlanCommit>& commits, Timestamp lease_until) {
+  const std::set<std::int64_t> lease_ids = LeasesOf(commits);
+  if (lease_ids.empty()) return {};
+  return Write(kInsertLeases, {ArrayToPostgres(lease_ids), ToPostgres(lease_until)});
+}
+
 Status PostgresWriter::JournalIntents(const std::vector<PlanCommit>& commits, Timestamp now) {
-  PostgresBatch batch(7);
+  PostgresBatch batch(8);
   for (const PlanCommit& commit : commits) {
     for (const JournaledCommand& journaled : commit.commands) {
       BindJournaled(batch, commit, journaled, now);
@@ -220,14 +257,12 @@ Status PostgresWriter::JournalIntents(const std::vector<PlanCommit>& commits, Ti
   return Write(kJournalIntents, batch);
 }
 
-Status PostgresWriter::StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp lease_until,
-                                     Timestamp now) {
+Status PostgresWriter::StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp now) {
   PostgresBatch batch(5);
   for (const PlanCommit& commit : commits) {
-    const bool is_leased = !commit.commands.empty() || commit.plan.keeps_secrets();
     batch.Bind(commit.enrollment_id)
         .Bind(commit.plan.due_at)
-        .Bind(is_leased ? std::optional(lease_until) : std::nullopt)
+        .Bind(commit.lease_id)
         .Bind(commit.plan.wants_wake)
         .Bind(commit.plan.push);
   }
@@ -243,9 +278,10 @@ Status PostgresWriter::SetAside(const std::vector<EnrollmentId>& ids, Timestamp 
   return Write(kSetAside, {ArrayToPostgres(ids), ToPostgres(due_at)});
 }
 
-Status PostgresWriter::EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) {
-  if (Status done = Lock(ids); !done) return done;
-  return Write(kEndLeases, {ArrayToPostgres(ids), ToPostgres(lease_until)});
+Result<bool> PostgresWriter::EndLease(std::int64_t lease_id) {
+  const auto ended = FindLeases(kEndLease, ToPostgres(lease_id));
+  if (!ended) return Fail(ended.error());
+  return !ended->empty();
 }
 
 Status PostgresWriter::MoveIntents(const CommandUuid& from, const CommandUuid& to,
@@ -275,10 +311,7 @@ Status PostgresWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
 }
 
 Status PostgresWriter::RecoverJournaled(Timestamp now) {
-  if (Status done = Write(kMarkLeasedDue, {ToPostgres(now)}); !done) return done;
-  if (Status done = Write(kEndAllLeases); !done) return done;
-  if (Status done = Write(kMarkJournaledDue, {ToPostgres(now)}); !done) return done;
-  return Write(kDoubtJournaled);
+  return TakeOverExpired(Timestamp::max(), now);
 }
 
 Status PostgresWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {

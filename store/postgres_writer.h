@@ -55,7 +55,7 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                      Timestamp now) override;
   Status SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) override;
-  Status EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) override;
+  Result<bool> EndLease(std::int64_t lease_id) override;
   Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
                      const std::vector<EnrollmentId>& ids) override;
   Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) override;
@@ -113,15 +113,16 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status SaveNewer(const std::string& kind, const std::vector<NewReport>& reports, Timestamp now);
   Status WriteReports(const PostgresBatch& heads, const PostgresBatch& bodies);
 
-  Status ClaimInto(std::vector<EnrollmentId>& claims, const char* sql, Timestamp now,
-                   std::size_t limit);
+  Result<std::set<std::int64_t>> FindLeases(const char* sql, PostgresValue value);
+  /// Of leases that run out until `expired_at`.
+  Status TakeOverExpired(Timestamp expired_at, Timestamp due_at);
+  Status AddLeases(const std::vector<PlanCommit>& commits, Timestamp lease_until);
   Status StoreItems(const std::vector<PlanCommit>& commits);
   Status StoreProposals(const std::vector<PlanCommit>& commits);
   Status StoreRenewals(const std::vector<PlanCommit>& commits);
   Status CloseIntents(const std::vector<PlanCommit>& commits, Timestamp now);
   Status JournalIntents(const std::vector<PlanCommit>& commits, Timestamp now);
-  Status StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp lease_until,
-                       Timestamp now);
+  Status StoreSchedule(const std::vector<PlanCommit>& commits, Timestamp now);
 
   // postgres_fleet_changes.cc
   Status AddFleetChange(AssignmentChannel channel, Timestamp now);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -142,7 +143,15 @@ struct PlanCommit {
   std::vector<JournaledCommand> commands;  ///< one for each of `plan.commands`, in order
   /// Of the enrollment profile that the device has; empty when its report does not tell.
   PayloadIdentifier enrollment_profile{};
+  /// Who sends the commands and keeps the secrets: a random number above 0, the same in all plans
+  /// of one lease; 0 without either.
+  std::int64_t lease_id = 0;
 };
+
+/// kInvalid unless each planned command has one CommandUUID, and commands a lease.
+Status CheckCommands(const PlanCommit& commit);
+/// Every lease that the plans name, once.
+std::set<std::int64_t> LeasesOf(const std::vector<PlanCommit>& commits);
 
 /// What became of a journaled command at the MDM server.
 struct DispatchOutcome {

@@ -139,7 +139,8 @@ void BindItem(Binder& row, const EnrollmentId& enrollment_id, const ItemRecord& 
       .Bind(item.reinstall_at);
 }
 
-/// enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch, journaled_at
+/// enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch, journaled_at,
+/// lease_id
 template <typename Binder>
 void BindJournaled(Binder& row, const PlanCommit& commit, const JournaledCommand& journaled,
                    Timestamp now) {
@@ -149,7 +150,8 @@ void BindJournaled(Binder& row, const PlanCommit& commit, const JournaledCommand
       .Bind(journaled.command.payload_identifier)
       .Bind(journaled.command.payload_uuid)
       .Bind(commit.epoch)
-      .Bind(now);
+      .Bind(now)
+      .Bind(commit.lease_id);
 }
 
 /// enrollment_id, command_uuid, state, answered_at, error

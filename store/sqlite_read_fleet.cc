@@ -9,11 +9,9 @@ namespace director::sqlite {
 namespace {
 
 constexpr const char* kNextFreeDueAt =
-    "SELECT due_at FROM enrollments INDEXED BY enrollments_due WHERE lease_until IS NULL "
-    "ORDER BY due_at LIMIT 1";
-constexpr const char* kNextLeaseEnd =
-    "SELECT MIN(lease_until) FROM enrollments INDEXED BY enrollments_leased "
-    "WHERE lease_until IS NOT NULL";
+    "SELECT due_at FROM enrollments INDEXED BY enrollments_due "
+    "WHERE lease_id NOT IN (SELECT lease_id FROM leases) ORDER BY due_at LIMIT 1";
+constexpr const char* kNextLeaseEnd = "SELECT MIN(lease_until) FROM leases";
 constexpr const char* kOldestFleetChange = "SELECT MIN(changed_at) FROM fleet_changes";
 
 constexpr const char* kCountEnrollments =

@@ -1,3 +1,4 @@
+#include "store/intent_columns.h"
 #include "store/row_readers.h"
 #include "store/sqlite_reader.h"
 #include "store/sqlite_row.h"
@@ -7,40 +8,37 @@ namespace {
 
 // CROSS JOIN keeps the order of the tables: a page costs as much as it is long.
 constexpr const char* kListIntents =
-    "SELECT i.command_uuid, i.request_type, i.payload_identifier, i.payload_uuid, i.epoch, "
-    "i.state, "
-    "i.journaled_at, i.answered_at, i.not_now_count, i.not_now_at, i.error_class, i.error, "
-    "i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
+    "SELECT " INTENT_COLUMNS
+    ", i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
     "FROM intents AS i CROSS JOIN enrollments AS e USING (enrollment_id) "
     "WHERE (i.enrollment_id, i.command_uuid) > (?1, ?2) "
     "ORDER BY i.enrollment_id, i.command_uuid LIMIT ?3";
 constexpr const char* kListOpenIntents =
-    "SELECT i.command_uuid, i.request_type, i.payload_identifier, i.payload_uuid, i.epoch, "
-    "i.state, "
-    "i.journaled_at, i.answered_at, i.not_now_count, i.not_now_at, i.error_class, i.error, "
-    "i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
+    "SELECT " INTENT_COLUMNS
+    ", i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
     "FROM intents AS i INDEXED BY intents_open CROSS JOIN enrollments AS e USING (enrollment_id) "
     "WHERE i.closed_at IS NULL AND i.state IN ('journaled', 'sent', 'unknown', 'not_now') "
     "AND (i.enrollment_id, i.command_uuid) > (?1, ?2) "
     "ORDER BY i.enrollment_id, i.command_uuid LIMIT ?3";
 /// By the index of those with words about an error.
 constexpr const char* kListFailedIntents =
-    "SELECT i.command_uuid, i.request_type, i.payload_identifier, i.payload_uuid, i.epoch, "
-    "i.state, "
-    "i.journaled_at, i.answered_at, i.not_now_count, i.not_now_at, i.error_class, i.error, "
-    "i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
+    "SELECT " INTENT_COLUMNS
+    ", i.closed_at, i.closed_reason, i.enrollment_id, e.udid "
     "FROM intents AS i INDEXED BY intents_failed CROSS JOIN enrollments AS e USING (enrollment_id) "
     "WHERE i.error <> '' AND i.state IN ('failed', 'refused') "
     "AND (i.enrollment_id, i.command_uuid) > (?1, ?2) "
     "ORDER BY i.enrollment_id, i.command_uuid LIMIT ?3";
 
 constexpr const char* kSelectDispatching =
-    "SELECT e.due_at > ?2, COUNT(*) FILTER (WHERE i.state = 'journaled'), "
-    "COUNT(*) FILTER (WHERE i.state NOT IN ('journaled', 'unknown', 'not_sent', 'refused')), "
+    "SELECT e.due_at > ?2, "
+    "COUNT(*) FILTER (WHERE i.state = 'journaled' AND l.lease_id IS NOT NULL), "
+    "COUNT(*) FILTER (WHERE i.state NOT IN ('journaled', 'unknown', 'not_sent', 'refused') "
+    "OR (i.state = 'journaled' AND l.lease_id IS NULL)), "
     "COUNT(*) FILTER (WHERE i.state IN ('unknown', 'not_sent', 'refused') "
     "AND i.payload_identifier <> '') "
     "FROM enrollments AS e LEFT JOIN intents AS i "
     "ON i.enrollment_id = e.enrollment_id AND i.journaled_at >= ?2 "
+    "LEFT JOIN leases AS l ON l.lease_id = i.lease_id "
     "WHERE e.enrollment_id = ?1 GROUP BY e.enrollment_id";
 
 const char* ListStatement(IntentFilter filter) {

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "reconciler/desired.h"
+#include "store/intent_columns.h"
 #include "store/report_head.h"
 #include "store/row_readers.h"
 #include "store/sqlite_reader.h"
@@ -32,15 +33,12 @@ constexpr const char* kSelectItems =
     "FROM items WHERE enrollment_id = ? ORDER BY payload_identifier";
 
 constexpr const char* kSelectIntent =
-    "SELECT command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, "
-    "journaled_at, answered_at, not_now_count, not_now_at, error_class, error "
-    "FROM intents WHERE enrollment_id = ? AND command_uuid = ?";
+    "SELECT " INTENT_COLUMNS " FROM intents AS i WHERE enrollment_id = ? AND command_uuid = ?";
 /// By the index of open ones, so that the history of an enrollment costs nothing. Not sorted: for
 /// the few rows a sorter of SQLite costs more than reading them.
 constexpr const char* kSelectLiveIntents =
-    "SELECT command_uuid, request_type, payload_identifier, payload_uuid, epoch, state, "
-    "journaled_at, answered_at, not_now_count, not_now_at, error_class, error "
-    "FROM intents INDEXED BY intents_open WHERE enrollment_id = ? AND closed_at IS NULL";
+    "SELECT " INTENT_COLUMNS
+    " FROM intents AS i INDEXED BY intents_open WHERE enrollment_id = ? AND closed_at IS NULL";
 
 constexpr const char* kSelectDeviceNames =
     "SELECT udid, serial_number FROM enrollments WHERE enrollment_id = ?";

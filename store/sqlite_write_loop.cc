@@ -6,23 +6,26 @@
 namespace director {
 namespace {
 
-constexpr const char* kSelectExpired =
-    "SELECT enrollment_id FROM enrollments INDEXED BY enrollments_leased "
-    "WHERE lease_until <= ? ORDER BY lease_until, enrollment_id LIMIT ?";
+constexpr const char* kHasExpired = "SELECT 1 FROM leases WHERE lease_until <= ? LIMIT 1";
+/// No index is kept for what a crash leaves.
+constexpr const char* kDoubtIntents =
+    "UPDATE intents SET state = 'unknown' WHERE closed_at IS NULL AND state = 'journaled' "
+    "AND lease_id IN (SELECT lease_id FROM leases WHERE lease_until <= ?)";
+constexpr const char* kMakeHeldDue =
+    "UPDATE enrollments SET due_at = MIN(due_at, ?2) "
+    "WHERE lease_id IN (SELECT lease_id FROM leases WHERE lease_until <= ?1)";
+constexpr const char* kDropLeases = "DELETE FROM leases WHERE lease_until <= ?";
 constexpr const char* kSelectDue =
     "SELECT enrollment_id FROM enrollments INDEXED BY enrollments_due "
-    "WHERE due_at <= ? AND lease_until IS NULL ORDER BY due_at, enrollment_id LIMIT ?";
-constexpr const char* kDoubtIntents =
-    "UPDATE intents INDEXED BY intents_open SET state = 'unknown' "
-    "WHERE enrollment_id = ? AND closed_at IS NULL AND state = 'journaled'";
+    "WHERE due_at <= ? AND lease_id NOT IN (SELECT lease_id FROM leases) "
+    "ORDER BY due_at, enrollment_id LIMIT ?";
 
 constexpr const char* kStorePlan =
     "UPDATE enrollments SET due_at = ?2, wants_wake = ?3, push_count = push_count + ?4, "
-    "pushed_at = COALESCE(?5, pushed_at), lease_until = ?6 WHERE enrollment_id = ?1";
-constexpr const char* kSetAside =
-    "UPDATE enrollments SET due_at = ?2, lease_until = NULL WHERE enrollment_id = ?1";
-constexpr const char* kEndLease =
-    "UPDATE enrollments SET lease_until = NULL WHERE enrollment_id = ? AND lease_until = ?";
+    "pushed_at = COALESCE(?5, pushed_at), lease_id = ?6 WHERE enrollment_id = ?1";
+constexpr const char* kSetAside = "UPDATE enrollments SET due_at = ?2 WHERE enrollment_id = ?1";
+constexpr const char* kInsertLease = "INSERT INTO leases (lease_id, lease_until) VALUES (?, ?)";
+constexpr const char* kEndLease = "DELETE FROM leases WHERE lease_id = ?";
 
 constexpr const char* kUpsertItem =
     "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "
@@ -48,8 +51,8 @@ constexpr const char* kCloseIntent =
     "WHERE enrollment_id = ?1 AND command_uuid = ?2 AND closed_at IS NULL";
 constexpr const char* kJournalIntent =
     "INSERT INTO intents (enrollment_id, command_uuid, request_type, payload_identifier, "
-    "payload_uuid, epoch, state, journaled_at, not_now_count, error_class, error) "
-    "VALUES (?, ?, ?, ?, ?, ?, 'journaled', ?, 0, 'unknown', '')";
+    "payload_uuid, epoch, journaled_at, lease_id, state, not_now_count, error_class, error) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'journaled', 0, 'unknown', '')";
 constexpr const char* kMoveIntent =
     "UPDATE intents SET command_uuid = ?3 "
     "WHERE enrollment_id = ?1 AND command_uuid = ?2 AND state = 'journaled'";
@@ -59,17 +62,6 @@ constexpr const char* kRecordOutcome =
 
 constexpr const char* kMarkUnregistered =
     "UPDATE enrollments SET push_unregistered = 1 WHERE enrollment_id = ?";
-
-/// What a dead worker had in hand, commands or a secret on its way to the escrow server.
-constexpr const char* kMarkLeasedDue =
-    "UPDATE enrollments SET due_at = MIN(due_at, ?1) WHERE lease_until IS NOT NULL";
-constexpr const char* kEndAllLeases =
-    "UPDATE enrollments SET lease_until = NULL WHERE lease_until IS NOT NULL";
-constexpr const char* kMarkJournaledDue =
-    "UPDATE enrollments SET due_at = MIN(due_at, ?1) WHERE enrollment_id IN "
-    "(SELECT enrollment_id FROM intents WHERE closed_at IS NULL AND state = 'journaled')";
-constexpr const char* kDoubtJournaled =
-    "UPDATE intents SET state = 'unknown' WHERE closed_at IS NULL AND state = 'journaled'";
 
 constexpr const char* kPruneIntents =
     "DELETE FROM intents WHERE (enrollment_id, command_uuid) IN "
@@ -98,44 +90,48 @@ constexpr const char* kWriteSomething = "PRAGMA user_version = 0";
 
 }  // namespace
 
+Status SqliteWriter::TakeOverExpired(Timestamp expired_at, Timestamp due_at) {
+  SqliteStatement expired = db().Use(kHasExpired);
+  const bool has_expired = expired.Bind(expired_at).Next();
+  if (Status done = expired.Finish(); !done || !has_expired) return done;
+  Status done = db().Use(kDoubtIntents).Bind(expired_at).Run();
+  if (done) done = db().Use(kMakeHeldDue).Bind(expired_at).Bind(due_at).Run();
+  if (done) done = db().Use(kDropLeases).Bind(expired_at).Run();
+  return done;
+}
+
 Result<std::vector<EnrollmentId>> SqliteWriter::ClaimDue(Timestamp now, std::size_t limit) {
+  Status done = SpreadFleetChange();
+  if (done) done = TakeOverExpired(now, now);
+  if (!done) return Fail(done.error());
   std::vector<EnrollmentId> claims;
-  if (Status done = SpreadFleetChange(); !done) return Fail(done.error());
-  for (const char* sql : {kSelectExpired, kSelectDue}) {
-    SqliteStatement due = db().Use(sql);
-    due.Bind(now).Bind(limit - claims.size());
-    while (due.Next()) {
-      claims.emplace_back(std::string(due.Text(0)));
-    }
-    if (Status done = due.Finish(); !done) return Fail(done.error());
-    if (sql != kSelectExpired) continue;
-    for (const EnrollmentId& expired : claims) {
-      Status done = db().Use(kDoubtIntents).Bind(expired).Run();
-      if (!done) return Fail(done.error());
-    }
-  }
+  SqliteStatement due = db().Use(kSelectDue);
+  due.Bind(now).Bind(limit);
+  while (due.Next()) claims.emplace_back(std::string(due.Text(0)));
+  if (done = due.Finish(); !done) return Fail(done.error());
   return claims;
 }
 
 Status SqliteWriter::CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                                  Timestamp now) {
   for (const PlanCommit& commit : commits) {
-    if (Status done = CommitPlan(commit, lease_until, now); !done) return done;
+    if (Status done = CommitPlan(commit, now); !done) return done;
+  }
+  for (const std::int64_t lease_id : LeasesOf(commits)) {
+    Status done = db().Use(kInsertLease).Bind(lease_id).Bind(lease_until).Run();
+    if (!done) return done;
   }
   return {};
 }
 
-Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp lease_until, Timestamp now) {
-  if (commit.commands.size() != commit.plan.commands.size()) {
-    return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
-  }
+Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp now) {
+  if (Status valid = CheckCommands(commit); !valid) return valid;
   if (Status done = StoreItems(commit); !done) return done;
   if (Status done = StoreProposal(commit); !done) return done;
   if (Status done = StoreRenewal(commit); !done) return done;
   if (Status done = CloseIntents(commit, now); !done) return done;
   if (Status done = JournalIntents(commit, now); !done) return done;
   const Plan& plan = commit.plan;
-  const bool is_leased = !commit.commands.empty() || plan.keeps_secrets();
   return db()
       .Use(kStorePlan)
       .Bind(commit.enrollment_id)
@@ -143,7 +139,7 @@ Status SqliteWriter::CommitPlan(const PlanCommit& commit, Timestamp lease_until,
       .BindFlag(plan.wants_wake)
       .BindFlag(plan.push)
       .Bind(plan.push ? std::optional(now) : std::nullopt)
-      .Bind(is_leased ? std::optional(lease_until) : std::nullopt)
+      .Bind(commit.lease_id)
       .Run();
 }
 
@@ -194,11 +190,9 @@ Status SqliteWriter::SetAside(const std::vector<EnrollmentId>& ids, Timestamp du
   return {};
 }
 
-Status SqliteWriter::EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) {
-  for (const EnrollmentId& id : ids) {
-    if (Status done = db().Use(kEndLease).Bind(id).Bind(lease_until).Run(); !done) return done;
-  }
-  return {};
+Result<bool> SqliteWriter::EndLease(std::int64_t lease_id) {
+  if (Status done = db().Use(kEndLease).Bind(lease_id).Run(); !done) return Fail(done.error());
+  return db().changes() > 0;
 }
 
 Status SqliteWriter::MoveIntents(const CommandUuid& from, const CommandUuid& to,
@@ -228,10 +222,7 @@ Status SqliteWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
 }
 
 Status SqliteWriter::RecoverJournaled(Timestamp now) {
-  if (Status done = db().Use(kMarkLeasedDue).Bind(now).Run(); !done) return done;
-  if (Status done = db().Use(kEndAllLeases).Run(); !done) return done;
-  if (Status done = db().Use(kMarkJournaledDue).Bind(now).Run(); !done) return done;
-  return db().Use(kDoubtJournaled).Run();
+  return TakeOverExpired(Timestamp::max(), now);
 }
 
 Status SqliteWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {

@@ -39,7 +39,7 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                      Timestamp now) override;
   Status SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) override;
-  Status EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) override;
+  Result<bool> EndLease(std::int64_t lease_id) override;
   Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
                      const std::vector<EnrollmentId>& ids) override;
   Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) override;
@@ -72,7 +72,9 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status SaveEnrollment(const Enrollment& enrollment);
   Status InsertEnrollment(const Enrollment& enrollment);
 
-  Status CommitPlan(const PlanCommit& commit, Timestamp lease_until, Timestamp now);
+  /// Of leases that run out until `expired_at`.
+  Status TakeOverExpired(Timestamp expired_at, Timestamp due_at);
+  Status CommitPlan(const PlanCommit& commit, Timestamp now);
   Status StoreItems(const PlanCommit& commit);
   Status StoreProposal(const PlanCommit& commit);
   Status StoreRenewal(const PlanCommit& commit);

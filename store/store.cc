@@ -44,6 +44,22 @@ Result<IdentityEnd> ParseIdentityEnd(std::string_view name) {
   return Fail(ErrorKind::kInvalid, "must be one of: expired, 7d, 30d, 90d, later, unknown");
 }
 
+Status CheckCommands(const PlanCommit& commit) {
+  if (commit.commands.size() != commit.plan.commands.size()) {
+    return Fail(InvalidField("commands", "each planned command needs one CommandUUID"));
+  }
+  if (commit.commands.empty() || commit.lease_id != 0) return {};
+  return Fail(InvalidField("lease_id", "commands are sent under a lease"));
+}
+
+std::set<std::int64_t> LeasesOf(const std::vector<PlanCommit>& commits) {
+  std::set<std::int64_t> lease_ids;
+  for (const PlanCommit& commit : commits) {
+    if (commit.lease_id != 0) lease_ids.insert(commit.lease_id);
+  }
+  return lease_ids;
+}
+
 Result<Snapshot> StoreReader::LoadSnapshot(const EnrollmentId& id) {
   Result<std::vector<Snapshot>> snapshots = LoadSnapshots({id});
   if (!snapshots) return Fail(snapshots.error());

@@ -144,25 +144,26 @@ class StoreWriter : public StoreReader {
   virtual Status AddDeadLetters(const std::vector<DeadLetter>& dead_letters) = 0;
 
   // The loop.
-  /// Takes up to `limit` enrollments for this transaction: those whose lease ran out, then those
-  /// that nobody holds and whose due time has come, oldest first. Nothing about them changes
-  /// until its end, and nobody else claims them. Who held a lease that ran out is taken for dead:
-  /// of the commands that it journaled nobody knows whether they went out (kUnknown). What is
-  /// claimed and then neither committed nor set aside stays due.
+  /// Takes up to `limit` enrollments for this transaction: those that nobody holds and whose due
+  /// time has come, oldest first. Nothing about them changes until its end, and nobody else claims
+  /// them. Who held a lease that ran out is taken for dead: of the commands that it journaled
+  /// nobody knows whether they went out (kUnknown), and its enrollments are due. What is claimed
+  /// and then neither committed nor set aside stays due.
   /// Before it looks, what changed for everybody makes the next `kSpreadMax` of them due.
   virtual Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) = 0;
   /// Stores plans of different enrollments that this transaction has claimed: journals their
   /// commands as kJournaled, stores items and proposals, counts the pushes, sets the next due
-  /// times. An enrollment that is sent commands, or whose secrets are kept, is leased until
-  /// `lease_until` or `EndLeases`, so that nobody else sends to it meanwhile.
+  /// times. The enrollments of one lease are held until `EndLease`, or until `lease_until` when
+  /// that never comes, so that nobody else sends to them meanwhile.
   virtual Status CommitPlans(const std::vector<PlanCommit>& commits, Timestamp lease_until,
                              Timestamp now) = 0;
   /// Claimed enrollments that nothing is decided for are due again at `due_at`.
   virtual Status SetAside(const std::vector<EnrollmentId>& ids, Timestamp due_at) = 0;
-  /// Ends leases after the commands are sent; `lease_until` is what `CommitPlans` was given. One
-  /// that another worker has by now stays its own. When something changed meanwhile, the enrollment
-  /// is due as that said.
-  virtual Status EndLeases(const std::vector<EnrollmentId>& ids, Timestamp lease_until) = 0;
+  /// Ends a lease after its commands are sent. What it journaled and what is still kJournaled then
+  /// is kSent: with an outcome of kSent nobody needs `RecordDispatch`. False when it ran out and
+  /// its holder was taken for dead: then every outcome is news. When something changed meanwhile,
+  /// an enrollment is due as that said.
+  virtual Result<bool> EndLease(std::int64_t lease_id) = 0;
   /// Journals a command anew under another CommandUUID before it is sent again in smaller batches.
   /// Only intents still kJournaled move.
   virtual Status MoveIntents(const CommandUuid& from, const CommandUuid& to,
@@ -172,8 +173,7 @@ class StoreWriter : public StoreReader {
   virtual Status RecordDispatch(const std::vector<DispatchOutcome>& outcomes, Timestamp now) = 0;
   /// Remembers that the push tokens are dead; makes nobody due.
   virtual Status MarkUnregistered(const std::vector<EnrollmentId>& ids) = 0;
-  /// After a start of the only process: leases end and those enrollments are due, intents still
-  /// kJournaled are of unknown outcome, theirs too.
+  /// After a start of the only process: who held a lease is dead, as in `ClaimDue`.
   virtual Status RecoverJournaled(Timestamp now) = 0;
 
   // What owners want.

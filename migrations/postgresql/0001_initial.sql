@@ -89,15 +89,20 @@ CREATE INDEX enrollments_udid ON enrollments (lower(udid));
 CREATE TABLE schedule (
   enrollment_id text COLLATE "C" PRIMARY KEY REFERENCES enrollments ON DELETE CASCADE,
   due_at bigint NOT NULL,   -- when to decide again
-  lease_until bigint,       -- a worker sends commands until then
+  lease_id bigint NOT NULL DEFAULT 0,  -- the last one; 0: none. Held as long as it is in `leases`
   last_seen_at bigint NOT NULL,
   push_count amount NOT NULL,
   pushed_at bigint,
   wants_wake boolean NOT NULL
 ) WITH (fillfactor = 70);
 
-CREATE INDEX schedule_due ON schedule (due_at, enrollment_id) WHERE lease_until IS NULL;
-CREATE INDEX schedule_leased ON schedule (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX schedule_due ON schedule (due_at, enrollment_id);
+
+-- A worker sends commands to the enrollments of the lease. It deletes the row when it is done.
+CREATE TABLE leases (
+  lease_id bigint PRIMARY KEY CHECK (lease_id > 0),
+  lease_until bigint NOT NULL  -- then the worker is taken for dead
+);
 
 CREATE TABLE reports (
   enrollment_id text COLLATE "C" NOT NULL,
@@ -163,6 +168,7 @@ CREATE TABLE intents (
   error text NOT NULL,
   closed_at bigint,              -- NULL until a plan has digested it
   closed_reason text NOT NULL DEFAULT '',
+  lease_id bigint NOT NULL DEFAULT 0,  -- under which it was journaled; `journaled` and no longer in `leases`: sent
   PRIMARY KEY (enrollment_id, command_uuid)
 ) WITH (fillfactor = 50);
 

@@ -67,11 +67,10 @@ CREATE TABLE enrollments (
   missing_since INTEGER CHECK ((missing_since IS NULL) = (missing_step = '')),
   report_wanted_at INTEGER,  -- a ProfileList newer than this is wanted
   due_at INTEGER NOT NULL,   -- when to decide again
-  lease_until INTEGER        -- a worker sends commands until then
+  lease_id INTEGER NOT NULL DEFAULT 0  -- the last one; 0: none. Held as long as it is in `leases`
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX enrollments_due ON enrollments (due_at);
-CREATE INDEX enrollments_leased ON enrollments (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX enrollments_missing ON enrollments (missing_since) WHERE missing_since IS NOT NULL;
 CREATE INDEX enrollments_identity ON enrollments (status, identity_not_after) WHERE user_id = '';
 CREATE INDEX enrollments_status ON enrollments (status);
@@ -79,6 +78,12 @@ CREATE INDEX enrollments_id ON enrollments (enrollment_id COLLATE NOCASE);
 CREATE INDEX enrollments_device ON enrollments (device_id COLLATE NOCASE);
 CREATE INDEX enrollments_serial ON enrollments (serial_number COLLATE NOCASE);
 CREATE INDEX enrollments_udid ON enrollments (udid COLLATE NOCASE);
+
+-- A worker sends commands to the enrollments of the lease. It deletes the row when it is done.
+CREATE TABLE leases (
+  lease_id INTEGER PRIMARY KEY CHECK (lease_id > 0),
+  lease_until INTEGER NOT NULL  -- then the worker is taken for dead
+) STRICT;
 
 CREATE TABLE reports (
   enrollment_id TEXT NOT NULL REFERENCES enrollments ON DELETE CASCADE,
@@ -158,6 +163,7 @@ CREATE TABLE intents (
   error TEXT NOT NULL,
   closed_at INTEGER,             -- NULL until a plan has digested it
   closed_reason TEXT NOT NULL DEFAULT '',
+  lease_id INTEGER NOT NULL DEFAULT 0,  -- under which it was journaled; `journaled` and no longer in `leases`: sent
   PRIMARY KEY (enrollment_id, command_uuid)
 ) STRICT, WITHOUT ROWID;
 

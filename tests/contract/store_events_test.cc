@@ -173,9 +173,7 @@ TEST_CASE("how far a dispatch is: decided on, journaled, sent or not") {
 
   int command = 0;
   for (const auto& [state, seconds] :
-       std::vector<std::pair<IntentState, std::int64_t>>{{IntentState::kJournaled, 9},
-                                                         {IntentState::kRefused, 9},
-                                                         {IntentState::kJournaled, 10},
+       std::vector<std::pair<IntentState, std::int64_t>>{{IntentState::kRefused, 9},
                                                          {IntentState::kSent, 10},
                                                          {IntentState::kAcknowledged, 11},
                                                          {IntentState::kFailed, 11},
@@ -188,16 +186,24 @@ TEST_CASE("how far a dispatch is: decided on, journaled, sent or not") {
     store.Save("A", intent);
   }
   // Questions are about no item; that the server refuses one is no change that failed.
-  for (const IntentState state : {IntentState::kJournaled, IntentState::kSent,
-                                  IntentState::kNotSent, IntentState::kRefused}) {
+  for (const IntentState state :
+       {IntentState::kSent, IntentState::kNotSent, IntentState::kRefused}) {
     Intent question = MakeIntent("CMD-" + std::to_string(++command));
     question.payload_identifier = PayloadIdentifier();
     question.state = state;
     question.journaled_at = At(12);
     store.Save("A", question);
   }
-  CHECK(of("A", At(10)) == Dispatching{.is_decided = true, .waiting = 2, .taken = 4, .failed = 3});
+  CHECK(of("A", At(10)) == Dispatching{.is_decided = true, .taken = 4, .failed = 3});
   CHECK(of("A", At(13)) == Dispatching{.is_decided = true});
+  const PlannedCommand question{"ProfileList", {}, {}, "ask"};
+  AddCommand(commit, {"InstallProfile", PayloadIdentifier("a"), PayloadUuid("U"), ""}, "NEW-1");
+  AddCommand(commit, question, "NEW-2");
+  store.CommitPlan(commit, At(13));
+  CHECK(of("A", At(13)) == Dispatching{.is_decided = true, .waiting = 2});
+  CHECK(of("A", At(14)) == Dispatching{.is_decided = true});
+  CHECK(store.EndLease(LeaseOf("NEW-1")));
+  CHECK(of("A", At(13)) == Dispatching{.is_decided = true, .taken = 2});
   CHECK(of("B", At(10)) == Dispatching{});
 }
 
@@ -219,7 +225,7 @@ TEST_CASE("losing the queue closes the open intents of those enrollments and no 
   CHECK(store.LoadIntent("A", "OPEN").state == IntentState::kLost);
   CHECK(store.LoadIntent("A", "NOTNOW").state == IntentState::kLost);
   CHECK(store.LoadIntent("A", "DONE").state == IntentState::kAcknowledged);
-  CHECK(store.LoadIntent("B", "OPEN").state == IntentState::kJournaled);
+  CHECK(store.LoadIntent("B", "OPEN").state == IntentState::kSent);
   const Snapshot snapshot = store.LoadSnapshot("A");
   REQUIRE(snapshot.intents.size() == 1);
   CHECK(snapshot.intents[0].command_uuid.value() == "DONE");

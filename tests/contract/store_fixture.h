@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "store/postgres_store.h"
 #include "store/sqlite_store.h"
 #include "store/store.h"
@@ -107,9 +108,20 @@ class TestStore {
     });
     return claims;
   }
-  /// With a lease of a minute when there are commands.
+  /// A lease is one of a minute.
   void CommitPlan(const PlanCommit& commit, Timestamp now) {
     Write([&](StoreWriter& writer) { return writer.CommitPlans({commit}, LeaseFrom(now), now); });
+  }
+  /// Whether the lease was still held.
+  bool EndLease(std::int64_t lease_id) {
+    bool is_in_time = false;
+    Write([&](StoreWriter& writer) -> Status {
+      const Result<bool> ended = writer.EndLease(lease_id);
+      if (!ended) return Fail(ended.error());
+      is_in_time = *ended;
+      return {};
+    });
+    return is_in_time;
   }
   std::optional<Timestamp> NextDueAt() {
     return Get<std::optional<Timestamp>>([](StoreReader& reader) { return reader.NextDueAt(); });
@@ -170,6 +182,7 @@ inline Intent MakeIntent(const std::string& command_uuid) {
   intent.payload_identifier = PayloadIdentifier("com.example.wifi");
   intent.payload_uuid = PayloadUuid("UUID-1");
   intent.epoch = 1;
+  intent.state = IntentState::kSent;
   intent.journaled_at = At(0);
   return intent;
 }
@@ -239,7 +252,13 @@ inline PlanCommit MakeCommit(const EnrollmentId& id, Timestamp due_at) {
   return commit;
 }
 
+/// The lease of a plan whose first command has this CommandUUID.
+inline std::int64_t LeaseOf(const std::string& command_uuid) {
+  return static_cast<std::int64_t>(StableHash(command_uuid) % 1'000'000'000) + 1;
+}
+
 inline void AddCommand(PlanCommit& commit, const PlannedCommand& command, const std::string& uuid) {
+  if (commit.lease_id == 0) commit.lease_id = LeaseOf(uuid);
   commit.plan.commands.push_back(command);
   commit.commands.push_back({command, CommandUuid(uuid)});
 }

@@ -23,11 +23,6 @@ PlannedCommand Install() {
   return {"InstallProfile", PayloadIdentifier("com.example.wifi"), PayloadUuid("UUID-1"), "wanted"};
 }
 
-void End(TestStore& store, const std::string& id, Timestamp lease_until) {
-  store.Write(
-      [&](StoreWriter& writer) { return writer.EndLeases({EnrollmentId(id)}, lease_until); });
-}
-
 /// Enrollment A with one journaled command CMD-1; returns the end of its lease.
 Timestamp JournalLeased(TestStore& store) {
   store.Save(MakeDevice("A"));
@@ -37,7 +32,10 @@ Timestamp JournalLeased(TestStore& store) {
   return LeaseFrom(At(1));
 }
 
-void JournalOne(TestStore& store) { End(store, "A", JournalLeased(store)); }
+void JournalOne(TestStore& store) {
+  JournalLeased(store);
+  CHECK(store.EndLease(LeaseOf("CMD-1")));
+}
 
 void Dispatch(TestStore& store, IntentState state, const std::string& error, Timestamp now) {
   store.Write([&](StoreWriter& writer) {
@@ -78,19 +76,60 @@ TEST_CASE(
   const Timestamp soon = lease_end - std::chrono::seconds(1);
   const Timestamp later = lease_end + std::chrono::seconds(60);
   store.Save(MakeDevice("B"));
-  store.Save("B", MakeIntent("OTHER"));
   CHECK(store.NextDueAt() == At(0));
-  store.CommitPlan(MakeCommit(ClaimOne(store, At(2)), later), At(2));
+  PlanCommit other = MakeCommit(ClaimOne(store, At(2)), later);
+  AddCommand(other, Install(), "OTHER");
+  store.CommitPlan(other, At(3));
   CHECK(store.NextDueAt() == lease_end);
   CHECK(store.ClaimDue(soon).empty());
   const auto taken = store.ClaimDue(lease_end);
   REQUIRE(IdsOf(taken) == Ids{"A"});
+  store.Write([&](StoreWriter& writer) -> Status {
+    const auto claims = writer.ClaimDue(lease_end, 100);
+    if (!claims) return Fail(claims.error());
+    return writer.CommitPlans({MakeCommit(claims->at(0), later)}, LeaseFrom(lease_end), lease_end);
+  });
   CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kUnknown);
   CHECK(store.LoadIntent("B", "OTHER").state == IntentState::kJournaled);
-  Dispatch(store, IntentState::kSent, "", lease_end);  // it was not dead
+  CHECK_FALSE(store.EndLease(LeaseOf("CMD-1")));  // it was not dead
+  Dispatch(store, IntentState::kSent, "", lease_end);
   CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kSent);
-  store.CommitPlan(MakeCommit(taken[0], later), lease_end);
+  CHECK(store.EndLease(LeaseOf("OTHER")));
   CHECK(store.NextDueAt() == later);
+}
+
+TEST_CASE("what a lease journaled is sent when it ends, but for what is known to be otherwise") {
+  TestStore store(FOR_EVERY_STORE());
+  store.Save(MakeDevice("A"));
+  PlanCommit commit = MakeCommit(ClaimOne(store, At(0)), At(500));
+  for (const char* uuid : {"CMD-1", "REFUSED", "ANSWERED"}) AddCommand(commit, Install(), uuid);
+  store.CommitPlan(commit, At(1));
+  Intent answered = store.LoadIntent("A", "ANSWERED");
+  CHECK(answered.state == IntentState::kJournaled);
+  answered.state = IntentState::kAcknowledged;
+  store.Save("A", answered);
+  store.Write([](StoreWriter& writer) -> Status {
+    const Result<bool> is_in_time = writer.EndLease(LeaseOf("CMD-1"));
+    if (!is_in_time) return Fail(is_in_time.error());
+    CHECK(*is_in_time);
+    return writer.RecordDispatch(
+        {{EnrollmentId("A"), CommandUuid("REFUSED"), IntentState::kRefused, "no"}}, At(2));
+  });
+  CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kSent);
+  CHECK(store.LoadIntent("A", "REFUSED").state == IntentState::kRefused);
+  CHECK(store.LoadIntent("A", "ANSWERED").state == IntentState::kAcknowledged);
+  std::map<std::string, IntentState> in_snapshot;
+  for (const Intent& intent : store.LoadSnapshot("A").intents)
+    in_snapshot[intent.command_uuid.value()] = intent.state;
+  CHECK(in_snapshot == std::map<std::string, IntentState>{{"CMD-1", IntentState::kSent},
+                                                          {"REFUSED", IntentState::kRefused},
+                                                          {"ANSWERED", IntentState::kAcknowledged}});
+  const auto listed = store.Get<std::vector<IntentRow>>([](StoreReader& reader) {
+    return reader.ListIntents(IntentFilter::kOpen, {}, 10);
+  });
+  REQUIRE(listed.size() == 1);
+  CHECK(listed[0].intent.state == IntentState::kSent);
+  CHECK_FALSE(store.EndLease(LeaseOf("CMD-1")));
 }
 
 TEST_CASE("the next due time respects leases") {
@@ -209,10 +248,10 @@ TEST_CASE("the next plan changes, keeps and drops items, and leaves pushes alone
 
 TEST_CASE("an enrollment that is sent commands is left alone until its lease ends") {
   TestStore store(FOR_EVERY_STORE());
-  const Timestamp lease_until = JournalLeased(store);
+  JournalLeased(store);
   store.MarkDue("A", At(2));
   CHECK(store.ClaimDue(At(3)).empty());
-  End(store, "A", lease_until);
+  CHECK(store.EndLease(LeaseOf("CMD-1")));
   CHECK(store.ClaimDue(At(3)).size() == 1);
 }
 
@@ -231,9 +270,9 @@ TEST_CASE("a worker whose lease ran out cannot end the lease of the next one") {
   AddCommand(commit, Install(), "CMD-2");
   store.CommitPlan(commit, slow);
   store.MarkDue("A", At(2));
-  End(store, "A", slow);
+  CHECK_FALSE(store.EndLease(LeaseOf("CMD-1")));
   CHECK(store.ClaimDue(slow).empty());
-  End(store, "A", LeaseFrom(slow));
+  CHECK(store.EndLease(LeaseOf("CMD-2")));
   CHECK(store.ClaimDue(slow).size() == 1);
 }
 
@@ -274,17 +313,21 @@ TEST_CASE("everything that makes a decision stale makes the enrollment due") {
   SECTION("a start of the process") {
     store.Write([](StoreWriter& writer) { return writer.RecoverJournaled(At(6)); });
   }
-  End(store, "A", LeaseFrom(At(1)));
+  store.EndLease(LeaseOf("CMD-1"));
   CHECK(store.ClaimDue(At(7)).size() == 1);
 }
 
-TEST_CASE("a plan needs one CommandUUID for each command, never one that is in use") {
+TEST_CASE("a plan needs a lease and one CommandUUID for each command, never one that is in use") {
   TestStore store(FOR_EVERY_STORE());
   JournalOne(store);
   PlanCommit commit = MakeCommit(ClaimOne(store, At(500)), At(900));
   SECTION("none") { commit.plan.commands.push_back(Install()); }
   SECTION("a used one") { AddCommand(commit, Install(), "CMD-1"); }
   SECTION("an empty one") { AddCommand(commit, Install(), ""); }
+  SECTION("no lease") {
+    AddCommand(commit, Install(), "CMD-2");
+    commit.lease_id = 0;
+  }
   commit.plan.items = {MakeItem("com.example.wifi")};
   const Status done = store.store().Write([&](StoreWriter& writer) {
     return writer.CommitPlans({commit}, LeaseFrom(At(501)), At(501));
@@ -316,11 +359,15 @@ TEST_CASE("intents move to another CommandUUID only while they are journaled") {
   store.Save(MakeDevice("A"));
   store.Save(MakeDevice("B"));
   store.Save(MakeDevice("C"));
-  store.Save("A", MakeIntent("BATCH"));
+  for (const EnrollmentId& id : store.ClaimDue(At(0))) {
+    PlanCommit commit = MakeCommit(id, At(500));
+    AddCommand(commit, Install(), "BATCH");
+    commit.lease_id = LeaseOf(id.value());
+    store.CommitPlan(commit, At(1));
+  }
   Intent sent = MakeIntent("BATCH");
   sent.state = IntentState::kSent;
   store.Save("B", sent);
-  store.Save("C", MakeIntent("BATCH"));
   store.Write([](StoreWriter& writer) {
     return writer.MoveIntents(CommandUuid("BATCH"), CommandUuid("HALF"),
                               {EnrollmentId("A"), EnrollmentId("B")});
@@ -379,21 +426,28 @@ TEST_CASE("a dead push token is remembered") {
   CHECK_FALSE(store.Row("B").enrollment.push_unregistered);
 }
 
-TEST_CASE("after a start, journaled commands are in doubt and their enrollments due") {
+TEST_CASE("after a start, the commands of who held a lease are in doubt, its enrollments due") {
   TestStore store(FOR_EVERY_STORE());
-  JournalOne(store);
+  JournalLeased(store);
   Intent sent = MakeIntent("SENT");
   sent.state = IntentState::kSent;
   store.Save("A", sent);
-  store.Save(MakeDevice("LEASED"));
+  store.Save(MakeDevice("DUE"));
   PlanCommit leased = MakeCommit(ClaimOne(store, At(5)), At(6));
   AddCommand(leased, {"ProfileList", {}, {}, "ask"}, "ASK");
   store.CommitPlan(leased, At(5));
+  store.Save(MakeDevice("OVER"));
+  PlanCommit over = MakeCommit(ClaimOne(store, At(5)), At(900));
+  AddCommand(over, Install(), "CMD-2");
+  store.CommitPlan(over, At(5));
+  CHECK(store.EndLease(LeaseOf("CMD-2")));
   store.Write([](StoreWriter& writer) { return writer.RecoverJournaled(At(7)); });
   CHECK(store.LoadIntent("A", "CMD-1").state == IntentState::kUnknown);
   CHECK(store.LoadIntent("A", "SENT").state == IntentState::kSent);
+  CHECK(store.LoadIntent("OVER", "CMD-2").state == IntentState::kSent);
   CHECK(store.Row("A").due_at == At(7));
-  CHECK(IdsOf(store.ClaimDue(At(7))) == Ids{"LEASED", "A"});
+  CHECK(store.Row("OVER").due_at == At(900));
+  CHECK(IdsOf(store.ClaimDue(At(7))) == Ids{"DUE", "A"});
 }
 
 TEST_CASE("pruning takes old closed intents and nothing that is still needed") {

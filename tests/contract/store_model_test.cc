@@ -78,7 +78,7 @@ class Generator {
       case 8:
         return ClaimAndCommit();
       case 9:
-        return EndLeases();
+        return EndLease();
       case 10:
         return Dispatch();
       case 11:
@@ -265,9 +265,13 @@ class Generator {
   /// Claims some and decides something for each, or for none.
   Operation ClaimAndCommit() {
     const Timestamp lease_until = now_ + seconds(30 + random_.Below(90));
-    leases_.push_back(lease_until);
+    ++leases_;
     std::vector<PlanCommit> plans;
-    for (std::uint64_t i = random_.Below(4); i > 0; --i) plans.push_back(AnyPlan({}));
+    for (std::uint64_t i = random_.Below(4); i > 0; --i) {
+      plans.push_back(AnyPlan({}));
+      const bool is_leased = !plans.back().commands.empty() || random_.Below(2) == 0;
+      plans.back().lease_id = is_leased ? static_cast<std::int64_t>(leases_) : 0;
+    }
     return [plans, now = now_, lease_until, set_aside = Rarely()](StoreWriter& writer,
                                                                   std::string& told) -> Status {
       const auto claims = writer.ClaimDue(now, plans.size());
@@ -299,10 +303,12 @@ class Generator {
     };
   }
 
-  Operation EndLeases() {
-    if (leases_.empty()) return Fallback();
-    return [ids = Ids(), lease_until = leases_[random_.Below(leases_.size())]](
-               StoreWriter& writer, std::string&) { return writer.EndLeases(ids, lease_until); };
+  Operation EndLease() {
+    const auto lease_id = static_cast<std::int64_t>(random_.Below(leases_ + 2));
+    return [lease_id](StoreWriter& writer, std::string& told) {
+      return Told<bool>(writer.EndLease(lease_id), told,
+                        [](bool is_in_time) { return fmt::format("in time: {}", is_in_time); });
+    };
   }
 
   Operation Dispatch() {
@@ -375,7 +381,7 @@ class Generator {
 
   SeededRandom random_;
   Timestamp now_ = At(0);
-  std::vector<Timestamp> leases_;
+  std::uint64_t leases_ = 0;  ///< the last one
 };
 
 /// Everything that can be read, with numbers of our own where the database chose them.

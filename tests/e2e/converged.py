@@ -23,8 +23,9 @@ def has_converged(database, devices):
     with contextlib.closing(open_read_only(database)) as connection:
         items = {(row[0], row[1]): row[2:] for row in connection.execute(
             "SELECT enrollment_id, payload_identifier, payload_uuid, state FROM items")}
-        doubtful = connection.execute("SELECT COUNT(*) AS n FROM intents WHERE closed_at IS NULL "
-                                      "AND state IN ('journaled', 'unknown')").fetchone()[0]
+        doubtful = connection.execute(
+            "SELECT COUNT(*) AS n FROM intents WHERE closed_at IS NULL AND (state = 'unknown' OR "
+            "(state = 'journaled' AND lease_id IN (SELECT lease_id FROM leases)))").fetchone()[0]
         for device in devices:
             wanted = wanted_profiles(connection, device)
             present = {i: value[1] for i, value in wanted.items() if value[0] == "present"}

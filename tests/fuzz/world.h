@@ -35,6 +35,7 @@ class World {
   const Secrets& secrets() const { return secrets_; }
   Executor& executor() { return *executor_; }
   ManualClock& clock() { return clock_; }
+  RandomSource& random() { return random_; }
   const Config& config() const { return config_; }
   Api::Dependencies ApiDependencies() {
     return {*store_, upstreams_, *executor_, secrets_, clock_, config_, [] {}};

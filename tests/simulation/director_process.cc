@@ -214,7 +214,8 @@ struct DirectorProcess::Parts {
                  EnrollmentProfilesFrom::kWebhook, nullptr, process.clock_),
         executor(*process.store_, upstreams, payloads, process.secrets_, process.clock_, random,
                  &renewals),
-        runner(*process.store_, upstreams, executor, process.clock_, process.scenario_.settings),
+        runner(*process.store_, upstreams, executor, process.clock_, random,
+               process.scenario_.settings),
         api({*process.store_, upstreams, executor, process.secrets_, process.clock_,
              process.config_, [&process] { process.Notify(); }, nullptr}),
         routes(api.Routes()) {

@@ -107,7 +107,7 @@ class World {
     payloads = std::make_unique<Payloads>(*store, nullptr);
     executor = std::make_unique<Executor>(*store, upstreams, *payloads, secrets, clock, random,
                                           renewals.get());
-    runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, settings);
+    runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, random, settings);
     WriteTo(*store, [&](StoreWriter& writer) { return writer.RecoverJournaled(clock.Now()); });
   }
 

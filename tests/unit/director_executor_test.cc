@@ -164,7 +164,7 @@ struct Fixture {
   Payloads payloads{*store, nullptr};
   const Secrets secrets;
   Executor executor{*store, upstreams, payloads, secrets, clock, random};
-  Runner runner{*store, upstreams, executor, clock, Settings()};
+  Runner runner{*store, upstreams, executor, clock, random, Settings()};
 };
 
 PlanCommit MakeCommit(const std::string& id, std::vector<PlannedCommand> commands) {
@@ -258,7 +258,7 @@ class CountedStore final : public Store {
 TEST_CASE("one notice brings two workers to the MDM server when there is work for two") {
   Fixture world;
   CountedStore store(*world.store);
-  Runner runner(store, world.upstreams, world.executor, world.clock, Settings(),
+  Runner runner(store, world.upstreams, world.executor, world.clock, world.random, Settings(),
                 std::chrono::hours(1));
   runner.Start(2);
   REQUIRE(test::WaitFor([&] { return store.reads == 2; }));  // both are idle
@@ -415,7 +415,7 @@ TEST_CASE("a database that is away for a moment sets nobody aside") {
   });
   Payloads payloads(store, nullptr);
   Executor executor(store, world.upstreams, payloads, world.secrets, world.clock, world.random);
-  Runner runner(store, world.upstreams, executor, world.clock, Settings());
+  Runner runner(store, world.upstreams, executor, world.clock, world.random, Settings());
   store.is_away = true;
   const Result<std::size_t> failed = runner.Step();
   REQUIRE_FALSE(failed);

@@ -182,7 +182,7 @@ class Service {
   Payloads payloads_{*store_, nullptr};
   const Secrets secrets_{director_test::TestDataKey(), nullptr};
   Executor executor_{*store_, upstreams_, payloads_, secrets_, clock_, random_};
-  Runner runner_{*store_, upstreams_, executor_, clock_, config_.settings};
+  Runner runner_{*store_, upstreams_, executor_, clock_, random_, config_.settings};
   Ingest ingest_{*store_, [] {}};
   WebhookCounts counts_;
   Api api_{{*store_, upstreams_, executor_, secrets_, clock_, config_, [] {}}};

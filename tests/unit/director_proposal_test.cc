@@ -256,6 +256,7 @@ TEST_CASE("a command is not sent to an enrollment that has changed since it was 
                        1,
                        {}});
     batches = fleet.world.executor->MakeBatches(commits);
+    commits.back().lease_id = 7;
     return writer.CommitPlans(commits, now + minutes(10), now);
   });
   REQUIRE(fleet.Now(proposal).state == ProposalState::kSent);

@@ -240,12 +240,10 @@ TEST_CASE("a lost answer is looked into, not blindly repeated") {
   CHECK(uuids.size() == 1);
 }
 
-TEST_CASE("a crash between journal and sending loses nothing and repeats nothing blindly") {
-  World world(3);
-  world.Assign(kWifi);
-  world.SessionOfEach();
-  // What a worker does before it sends; then the process ends.
+/// What a worker does before it sends.
+std::vector<CommandBatch> JournalDue(World& world) {
   const Timestamp now = world.clock.Now();
+  std::vector<CommandBatch> batches;
   director_test::WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
     const auto claims = writer.ClaimDue(now, 100);
     if (!claims) return Fail(claims.error());
@@ -259,12 +257,23 @@ TEST_CASE("a crash between journal and sending loses nothing and repeats nothing
                          snapshot->proposal,
                          Reconcile(*snapshot, world.settings, now),
                          1,
-                         {}});
+                         {},
+                         {},
+                         7});
     }
-    CHECK(commits.size() == 3);
-    world.executor->MakeBatches(commits);
+    batches = world.executor->MakeBatches(commits);
     return writer.CommitPlans(commits, now + minutes(10), now);
   });
+  return batches;
+}
+
+TEST_CASE("a crash between journal and sending loses nothing and repeats nothing blindly") {
+  World world(3);
+  world.Assign(kWifi);
+  world.SessionOfEach();
+  const auto batches = JournalDue(world);
+  REQUIRE_FALSE(batches.empty());
+  CHECK(batches.front().targets.size() == 3);
   world.Restart();
   CHECK(world.wire->enqueued.empty());
   world.Settle();
@@ -279,15 +288,8 @@ TEST_CASE("a crash after sending and before the outcome is recorded installs not
   World world;
   world.Assign(kWifi);
   world.Session(0);
-  world.Settle();
+  world.executor->Send(JournalDue(world));
   REQUIRE(world.Enqueued("InstallProfile").size() == 1);
-  std::vector<std::pair<EnrollmentId, Intent>> forgotten;
-  for (Intent intent : SnapshotOf(*world.store, world.id(0)).intents) {
-    intent.state = IntentState::kJournaled;
-    forgotten.emplace_back(world.id(0), intent);
-  }
-  director_test::WriteTo(*world.store,
-                         [&](StoreWriter& writer) { return writer.SaveIntents(forgotten); });
   world.Restart();
   world.Run(hours(1));
   CHECK(world.IsVerified(0, kWifi));
