@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <cerrno>
+#include <chrono>
 #include <system_error>
 #include <utility>
 
@@ -14,6 +15,9 @@ namespace director {
 namespace {
 
 constexpr std::size_t kMessageSizeMaxBytes = 300;
+
+constexpr int kOpenWaitMaxMs = 10'000;
+constexpr int kSwitchPauseMs = 5;
 
 constexpr const char* kBeginDeferred = "BEGIN DEFERRED";
 constexpr const char* kBeginImmediate = "BEGIN IMMEDIATE";
@@ -203,9 +207,8 @@ SqliteDb::~SqliteDb() {
 }
 
 Status SqliteDb::Configure(const std::string& path, SqliteRole role) {
-  constexpr int kOpenWaitMs = 10'000;
   sqlite3_extended_result_codes(handle_, 1);
-  sqlite3_busy_timeout(handle_, kOpenWaitMs);
+  sqlite3_busy_timeout(handle_, kOpenWaitMaxMs);
   if (Status done = Execute(kPragmas); !done) return done;
   if (path != ":memory:" && role == SqliteRole::kWriter) {
     if (Status done = SwitchToWal(); !done) return done;
@@ -213,7 +216,21 @@ Status SqliteDb::Configure(const std::string& path, SqliteRole role) {
   return Execute(role == SqliteRole::kWriter ? kWriterPragmas : kReaderPragmas);
 }
 
+/// SQLite's own waiting does not help two processes that switch a new file at the same moment: each
+/// reads what the other one wants to write, and both are refused at once.
 Status SqliteDb::SwitchToWal() {
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(kOpenWaitMaxMs);
+  while (true) {
+    Status done = TrySwitchToWal();
+    const bool is_busy = !done && (last_failure_code_ & 0xff) == SQLITE_BUSY;
+    if (!is_busy || std::chrono::steady_clock::now() >= deadline) return done;
+    failure_.reset();
+    sqlite3_sleep(kSwitchPauseMs);
+  }
+}
+
+Status SqliteDb::TrySwitchToWal() {
   SqliteStatement statement = Use("PRAGMA journal_mode = WAL");
   if (!statement.Next()) return statement.Finish();
   if (statement.Text(0) == "wal") return {};

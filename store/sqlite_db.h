@@ -114,6 +114,7 @@ class SqliteDb {
   SqliteDb(std::string path, sqlite3* handle) : path_(std::move(path)), handle_(handle) {}
   Status Configure(const std::string& path, SqliteRole role);
   Status SwitchToWal();
+  Status TrySwitchToWal();
   Error Note(int code);
 
   const std::string path_;

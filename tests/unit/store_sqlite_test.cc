@@ -59,7 +59,8 @@ TEST_CASE("the stored words are those of the schema: a file is durable, private 
   }
 }
 
-TEST_CASE("two stores open one file at the same time") {
+TEST_CASE("stores that open one new file at the same time wait for each other") {
+  [[maybe_unused]] const int round = GENERATE(range(0, 30));
   const TempFolder folder;
   const std::string path = folder.Path("director.db");
   std::vector<std::thread> threads;
