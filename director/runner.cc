@@ -257,7 +257,9 @@ Status Runner::Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Rou
 
 /// A secret may have to wait for the escrow server: who keeps one has a lease of its own.
 void Runner::NameLeases(Round& round) {
-  const auto make_lease_id = [&] { return static_cast<std::int64_t>(1 + random_.Below(kLeaseIdMax)); };
+  const auto make_lease_id = [&] {
+    return static_cast<std::int64_t>(1 + random_.Below(kLeaseIdMax));
+  };
   for (PlanCommit& commit : round.commits) {
     if (commit.plan.keeps_secrets()) {
       commit.lease_id = make_lease_id();

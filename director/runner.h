@@ -27,7 +27,8 @@ class Runner {
  public:
   /// An idle worker looks every `poll_interval` for what another process has changed.
   Runner(Store& store, Upstreams& upstreams, Executor& executor, const Clock& clock,
-         RandomSource& random, const Settings& settings, Duration poll_interval = std::chrono::seconds(1))
+         RandomSource& random, const Settings& settings,
+         Duration poll_interval = std::chrono::seconds(1))
       : store_(store),
         upstreams_(upstreams),
         executor_(executor),

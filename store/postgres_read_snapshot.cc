@@ -28,10 +28,10 @@ constexpr const char* kSelectItems =
     "installed_build, reinstall_at "
     "FROM items WHERE enrollment_id = ANY ($1::text[]) ORDER BY enrollment_id, payload_identifier";
 
-constexpr const char* kSelectIntents =
-    "SELECT i.enrollment_id, " INTENT_COLUMNS
-    " FROM intents AS i JOIN unnest($1::text[], $2::text[]) AS wanted (enrollment_id, command_uuid) "
-    "USING (enrollment_id, command_uuid)";
+constexpr const char* kSelectIntents = "SELECT i.enrollment_id, " INTENT_COLUMNS
+                                       " FROM intents AS i JOIN unnest($1::text[], $2::text[]) AS "
+                                       "wanted (enrollment_id, command_uuid) "
+                                       "USING (enrollment_id, command_uuid)";
 /// Those that no plan has digested: by the index of open ones, so that history costs nothing.
 constexpr const char* kSelectLiveIntents =
     "SELECT i.enrollment_id, " INTENT_COLUMNS

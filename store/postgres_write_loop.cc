@@ -35,7 +35,8 @@ constexpr const char* kSetAside =
 constexpr const char* kInsertLeases =
     "INSERT INTO leases (lease_id, lease_until) "
     "SELECT lease_id, $2::bigint FROM unnest($1::bigint[]) AS n (lease_id)";
-constexpr const char* kEndLease = "DELETE FROM leases WHERE lease_id = $1::bigint RETURNING lease_id";
+constexpr const char* kEndLease =
+    "DELETE FROM leases WHERE lease_id = $1::bigint RETURNING lease_id";
 
 constexpr const char* kInsertItems =
     "INSERT INTO items (enrollment_id, payload_identifier, presence, payload_uuid, epoch, state, "

@@ -139,8 +139,8 @@ void BindItem(Binder& row, const EnrollmentId& enrollment_id, const ItemRecord& 
       .Bind(item.reinstall_at);
 }
 
-/// enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch, journaled_at,
-/// lease_id
+/// enrollment_id, command_uuid, request_type, payload_identifier, payload_uuid, epoch,
+/// journaled_at, lease_id
 template <typename Binder>
 void BindJournaled(Binder& row, const PlanCommit& commit, const JournaledCommand& journaled,
                    Timestamp now) {

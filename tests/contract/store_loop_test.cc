@@ -121,12 +121,12 @@ TEST_CASE("what a lease journaled is sent when it ends, but for what is known to
   std::map<std::string, IntentState> in_snapshot;
   for (const Intent& intent : store.LoadSnapshot("A").intents)
     in_snapshot[intent.command_uuid.value()] = intent.state;
-  CHECK(in_snapshot == std::map<std::string, IntentState>{{"CMD-1", IntentState::kSent},
-                                                          {"REFUSED", IntentState::kRefused},
-                                                          {"ANSWERED", IntentState::kAcknowledged}});
-  const auto listed = store.Get<std::vector<IntentRow>>([](StoreReader& reader) {
-    return reader.ListIntents(IntentFilter::kOpen, {}, 10);
-  });
+  CHECK(in_snapshot ==
+        std::map<std::string, IntentState>{{"CMD-1", IntentState::kSent},
+                                           {"REFUSED", IntentState::kRefused},
+                                           {"ANSWERED", IntentState::kAcknowledged}});
+  const auto listed = store.Get<std::vector<IntentRow>>(
+      [](StoreReader& reader) { return reader.ListIntents(IntentFilter::kOpen, {}, 10); });
   REQUIRE(listed.size() == 1);
   CHECK(listed[0].intent.state == IntentState::kSent);
   CHECK_FALSE(store.EndLease(LeaseOf("CMD-1")));

@@ -93,8 +93,8 @@ void CheckDecision(fuzz::World& world, const EnrollmentId& id) {
 FUZZ_TARGET(ingest) {
   fuzz::World world;
   Assign(world);
-  Runner runner(world.store(), world.upstreams(), world.executor(), world.clock(),
-                world.random(), world.config().settings);
+  Runner runner(world.store(), world.upstreams(), world.executor(), world.clock(), world.random(),
+                world.config().settings);
   std::set<EnrollmentId> heard;
   const std::vector<std::string_view> parts = fuzz::SplitParts(input);
   for (std::size_t i = 0; i < std::min(parts.size(), kMessagesMax); ++i) {
