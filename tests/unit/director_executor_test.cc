@@ -276,6 +276,35 @@ TEST_CASE("one notice brings two workers to the MDM server when there is work fo
   CHECK(world.server->requests_under_way_max_ == 2);  // one for each worker
 }
 
+TEST_CASE("a worker that was slower than its lease still tells what it sent") {
+  Fixture world;
+  world.AddDevices(1);
+  world.server->company_wait_max_ = std::chrono::minutes(1);
+  std::atomic<bool> has_succeeded = false;
+  std::thread slow([&] { has_succeeded = world.runner.Step().has_value(); });
+  const auto is_sending = [&] {
+    const std::lock_guard lock(world.server->mutex_);
+    return world.server->requests_under_way_ == 1;
+  };
+  CHECK(test::WaitFor(is_sending));
+  const auto state = [&] {
+    return SnapshotOf(*world.store, EnrollmentId("D0")).intents.at(0).state;
+  };
+  CHECK(state() == IntentState::kJournaled);
+  world.clock.Advance(Settings().claim_lease);
+  WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
+    const auto claims = writer.ClaimDue(world.clock.Now(), 1);
+    if (!claims) return Fail(claims.error());
+    CHECK(claims->size() == 1);
+    return {};
+  });
+  CHECK(state() == IntentState::kUnknown);
+  world.server->LetGo();
+  slow.join();
+  CHECK(has_succeeded);
+  CHECK(state() == IntentState::kSent);
+}
+
 TEST_CASE("a request refused as a whole is halved until only the bad one is left") {
   Fixture world;
   world.AddDevices(40);
