@@ -27,12 +27,21 @@ std::pair<int, int> Rank(const PlannedCommand& command) {
   return {2, 0};
 }
 
-using BatchKey = std::tuple<std::pair<int, int>, std::int64_t, PayloadIdentifier, std::string,
-                            PayloadUuid, UpstreamName>;
+using BatchKey = std::tuple<EnrollmentId, std::pair<int, int>, std::int64_t, PayloadIdentifier,
+                            std::string, PayloadUuid, UpstreamName>;
 
-BatchKey KeyOf(const PlannedCommand& command, const UpstreamName& upstream) {
-  return {Rank(command),        command.proposal_id,  command.payload_identifier,
-          command.request_type, command.payload_uuid, upstream};
+/// `only` is the enrollment when its server takes no others in one request: then its commands are
+/// sent one right after the other, before the device can begin to fetch them. MicroMDM's built-in
+/// queue loses a command that comes while the device answers another one.
+BatchKey KeyOf(const EnrollmentId& only, const PlannedCommand& command,
+               const UpstreamName& upstream) {
+  return {only,
+          Rank(command),
+          command.proposal_id,
+          command.payload_identifier,
+          command.request_type,
+          command.payload_uuid,
+          upstream};
 }
 
 /// `payload`: of the revision that the command brings, if it brings one.
@@ -155,8 +164,11 @@ std::vector<CommandBatch> Executor::MakeBatches(std::vector<PlanCommit>& commits
   std::map<BatchKey, std::vector<Place>> places;
   for (PlanCommit& commit : commits) {
     commit.commands.clear();
+    const Upstreams::Member* server = upstreams_.Find(commit.upstream);
+    const bool is_alone = server != nullptr && server->upstream->limits().targets_max == 1;
+    const EnrollmentId only = is_alone ? commit.enrollment_id : EnrollmentId();
     for (const PlannedCommand& command : commit.plan.commands) {
-      places[KeyOf(command, commit.upstream)].push_back({&commit, commit.commands.size()});
+      places[KeyOf(only, command, commit.upstream)].push_back({&commit, commit.commands.size()});
       commit.commands.push_back({command, {}});
     }
   }

@@ -39,7 +39,7 @@ using director_test::WriteTo;
 class FakeUpstream final : public Upstream {
  public:
   const UpstreamName& name() const override { return kServer; }
-  UpstreamLimits limits() const override { return {50, pushes_on_enqueue_}; }
+  UpstreamLimits limits() const override { return {targets_max_, pushes_on_enqueue_}; }
 
   std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
     std::vector<EnqueueTargetResult> results;
@@ -64,6 +64,7 @@ class FakeUpstream final : public Upstream {
       results.push_back(
           {id, outcome, outcome == EnqueueOutcome::kQueued ? "" : "the server's words"});
       if (outcome == EnqueueOutcome::kQueued) queues_[id].push_back(request.request_type);
+      called_.push_back(id);
     }
     return results;
   }
@@ -112,6 +113,7 @@ class FakeUpstream final : public Upstream {
   int requests_under_way_max_ = 0;
   int meetings_ = 0;
   int pushes_ = 0;
+  std::size_t targets_max_ = 50;
   bool pushes_on_enqueue_ = false;
   bool is_there_ = true;
   EnqueueOutcome answer_ = EnqueueOutcome::kQueued;
@@ -120,6 +122,7 @@ class FakeUpstream final : public Upstream {
   std::set<EnrollmentId> under_way_;
   int overlaps_ = 0;
   std::map<EnrollmentId, std::vector<std::string>> queues_;
+  std::vector<EnrollmentId> called_;  ///< in the order of the requests
 };
 
 Enrollment MakeEnrollment(const std::string& id, Timestamp now) {
@@ -303,6 +306,16 @@ TEST_CASE("a worker that was slower than its lease still tells what it sent") {
   slow.join();
   CHECK(has_succeeded);
   CHECK(state() == IntentState::kSent);
+}
+
+TEST_CASE("a server that takes one device in a request gets all commands of one after the other") {
+  Fixture world;
+  world.server->targets_max_ = 1;
+  world.AddDevices(20);
+  world.Settle();
+  CHECK(world.server->called_.size() > 2 * 20);
+  const auto unique = std::unique(world.server->called_.begin(), world.server->called_.end());
+  CHECK(unique - world.server->called_.begin() == 20);
 }
 
 TEST_CASE("a request refused as a whole is halved until only the bad one is left") {
