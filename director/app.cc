@@ -231,7 +231,8 @@ Status App::Parts::Serve() {
   runner = std::make_unique<Runner>(*store, upstreams, *executor, clock, random, config.settings);
   ingest = std::make_unique<Ingest>(
       *store, [this] { runner->Notify(); },
-      RecordOptions{.clear_device_on_enroll = config.clear_device_on_enroll});
+      RecordOptions{.clear_device_on_enroll = config.clear_device_on_enroll,
+                    .settle_times = upstreams.settle_times()});
   housekeeper = std::make_unique<Housekeeper>(*store, upstreams, clock);
   api =
       std::make_unique<Api>(Api::Dependencies{*store, upstreams, *executor, secrets, clock, config,

@@ -141,7 +141,7 @@ class Recording {
     if (seen.managed_app_list) {
       managed_app_lists_.emplace_back(id, std::move(*seen.managed_app_list));
     }
-    if (seen.due) due_.emplace(id, received_at);
+    if (seen.due) MakeDue(event, received_at);
     for (std::string& text : seen.happenings) {
       happenings_.push_back({0, received_at, id, "device", std::move(text)});
     }
@@ -167,10 +167,17 @@ class Recording {
     if (!saved) return saved;
     TakeNewKey(event.created_at, received_at, *proposal);
     if (saved = writer_.SaveProposal(*proposal); !saved) return saved;
-    due_.emplace(id, received_at);
+    MakeDue(event, received_at);
     happenings_.push_back(
         {0, received_at, id, "device", "Answered RotateFileVaultKey with a new recovery key."});
     return {};
+  }
+
+  void MakeDue(const MdmEvent& event, Timestamp received_at) {
+    const auto settle_time = options_.settle_times.find(event.upstream);
+    const bool is_at_once = settle_time == options_.settle_times.end();
+    due_.emplace(event.channel.enrollment_id,
+                 is_at_once ? received_at : received_at + settle_time->second);
   }
 
   /// After LoseOpenIntents the loaded copies are out of date; answers to them change nothing.

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <future>
+#include <map>
 #include <mutex>
 #include <string_view>
 #include <thread>
@@ -38,6 +39,9 @@ Result<std::vector<Incoming>> WithoutIdlePolls(Store& store, std::vector<Incomin
 struct RecordOptions {
   /// A device that enrolls again loses what is assigned to it alone; see `WithdrawOwn`.
   bool clear_device_on_enroll = false;
+  /// How long after an event its enrollment becomes due, by `UpstreamLimits::settle_time`; at once
+  /// for the MDM servers that are not here.
+  std::map<UpstreamName, Duration> settle_times = {};
 };
 
 /// Called when a transaction has only its commit left; a second time when it begins anew.

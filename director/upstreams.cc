@@ -91,4 +91,13 @@ Upstreams::Member* Upstreams::Find(const UpstreamName& name) {
   return found == members_.end() ? nullptr : found->second.get();
 }
 
+std::map<UpstreamName, Duration> Upstreams::settle_times() const {
+  std::map<UpstreamName, Duration> times;
+  for (const auto& [name, member] : members_) {
+    const Duration time = member->upstream->limits().settle_time;
+    if (time > Duration::zero()) times.emplace(name, time);
+  }
+  return times;
+}
+
 }  // namespace director

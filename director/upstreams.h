@@ -73,6 +73,8 @@ class Upstreams {
   /// Null for a name that is not configured.
   Member* Find(const UpstreamName& name);
   const std::map<UpstreamName, std::unique_ptr<Member>>& all() const { return members_; }
+  /// Of those that have one.
+  std::map<UpstreamName, Duration> settle_times() const;
   /// The pace of one certificate authority, by its host and port; that of renewals by the name of
   /// their item, of those that cannot wait by `kUrgentRenewals`.
   Pace& CertificateAuthority(const std::string& name);

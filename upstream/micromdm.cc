@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -21,6 +22,9 @@ using Json = nlohmann::json;
 constexpr std::string_view kCommandsPath = "/v1/commands/";
 constexpr std::string_view kPushPath = "/v1/push/";
 constexpr QueueKeys kMicroQueueKeys{"uuid", "", "payload"};
+/// A device asks for its next command right after its answer. MicroMDM's built-in queue reads and
+/// writes a device's commands in two steps, and loses what comes between them.
+constexpr Duration kSettleTime = std::chrono::milliseconds(500);
 constexpr std::string_view kNoQueue = "MicroMDM has no queue for this enrollment id";
 
 // The UserID of every Shared iPad user.
@@ -146,7 +150,7 @@ class MicroMdm final : public Upstream {
 
   const UpstreamName& name() const override { return settings_.name; }
 
-  UpstreamLimits limits() const override { return {1, true}; }
+  UpstreamLimits limits() const override { return {1, true, kSettleTime}; }
 
   std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
     std::vector<EnqueueTargetResult> results;

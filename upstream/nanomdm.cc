@@ -245,7 +245,7 @@ class NanoMdm final : public Upstream {
   const UpstreamName& name() const override { return settings_.name; }
 
   UpstreamLimits limits() const override {
-    return {std::clamp<std::size_t>(settings_.targets_max, 1, kTargetsMax), false};
+    return {.targets_max = std::clamp<std::size_t>(settings_.targets_max, 1, kTargetsMax)};
   }
 
   std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "upstream/http_client.h"
@@ -59,6 +60,9 @@ struct UpstreamLimits {
   std::size_t targets_max = 1;  ///< distinct ids in one enqueue or push
   bool pushes_on_enqueue =
       false;  ///< true: every enqueue pushes and cannot be told not to (MicroMDM)
+  /// How long a device is left alone after it spoke, so that nothing is added to its queue while it
+  /// still fetches from it. Zero where the queue takes both at once.
+  Duration settle_time = Duration::zero();
 };
 
 /// An MDM server's API. Thread-safe. Calls block at most the configured time-outs (connect 5 s,

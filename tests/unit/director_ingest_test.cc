@@ -89,6 +89,27 @@ TEST_CASE("what cannot be decoded is kept with its reason and a bounded part of 
   for (const DeadLetter& letter : letters) CHECK_FALSE(letter.reason.empty());
 }
 
+TEST_CASE("a device of a server that must not be written to meanwhile is decided for later") {
+  const auto store = OpenStore();
+  REQUIRE(RecordIncoming(*store, {Enrolled("A")}));
+  director_test::WriteTo(
+      *store, [](StoreWriter& writer) { return writer.SetAside({EnrollmentId("A")}, At(3600)); });
+  const auto due_at = [&] { return ListAll(*store).at(0).due_at; };
+  const Incoming enrolled = Enrolled("A", 60);
+  SECTION("it") {
+    REQUIRE(RecordIncoming(*store, {enrolled}, {.settle_times = {{kServer, 500ms}}}));
+    CHECK(due_at() == At(60) + 500ms);
+    INFO("what it says next puts nothing off");
+    REQUIRE(RecordIncoming(*store, {Enrolled("A", 61)}, {.settle_times = {{kServer, 500ms}}}));
+    CHECK(due_at() == At(60) + 500ms);
+  }
+  SECTION("another server's") {
+    const UpstreamName other("other");
+    REQUIRE(RecordIncoming(*store, {enrolled}, {.settle_times = {{other, 500ms}}}));
+    CHECK(due_at() == At(60));
+  }
+}
+
 TEST_CASE("nothing is recorded and nothing is given up while the store is out of reach") {
   FaultyStore store(OpenStore());
   store.SetDown();
