@@ -80,10 +80,11 @@ bool NeedsNewerList(const RuleContext& context, ItemWork& work) {
   return true;
 }
 
-/// Since when the device has been at it, by our clock. When that was set back, the wait begins
-/// anew.
+/// Since when the device has been at it, by our clock. When that was set back, or the device has
+/// acknowledged another command since, the wait begins anew.
 Timestamp BegunAt(const RuleContext& context, ItemRecord& record) {
-  const bool is_new = record.state != ItemState::kAcknowledged;
+  const bool is_new =
+      record.state != ItemState::kAcknowledged || record.state_since < *record.acknowledged_at;
   if (is_new || IsAhead(record.state_since, context.now)) record.state_since = context.now;
   return record.state_since;
 }
