@@ -183,6 +183,17 @@ TEST_CASE("our clock was set back: the wait for an app begins anew and is not en
             kNoon, "nothing\napp:com.ex.agent acknowledged");
 }
 
+TEST_CASE("a later acknowledgement begins the wait for an app anew") {
+  const Plan plan =
+      CheckPlan(Wanted("item app:com.ex.agent A acknowledged ack=-1m settled=-1m since=-70m\n"
+                       "apps -5m asked=-5m com.ex.other=1"),
+                kNoon, "nothing\napp:com.ex.agent acknowledged");
+  CHECK(plan.due_at == kNow + std::chrono::minutes(2));
+  CheckPlan(Wanted("item app:com.ex.agent A acknowledged ack=-1m settled=-1m since=-70m parked\n"
+                   "apps -5m asked=-5m com.ex.other=1"),
+            kNoon, "nothing\napp:com.ex.agent acknowledged");
+}
+
 TEST_CASE("nothing is installed by an old list, and nothing into a running install") {
   CheckPlan(Wanted("apps -3h com.ex.agent=1.1"), kNoon,
             "InstalledApplicationList; push\napp:com.ex.agent pending");
