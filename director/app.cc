@@ -19,6 +19,7 @@
 #include "director/executor.h"
 #include "director/http_server.h"
 #include "director/ingest.h"
+#include "director/logged_store.h"
 #include "director/mdmdirector_api.h"
 #include "director/metrics.h"
 #include "director/open_store.h"
@@ -38,7 +39,6 @@ constexpr Duration kKeepClosedIntents = std::chrono::hours(24 * 7);
 constexpr std::size_t kPruneRowsMax = 10'000;
 /// For webhooks, the API and the metrics; each worker has one more.
 constexpr std::size_t kConnectionsForRequests = 6;
-constexpr Duration kRepeatStoreErrorAfter = std::chrono::minutes(1);
 
 /// A SQLite file has one process: whoever held leases in it is dead. On PostgreSQL other directors
 /// may be at work, and the leases of a dead one run out.
@@ -53,42 +53,6 @@ Result<std::unique_ptr<Store>> OpenStore(const Config& config, const Clock& cloc
   error.message = fmt::format("{}: {}", config.database, error.message);
   return Fail(std::move(error));
 }
-
-/// Says in the log that the database cannot be written, now and then while it is so: on a full disk
-/// every webhook fails.
-class LoggedStore final : public Store {
- public:
-  LoggedStore(std::unique_ptr<Store> inner, const Clock& clock)
-      : inner_(std::move(inner)), clock_(clock) {}
-
-  Status Write(const std::function<Status(StoreWriter&)>& body) override {
-    Status done = inner_->Write(body);
-    if (!done && done.error().kind == ErrorKind::kUnavailable) Tell(done.error());
-    return done;
-  }
-  Status Read(const std::function<Status(StoreReader&)>& body) override {
-    Status done = inner_->Read(body);
-    if (!done && done.error().kind == ErrorKind::kUnavailable) Tell(done.error());
-    return done;
-  }
-
- private:
-  void Tell(const Error& error) {
-    {
-      const Timestamp now = clock_.Now();
-      const std::lock_guard lock(mutex_);
-      if (told_at_ && now < *told_at_ + kRepeatStoreErrorAfter) return;
-      told_at_ = now;
-    }
-    Log(LogLevel::kError, "the database cannot be used; what comes in is refused",
-        {{log_key::kError, ErrorForLog(error)}});
-  }
-
-  const std::unique_ptr<Store> inner_;
-  const Clock& clock_;
-  std::mutex mutex_;
-  std::optional<Timestamp> told_at_;
-};
 
 /// Deletes what is past its retention and asks when push certificates expire, now and then, on a
 /// thread of its own.

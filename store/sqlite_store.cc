@@ -110,6 +110,8 @@ class SqliteStore final : public Store {
     return body(reader);
   }
 
+  Status ReadOnce(const std::function<Status(StoreReader&)>& body) override { return Read(body); }
+
  private:
   static Status TooBusy() {
     return Fail(ErrorKind::kUnavailable, "the database was busy for too long");

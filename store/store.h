@@ -253,7 +253,7 @@ class Store {
   virtual Status Read(const std::function<Status(StoreReader&)>& body) = 0;
   /// `Read` of a `body` that calls `FindQuiet` and nothing else: on PostgreSQL it waits for one
   /// answer instead of three.
-  virtual Status ReadOnce(const std::function<Status(StoreReader&)>& body) { return Read(body); }
+  virtual Status ReadOnce(const std::function<Status(StoreReader&)>& body) = 0;
 };
 
 }  // namespace director

@@ -79,6 +79,11 @@ class DirectorProcess::ProcessStore final : public Store {
     return process_.database_.Read(body);
   }
 
+  Status ReadOnce(const std::function<Status(StoreReader&)>& body) override {
+    if (!process_.is_alive_) return Dead();
+    return process_.database_.ReadOnce(body);
+  }
+
  private:
   Status RollBack(const std::function<Status(StoreWriter&)>& body) {
     return process_.database_.Write([&](StoreWriter& writer) -> Status {

@@ -78,6 +78,10 @@ class RepeatingStore final : public Store {
     if (Status lost = inner_->Read(body); !lost) return lost;
     return inner_->Read(body);
   }
+  Status ReadOnce(const std::function<Status(StoreReader&)>& body) override {
+    if (Status lost = inner_->ReadOnce(body); !lost) return lost;
+    return inner_->ReadOnce(body);
+  }
 
  private:
   std::unique_ptr<Store> inner_;
@@ -104,16 +108,23 @@ class FaultyStore final : public Store {
     ++reads_;
     return inner_->Read(body);
   }
+  Status ReadOnce(const std::function<Status(StoreReader&)>& body) override {
+    if (is_down_) return Fail(ErrorKind::kUnavailable, "the database is out of reach");
+    ++single_reads_;
+    return inner_->ReadOnce(body);
+  }
 
   void SetDown() { is_down_ = true; }
   void SetUp() { is_down_ = false; }
   int reads() const { return reads_; }
+  int single_reads() const { return single_reads_; }
   int writes() const { return writes_; }
 
  private:
   std::unique_ptr<Store> inner_;
   std::atomic<bool> is_down_{false};
   std::atomic<int> reads_{0};
+  std::atomic<int> single_reads_{0};
   std::atomic<int> writes_{0};
 };
 

@@ -252,6 +252,9 @@ class CountedStore final : public Store {
     ++reads;
     return inner_.Read(body);
   }
+  Status ReadOnce(const std::function<Status(StoreReader&)>& body) override {
+    return inner_.ReadOnce(body);
+  }
   std::atomic<int> reads{0};
 
  private:
@@ -442,6 +445,9 @@ class ShakyStore final : public Store {
   }
   Status Read(const std::function<Status(StoreReader&)>& body) override {
     return inner_->Read(body);
+  }
+  Status ReadOnce(const std::function<Status(StoreReader&)>& body) override {
+    return inner_->ReadOnce(body);
   }
   bool is_away = false;
 

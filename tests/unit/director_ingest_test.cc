@@ -175,6 +175,9 @@ class HeldStore final : public Store {
   Status Read(const std::function<Status(StoreReader&)>& body) override {
     return inner_->Read(body);
   }
+  Status ReadOnce(const std::function<Status(StoreReader&)>& body) override {
+    return inner_->ReadOnce(body);
+  }
   /// Writes that have only their commit left, or have even that behind them.
   int decided() const { return decided_; }
 
@@ -222,6 +225,7 @@ class RefusingStore final : public Store {
   Status Read(const std::function<Status(StoreReader&)>&) override {
     return Fail(ErrorKind::kInvalid, "it has a zero byte");
   }
+  Status ReadOnce(const std::function<Status(StoreReader&)>& body) override { return Read(body); }
 
  private:
   std::unique_ptr<Store> inner_ = OpenStore();
