@@ -141,10 +141,10 @@ Result<std::set<std::int64_t>> PostgresWriter::FindLeases(const char* sql, Postg
   return lease_ids;
 }
 
-Status PostgresWriter::TakeOverExpired(Timestamp expired_at, Timestamp due_at) {
+Result<bool> PostgresWriter::TakeOverExpired(Timestamp expired_at, Timestamp due_at) {
   const auto expired = FindLeases(kTakeExpired, ToPostgres(expired_at));
   if (!expired) return Fail(expired.error());
-  if (expired->empty()) return {};
+  if (expired->empty()) return false;
   const PostgresValue lease_ids = ArrayToPostgres(*expired);
   Result<PostgresResult> held = db().Run(kSelectHeld, {lease_ids}, "schedule");
   if (!held) return Fail(held.error());
@@ -154,13 +154,17 @@ Status PostgresWriter::TakeOverExpired(Timestamp expired_at, Timestamp due_at) {
   if (done) done = Write(kDoubtIntents, {ArrayToPostgres(ids), lease_ids});
   if (done) done = Write(kMakeDue, {ArrayToPostgres(ids), ToPostgres(due_at)});
   if (done) done = Write(kDropLeases, {lease_ids});
-  return done;
+  if (!done) return Fail(done.error());
+  return true;
 }
 
 Result<std::vector<EnrollmentId>> PostgresWriter::ClaimDue(Timestamp now, std::size_t limit) {
-  Status done = SpreadFleetChange();
-  if (done) done = TakeOverExpired(now, now);
-  if (!done) return Fail(done.error());
+  const Result<bool> has_expired = TakeOverExpired(now, now);
+  if (!has_expired) return Fail(has_expired.error());
+  // Both wait for rows: one after the other, in one transaction, they could wait for somebody who
+  // waits for them.
+  const Status spread = *has_expired ? Status() : SpreadFleetChange();
+  if (!spread) return Fail(spread.error());
   Result<PostgresResult> due = db().Run(kClaimDue, {ToPostgres(now), Limit(limit)}, "schedule");
   if (!due) return Fail(due.error());
   std::vector<std::pair<EnrollmentId, std::int64_t>> found;
@@ -312,7 +316,8 @@ Status PostgresWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
 }
 
 Status PostgresWriter::RecoverJournaled(Timestamp now) {
-  return TakeOverExpired(Timestamp::max(), now);
+  const Result<bool> has_expired = TakeOverExpired(Timestamp::max(), now);
+  return has_expired ? Status() : Fail(has_expired.error());
 }
 
 Status PostgresWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {

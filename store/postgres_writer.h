@@ -114,8 +114,8 @@ class PostgresWriter final : public PostgresReaderOf<StoreWriter> {
   Status WriteReports(const PostgresBatch& heads, const PostgresBatch& bodies);
 
   Result<std::set<std::int64_t>> FindLeases(const char* sql, PostgresValue value);
-  /// Of leases that run out until `expired_at`.
-  Status TakeOverExpired(Timestamp expired_at, Timestamp due_at);
+  /// Of leases that run out until `expired_at`; true when there were any.
+  Result<bool> TakeOverExpired(Timestamp expired_at, Timestamp due_at);
   Status AddLeases(const std::vector<PlanCommit>& commits, Timestamp lease_until);
   Status StoreItems(const std::vector<PlanCommit>& commits);
   Status StoreProposals(const std::vector<PlanCommit>& commits);

@@ -90,25 +90,29 @@ constexpr const char* kWriteSomething = "PRAGMA user_version = 0";
 
 }  // namespace
 
-Status SqliteWriter::TakeOverExpired(Timestamp expired_at, Timestamp due_at) {
+Result<bool> SqliteWriter::TakeOverExpired(Timestamp expired_at, Timestamp due_at) {
   SqliteStatement expired = db().Use(kHasExpired);
   const bool has_expired = expired.Bind(expired_at).Next();
-  if (Status done = expired.Finish(); !done || !has_expired) return done;
-  Status done = db().Use(kDoubtIntents).Bind(expired_at).Run();
+  Status done = expired.Finish();
+  if (!done) return Fail(done.error());
+  if (!has_expired) return false;
+  done = db().Use(kDoubtIntents).Bind(expired_at).Run();
   if (done) done = db().Use(kMakeHeldDue).Bind(expired_at).Bind(due_at).Run();
   if (done) done = db().Use(kDropLeases).Bind(expired_at).Run();
-  return done;
+  if (!done) return Fail(done.error());
+  return true;
 }
 
 Result<std::vector<EnrollmentId>> SqliteWriter::ClaimDue(Timestamp now, std::size_t limit) {
-  Status done = SpreadFleetChange();
-  if (done) done = TakeOverExpired(now, now);
-  if (!done) return Fail(done.error());
+  const Result<bool> has_expired = TakeOverExpired(now, now);
+  if (!has_expired) return Fail(has_expired.error());
+  const Status spread = *has_expired ? Status() : SpreadFleetChange();
+  if (!spread) return Fail(spread.error());
   std::vector<EnrollmentId> claims;
   SqliteStatement due = db().Use(kSelectDue);
   due.Bind(now).Bind(limit);
   while (due.Next()) claims.emplace_back(std::string(due.Text(0)));
-  if (done = due.Finish(); !done) return Fail(done.error());
+  if (Status done = due.Finish(); !done) return Fail(done.error());
   return claims;
 }
 
@@ -222,7 +226,8 @@ Status SqliteWriter::MarkUnregistered(const std::vector<EnrollmentId>& ids) {
 }
 
 Status SqliteWriter::RecoverJournaled(Timestamp now) {
-  return TakeOverExpired(Timestamp::max(), now);
+  const Result<bool> has_expired = TakeOverExpired(Timestamp::max(), now);
+  return has_expired ? Status() : Fail(has_expired.error());
 }
 
 Status SqliteWriter::Prune(Timestamp now, Duration keep, std::size_t limit) {

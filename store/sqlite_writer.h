@@ -72,8 +72,8 @@ class SqliteWriter final : public SqliteReaderOf<StoreWriter> {
   Status SaveEnrollment(const Enrollment& enrollment);
   Status InsertEnrollment(const Enrollment& enrollment);
 
-  /// Of leases that run out until `expired_at`.
-  Status TakeOverExpired(Timestamp expired_at, Timestamp due_at);
+  /// Of leases that run out until `expired_at`; true when there were any.
+  Result<bool> TakeOverExpired(Timestamp expired_at, Timestamp due_at);
   Status CommitPlan(const PlanCommit& commit, Timestamp now);
   Status StoreItems(const PlanCommit& commit);
   Status StoreProposal(const PlanCommit& commit);

@@ -149,7 +149,8 @@ class StoreWriter : public StoreReader {
   /// them. Who held a lease that ran out is taken for dead: of the commands that it journaled
   /// nobody knows whether they went out (kUnknown), and its enrollments are due. What is claimed
   /// and then neither committed nor set aside stays due.
-  /// Before it looks, what changed for everybody makes the next `kSpreadMax` of them due.
+  /// Before it looks, what changed for everybody makes the next `kSpreadMax` of them due, unless a
+  /// lease had run out.
   virtual Result<std::vector<EnrollmentId>> ClaimDue(Timestamp now, std::size_t limit) = 0;
   /// Stores plans of different enrollments that this transaction has claimed: journals their
   /// commands as kJournaled, stores items and proposals, counts the pushes, sets the next due

@@ -334,6 +334,23 @@ TEST_CASE(
   CHECK(store.NextDueAt() == At(9000));
 }
 
+TEST_CASE("a claim that takes over from a dead worker leaves a change for everybody to the next") {
+  TestStore store(FOR_EVERY_STORE());
+  for (const char* id : {"A", "B"}) store.Save(MakeDevice(id));
+  REQUIRE(store.ClaimDue(At(1), 1) == std::vector<EnrollmentId>{EnrollmentId("A")});
+  PlanCommit sending = MakeCommit(EnrollmentId("A"), At(9000));
+  AddCommand(sending, {"ProfileList", {}, {}, "ask"}, "ASK");
+  store.CommitPlan(sending, At(1));
+  for (const EnrollmentId& id : store.ClaimDue(At(1))) {
+    store.CommitPlan(MakeCommit(id, At(9000)), At(1));
+  }
+  Assign(store, MakeAssignment("com.example.wifi", ""), At(2));
+  const Timestamp lease_end = LeaseFrom(At(1));
+  CHECK(store.ClaimDue(lease_end) == std::vector<EnrollmentId>{EnrollmentId("A")});
+  CHECK(store.NextDueAt() == At(2));
+  CHECK(store.ClaimDue(lease_end).size() == 2);
+}
+
 TEST_CASE("what changes for everybody on one channel leaves the other channel alone") {
   TestStore store(FOR_EVERY_STORE());
   store.Save(MakeDevice("D"));
