@@ -27,15 +27,27 @@ std::pair<int, int> Rank(const PlannedCommand& command) {
   return {2, 0};
 }
 
-using BatchKey = std::tuple<EnrollmentId, std::pair<int, int>, std::int64_t, PayloadIdentifier,
+/// Orders the enrollments whose commands are sent one right after the other: first those of whom a
+/// person approved something. The same for all others.
+using Place = std::pair<bool, EnrollmentId>;
+
+/// Where a server takes one enrollment in a request, its commands are sent before it can begin to
+/// fetch them: MicroMDM's built-in queue loses a command that comes while the device answers
+/// another one.
+Place PlaceOf(const PlanCommit& commit, const Upstreams::Member* server) {
+  if (server == nullptr || server->upstream->limits().targets_max > 1) return {};
+  const auto& commands = commit.plan.commands;
+  const bool has_proposed = std::any_of(commands.begin(), commands.end(), [](const auto& command) {
+    return command.proposal_id != 0;
+  });
+  return {!has_proposed, commit.enrollment_id};
+}
+
+using BatchKey = std::tuple<Place, std::pair<int, int>, std::int64_t, PayloadIdentifier,
                             std::string, PayloadUuid, UpstreamName>;
 
-/// `only` is the enrollment when its server takes no others in one request: then its commands are
-/// sent one right after the other, before the device can begin to fetch them. MicroMDM's built-in
-/// queue loses a command that comes while the device answers another one.
-BatchKey KeyOf(const EnrollmentId& only, const PlannedCommand& command,
-               const UpstreamName& upstream) {
-  return {only,
+BatchKey KeyOf(const Place& place, const PlannedCommand& command, const UpstreamName& upstream) {
+  return {place,
           Rank(command),
           command.proposal_id,
           command.payload_identifier,
@@ -157,23 +169,21 @@ void Executor::ProbeAbsent() {
 }
 
 std::vector<CommandBatch> Executor::MakeBatches(std::vector<PlanCommit>& commits) {
-  struct Place {
+  struct Planned {
     PlanCommit* commit;
     std::size_t index;
   };
-  std::map<BatchKey, std::vector<Place>> places;
+  std::map<BatchKey, std::vector<Planned>> planned;
   for (PlanCommit& commit : commits) {
     commit.commands.clear();
-    const Upstreams::Member* server = upstreams_.Find(commit.upstream);
-    const bool is_alone = server != nullptr && server->upstream->limits().targets_max == 1;
-    const EnrollmentId only = is_alone ? commit.enrollment_id : EnrollmentId();
+    const Place place = PlaceOf(commit, upstreams_.Find(commit.upstream));
     for (const PlannedCommand& command : commit.plan.commands) {
-      places[KeyOf(only, command, commit.upstream)].push_back({&commit, commit.commands.size()});
+      planned[KeyOf(place, command, commit.upstream)].push_back({&commit, commit.commands.size()});
       commit.commands.push_back({command, {}});
     }
   }
   std::vector<CommandBatch> batches;
-  for (const auto& [key, members] : places) {
+  for (const auto& [key, members] : planned) {
     Upstreams::Member* server = upstreams_.Find(std::get<UpstreamName>(key));
     // An enrollment profile is made for one device.
     const bool is_alone = server == nullptr || std::get<PayloadIdentifier>(key) == IdentityItem();

@@ -39,8 +39,8 @@ Result<std::vector<Incoming>> WithoutIdlePolls(Store& store, std::vector<Incomin
 struct RecordOptions {
   /// A device that enrolls again loses what is assigned to it alone; see `WithdrawOwn`.
   bool clear_device_on_enroll = false;
-  /// How long after an event its enrollment becomes due, by `UpstreamLimits::settle_time`; at once
-  /// for the MDM servers that are not here.
+  /// How long after an event its enrollment becomes due, at once for the MDM servers that are not
+  /// here. Who is due earlier than `UpstreamLimits::settle_time` is claimed in vain.
   std::map<UpstreamName, Duration> settle_times = {};
 };
 

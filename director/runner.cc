@@ -234,9 +234,16 @@ Status Runner::Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Rou
   Result<std::map<EnrollmentId, Snapshot>> snapshots = LoadSnapshots(writer, *claims);
   if (!snapshots) return Fail(snapshots.error());
   std::vector<EnrollmentId> set_aside;
+  std::vector<EnrollmentId> settling;
+  Timestamp settled_at = now;  // of all of them
   for (const EnrollmentId& id : *claims) {
     std::optional<PlanCommit> commit;
     if (auto snapshot = snapshots->extract(id)) {
+      if (const auto at = SettlesAt(snapshot.mapped().enrollment, upstreams_, now)) {
+        settling.push_back(id);
+        settled_at = std::max(settled_at, *at);
+        continue;
+      }
       commit = DecideOne(id, std::move(snapshot.mapped()), now);
     }
     if (commit) {
@@ -249,6 +256,7 @@ Status Runner::Decide(StoreWriter& writer, std::size_t limit, Timestamp now, Rou
   for (PlanCommit& commit : round.commits) NameProposedCommand(commit);
   NameLeases(round);
   Status done = writer.SetAside(set_aside, now + kSetAside);
+  if (done) done = writer.SetAside(settling, settled_at);
   if (done) done = writer.CommitPlans(round.commits, round.lease_until, now);
   if (done) done = ProvePins(writer, round.commits);
   if (done) done = writer.AddHappenings(HappeningsOf(round.commits, now));

@@ -80,6 +80,16 @@ Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& se
   return snapshot;
 }
 
+std::optional<Timestamp> SettlesAt(const Enrollment& enrollment, Upstreams& upstreams,
+                                   Timestamp now) {
+  const Upstreams::Member* server = upstreams.Find(enrollment.upstream);
+  if (server == nullptr) return std::nullopt;
+  const Duration settle_time = server->upstream->limits().settle_time;
+  const Duration silent_for = now - enrollment.last_seen_at;
+  if (silent_for >= settle_time || silent_for <= -settle_time) return std::nullopt;
+  return enrollment.last_seen_at + settle_time;
+}
+
 bool BookTurns(Snapshot& snapshot, const Plan& plan, Upstreams& upstreams, const Settings& settings,
                Timestamp now) {
   Upstreams::Member* server = upstreams.Find(snapshot.enrollment.upstream);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "director/upstreams.h"
 #include "reconciler/plan.h"
 #include "reconciler/state.h"
@@ -11,6 +13,12 @@ namespace director {
 /// turns that the enrollment was given.
 Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& settings,
                      Timestamp now);
+
+/// Until when the MDM server's queue of this device is left alone, by `UpstreamLimits::settle_time`.
+/// Empty when that has passed, and for a device that another director's clock has put further into
+/// the future.
+std::optional<Timestamp> SettlesAt(const Enrollment& enrollment, Upstreams& upstreams,
+                                   Timestamp now);
 
 /// Books turns for what the plan sends, once however often it is decided. True when all of them
 /// have come; else the snapshot tells which are ahead, and is to be decided again. A device in

@@ -60,8 +60,8 @@ struct UpstreamLimits {
   std::size_t targets_max = 1;  ///< distinct ids in one enqueue or push
   bool pushes_on_enqueue =
       false;  ///< true: every enqueue pushes and cannot be told not to (MicroMDM)
-  /// How long a device is left alone after it spoke, so that nothing is added to its queue while it
-  /// still fetches from it. Zero where the queue takes both at once.
+  /// How long a device is left alone after it last spoke, so that nothing is added to its queue
+  /// while it still fetches from it. Zero where the queue takes both at once.
   Duration settle_time = Duration::zero();
 };
 

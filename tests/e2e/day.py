@@ -30,12 +30,10 @@ def _expect_sends(scenario, since, lost, identifier):
 
 
 def _expect_more(scenario, earlier, **grown):
-    """The fleet's own counts grew by so much since an earlier report. MicroMDM's queue hands out
-    twice what a device answers at the moment in which something is added."""
-    spare = scenario.device_count // 4 if scenario.name == "micromdm" else 0
+    """The fleet's own counts grew by so much since an earlier report."""
     report = scenario.new_fleet_report()
     for name, count in grown.items():
-        if not count <= report[name] - earlier[name] <= count + spare:
+        if report[name] - earlier[name] != count:
             raise Failed(f"{name} grew by {report[name] - earlier[name]} at the devices, "
                          f"not by {count}")
 

@@ -39,7 +39,9 @@ using director_test::WriteTo;
 class FakeUpstream final : public Upstream {
  public:
   const UpstreamName& name() const override { return kServer; }
-  UpstreamLimits limits() const override { return {targets_max_, pushes_on_enqueue_}; }
+  UpstreamLimits limits() const override {
+    return {targets_max_, pushes_on_enqueue_, settle_time_};
+  }
 
   std::vector<EnqueueTargetResult> Enqueue(const EnqueueRequest& request) override {
     std::vector<EnqueueTargetResult> results;
@@ -115,6 +117,7 @@ class FakeUpstream final : public Upstream {
   int pushes_ = 0;
   std::size_t targets_max_ = 50;
   bool pushes_on_enqueue_ = false;
+  Duration settle_time_ = Duration::zero();
   bool is_there_ = true;
   EnqueueOutcome answer_ = EnqueueOutcome::kQueued;
   std::set<EnrollmentId> refused_;
@@ -319,6 +322,72 @@ TEST_CASE("a server that takes one device in a request gets all commands of one 
   CHECK(world.server->called_.size() > 2 * 20);
   const auto unique = std::unique(world.server->called_.begin(), world.server->called_.end());
   CHECK(unique - world.server->called_.begin() == 20);
+}
+
+TEST_CASE("a server that takes one device in a request gets what a person approved first") {
+  Fixture world;
+  world.server->targets_max_ = 1;
+  PlannedCommand lock{"DeviceLock", {}, {}, "approved"};
+  lock.proposal_id = 7;
+  std::vector<PlanCommit> commits{
+      MakeCommit("A", {kList}), MakeCommit("B", {Install("com.example.wifi", "W"), kList}),
+      MakeCommit("C", {lock, Install("com.example.wifi", "W"), kList}), MakeCommit("D", {kList})};
+  std::string order;
+  for (const CommandBatch& batch : world.executor.MakeBatches(commits)) {
+    order += batch.targets.at(0).value() + ":" + batch.command.request_type + " ";
+  }
+  CHECK(order ==
+        "C:DeviceLock C:InstallProfile C:ProfileList A:ProfileList B:InstallProfile B:ProfileList "
+        "D:ProfileList ");
+}
+
+TEST_CASE("a device that has just spoken is left alone for a moment, whatever makes it due") {
+  Fixture world;
+  world.server->settle_time_ = std::chrono::milliseconds(500);
+  world.AddDevices(2);
+  const auto speaks = [&](const std::string& id) {
+    WriteTo(*world.store, [&](StoreWriter& writer) -> Status {
+      auto devices = writer.LoadEnrollments({EnrollmentId(id)});
+      if (!devices) return Fail(devices.error());
+      devices->front().last_seen_at = world.clock.Now();
+      if (Status saved = writer.SaveEnrollments(*devices); !saved) return saved;
+      return writer.MarkDue({{EnrollmentId(id), world.clock.Now()}});
+    });
+  };
+  const auto is_asked = [&](const std::string& id) {
+    return world.server->queues_.contains(EnrollmentId(id));
+  };
+  world.Settle();
+  world.clock.Advance(std::chrono::milliseconds(400));
+  speaks("D0");
+  world.Settle();
+  CHECK(world.server->queues_.empty());
+  world.clock.Advance(std::chrono::milliseconds(100));
+  world.Settle();
+  CHECK_FALSE(is_asked("D0"));
+  CHECK(is_asked("D1"));
+  world.clock.Advance(std::chrono::milliseconds(399));
+  world.Settle();
+  CHECK_FALSE(is_asked("D0"));
+  world.clock.Advance(std::chrono::milliseconds(1));
+  world.Settle();
+  CHECK(is_asked("D0"));
+}
+
+TEST_CASE("a device that another director's clock puts into the future waits for a moment only") {
+  Fixture world;
+  world.server->settle_time_ = std::chrono::milliseconds(500);
+  const auto [ahead, waits] = GENERATE(std::pair(300, true), std::pair(500, false),
+                                       std::pair(3'600'000, false));
+  Enrollment device = MakeEnrollment("D0", world.clock.Now());
+  WriteTo(*world.store, [&](StoreWriter& writer) { return writer.SaveEnrollments({device}); });
+  device.last_seen_at = world.clock.Now() + std::chrono::milliseconds(ahead);
+  WriteTo(*world.store, [&](StoreWriter& writer) { return writer.SaveEnrollments({device}); });
+  world.Settle();
+  CHECK(world.server->queues_.empty() == waits);
+  world.clock.Advance(std::chrono::milliseconds(800));
+  world.Settle();
+  CHECK_FALSE(world.server->queues_.empty());
 }
 
 TEST_CASE("a request refused as a whole is halved until only the bad one is left") {
