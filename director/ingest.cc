@@ -22,6 +22,9 @@
 namespace director {
 namespace {
 
+/// The newest proposals of a device, among which earlier keys are looked for.
+constexpr std::size_t kEarlierKeysMax = 200;
+
 using IntentKey = std::pair<EnrollmentId, CommandUuid>;
 
 /// The state that one batch touches, loaded once, changed event by event, written once.
@@ -165,11 +168,28 @@ class Recording {
     sealed->encrypted_key = EncodeBase64(result->encrypted_recovery_key);
     Status saved = writer_.SaveSealedSecrets(proposal->proposal_id, *sealed);
     if (!saved) return saved;
+    if (saved = PutBeforeNow(*proposal, event.created_at, received_at); !saved) return saved;
     TakeNewKey(event.created_at, received_at, *proposal);
     if (saved = writer_.SaveProposal(*proposal); !saved) return saved;
     MakeDue(event, received_at);
     happenings_.push_back(
         {0, received_at, id, "device", "Answered RotateFileVaultKey with a new recovery key."});
+    return {};
+  }
+
+  /// The keys that the Mac gave before a clock was set back are older than the one it gives now,
+  /// which is the one in force: no answer can be from the future.
+  Status PutBeforeNow(const Proposal& answered, Timestamp answered_at, Timestamp received_at) {
+    auto others =
+        writer_.ListProposals({.enrollment_id = answered.enrollment_id}, {"", kEarlierKeysMax});
+    if (!others) return Fail(others.error());
+    for (Proposal& other : *others) {
+      const bool is_ahead = other.kind == answered.kind && other.acknowledged_at &&
+                            IsAhead(*other.acknowledged_at, std::max(answered_at, received_at));
+      if (!is_ahead) continue;
+      other.acknowledged_at = answered_at - Duration(1);
+      if (Status saved = writer_.SaveProposal(other); !saved) return saved;
+    }
     return {};
   }
 

@@ -14,9 +14,9 @@ namespace director {
 Snapshot WithServers(Snapshot snapshot, Upstreams& upstreams, const Settings& settings,
                      Timestamp now);
 
-/// Until when the MDM server's queue of this device is left alone, by `UpstreamLimits::settle_time`.
-/// Empty when that has passed, and for a device that another director's clock has put further into
-/// the future.
+/// Until when the MDM server's queue of this device is left alone, by
+/// `UpstreamLimits::settle_time`. Empty when that has passed, and for a device that another
+/// director's clock has put further into the future.
 std::optional<Timestamp> SettlesAt(const Enrollment& enrollment, Upstreams& upstreams,
                                    Timestamp now);
 

@@ -377,8 +377,8 @@ TEST_CASE("a device that has just spoken is left alone for a moment, whatever ma
 TEST_CASE("a device that another director's clock puts into the future waits for a moment only") {
   Fixture world;
   world.server->settle_time_ = std::chrono::milliseconds(500);
-  const auto [ahead, waits] = GENERATE(std::pair(300, true), std::pair(500, false),
-                                       std::pair(3'600'000, false));
+  const auto [ahead, waits] =
+      GENERATE(std::pair(300, true), std::pair(500, false), std::pair(3'600'000, false));
   Enrollment device = MakeEnrollment("D0", world.clock.Now());
   WriteTo(*world.store, [&](StoreWriter& writer) { return writer.SaveEnrollments({device}); });
   device.last_seen_at = world.clock.Now() + std::chrono::milliseconds(ahead);

@@ -279,6 +279,23 @@ TEST_CASE("a key that is void by now does not come last to the escrow server") {
   CHECK(fleet.escrow->deposits.back().second == KeyOf(fleet));
 }
 
+TEST_CASE("a clock that is set back makes no earlier key the newer one") {
+  Fleet fleet;
+  const Proposal first = fleet.Carry(Rotate(PasswordOf(fleet)));
+  const Proposal second = fleet.LoseAnswer(Rotate());
+  const Duration set_back = hours(48);
+  fleet.world.clock.Advance(-set_back);
+  Receive(fleet, AnswerOf(fleet, second, Envelope(KeyOf(fleet))));
+  fleet.world.Run(minutes(5));
+  CHECK(fleet.Now(second).state == ProposalState::kDone);
+  CHECK(fleet.escrow->deposits.back().second == KeyOf(fleet));
+  fleet.world.clock.Advance(set_back);
+  const Proposal third = fleet.Carry(Rotate());
+  CHECK(third.state == ProposalState::kDone);
+  CHECK(SentPassword(fleet, 2) == Shown(fleet, second));
+  CHECK(Shown(fleet, first) != Shown(fleet, second));
+}
+
 TEST_CASE("a new key that another tool asked for is not Director's") {
   Fleet fleet;
   const Proposal done = fleet.Carry(Rotate(PasswordOf(fleet)));

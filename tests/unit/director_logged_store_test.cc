@@ -1,5 +1,3 @@
-#include "director/logged_store.h"
-
 #include <chrono>
 #include <memory>
 #include <string>
@@ -8,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "director/logged_store.h"
 #include "tests/support/catch.h"
 #include "tests/support/director_parts.h"
 
