@@ -69,6 +69,24 @@ ItemRecord RecordFor(const DesiredItem& desired, const IdentifierIndex<ItemRecor
   return record;
 }
 
+/// The report that shows items of this kind, when it is of the current epoch.
+const DeviceReport* CurrentReport(const Snapshot& snapshot, const PayloadIdentifier& item) {
+  const DeviceReport* report = FindReport(snapshot, item);
+  return report != nullptr && report->epoch == snapshot.enrollment.epoch ? report : nullptr;
+}
+
+/// A clock was set back since the last answer: the next report is newer, and none that is here
+/// already, except that one of the earlier clock is first to be replaced.
+void SetBack(const Snapshot& snapshot, Timestamp now, ItemRecord& record) {
+  if (!record.settled_at || !IsOfAnotherTime(*record.settled_at, now)) return;
+  const DeviceReport* report = CurrentReport(snapshot, record.payload_identifier);
+  if (report != nullptr && IsOfAnotherTime(*report, now)) return;
+  record.settled_at = report == nullptr ? now : std::max(now, report->reported_at);
+  if (record.acknowledged_at) {
+    record.acknowledged_at = std::min(*record.acknowledged_at, *record.settled_at);
+  }
+}
+
 bool IsQuestion(const Intent& intent) { return intent.payload_identifier.empty(); }
 
 /// Only what brings a revision to a device names one; the identity of a device has none.
@@ -140,12 +158,6 @@ bool IsLost(const Intent& intent, const Enrollment& enrollment, const Settings& 
   if (intent.epoch != enrollment.epoch) return true;
   return enrollment.last_seen_at >= OverdueAt(intent, settings) &&
          now >= enrollment.last_seen_at + settings.answer_time_max;
-}
-
-/// The report that shows items of this kind, when it is of the current epoch.
-const DeviceReport* CurrentReport(const Snapshot& snapshot, const PayloadIdentifier& item) {
-  const DeviceReport* report = FindReport(snapshot, item);
-  return report != nullptr && report->epoch == snapshot.enrollment.epoch ? report : nullptr;
 }
 
 /// True when a report that was asked for after a command of unknown outcome has come: the command
@@ -351,6 +363,7 @@ std::vector<ItemWork> StartItems(const Snapshot& snapshot, const Settings& setti
   std::vector<ItemWork> items(desired.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
     items[i].record = RecordFor(desired[i], records, snapshot, now);
+    SetBack(snapshot, now, items[i].record);
     items[i].desired = std::move(desired[i]);
     if (items[i].record.payload_identifier == IdentityItem()) {
       items[i].renewal = snapshot.enrollment.renewal;

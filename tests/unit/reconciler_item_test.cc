@@ -201,6 +201,27 @@ TEST_CASE("acknowledged is not installed: only a newer report verifies") {
   CHECK(item.state_since == kNow);
 }
 
+// Found by simulation: no report counted until the clock had caught up, for which each device was
+// asked once a minute.
+TEST_CASE("after a clock was set back the next report counts, and none that is here already") {
+  const auto plan_with = [](const std::string& report) {
+    return CheckPlan(
+        "want wifi A all\n" + report + "\nitem wifi A acknowledged ack=+4h settled=+4h", kNoon,
+        "ProfileList; push\nwifi acknowledged");
+  };
+  const Timestamp later = kNow + std::chrono::hours(4);
+  const auto settled_at = [&](const std::string& report) {
+    const ItemRecord item = ItemOf(plan_with(report), "wifi");
+    CHECK(item.acknowledged_at == item.settled_at);
+    return item.settled_at;
+  };
+  CHECK(settled_at("") == kNow);
+  CHECK(settled_at("report -1s") == kNow);
+  CHECK(settled_at("report +5m") == kNow + std::chrono::minutes(5));
+  INFO("one by the earlier clock, which the next one replaces");
+  CHECK(settled_at("report +3h") == later);
+}
+
 TEST_CASE("a verified item is left alone by an unchanged report") {
   const Plan plan = CheckPlan(R"(
     want wifi A all
