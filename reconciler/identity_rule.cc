@@ -103,6 +103,14 @@ std::string DescribeEnd(const MdmIdentity& identity) {
                      FormatTime(identity.not_after));
 }
 
+/// With an ended identity no device connects: one that has spoken since shows that our clock is
+/// ahead, or that nobody looks at the end.
+bool HasEnded(const RuleContext& context) {
+  const Enrollment& enrollment = EnrollmentOf(context);
+  const Timestamp end = enrollment.identity->not_after;
+  return end <= context.now && enrollment.last_seen_at < end;
+}
+
 void MarkGood(const RuleContext& context, ItemWork& work, Timestamp due_at) {
   ItemRecord& record = work.record;
   if (record.state != ItemState::kVerified) record.verified_at = ListedAt(context);
@@ -207,7 +215,7 @@ void DecideIdentity(const RuleContext& context, ItemWork& work) {
   } else if (IsCarriedOut(work) && AwaitsProof(context, work)) {
     return;
   }
-  if (enrollment.identity->not_after <= context.now) {
+  if (HasEnded(context)) {
     return Block(
         context, work,
         fmt::format("Its identity of {} ended at {}. It cannot be renewed any more: the "

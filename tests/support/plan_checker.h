@@ -125,7 +125,8 @@ class PlanChecker {
     Must(enrollment.identity.has_value(), name + " for an identity that is not known");
     if (!enrollment.identity) return;
     const MdmIdentity& identity = *enrollment.identity;
-    Must(identity.not_after > now_, name + " for one that has ended");
+    Must(identity.not_after > now_ || enrollment.last_seen_at >= identity.not_after,
+         name + " for one that has ended");
     Must(identity.not_after - settings_.renewal.renew_before <= now_, name + " too early");
     Must(enrollment.identity_asked_at &&
              now_ <= *enrollment.identity_asked_at + settings_.removal_evidence_age_max,

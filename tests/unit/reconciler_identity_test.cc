@@ -63,10 +63,11 @@ TEST_CASE("what is known of no identity is told, and nothing is sent") {
 TEST_CASE("an identity that has ended cannot be renewed; one that ends in 2100 need not be") {
   const Timestamp now = test::MustParseTime(kNow);
   Snapshot snapshot = test::ReadWorld(R"(
+      enrollment seen=-2s
       report -5m asked=-6m
       identity -1s issued=-365d asked=-5m)",
                                       now);
-  for (const Timestamp end : {now - std::chrono::seconds(1), now, Timestamp()}) {
+  for (const Timestamp end : {now - std::chrono::seconds(1), now}) {
     snapshot.enrollment.identity->not_after = end;
     const Plan plan = test::DecideChecked(snapshot, now, Renewing());
     CHECK(plan.commands.empty());
@@ -77,6 +78,18 @@ TEST_CASE("an identity that has ended cannot be renewed; one that ends in 2100 n
   const Plan plan = test::DecideChecked(snapshot, now, Renewing());
   CHECK(plan.commands.empty());
   CHECK(ItemOf(plan, kIdentity).state == ItemState::kVerified);
+}
+
+// Found by simulation: with our clock hours ahead, a Mac that was there lost its identity.
+TEST_CASE("an identity with which a device has spoken after its end is renewed all the same") {
+  const auto world = [](const std::string& seen) {
+    return "enrollment seen=" + seen + R"(
+      report -5m asked=-6m
+      identity -20s issued=-365d asked=-5m)";
+  };
+  CheckPlan(world("-10s"), kNow, "InstallProfile identity:MDM; push\nidentity:MDM in_flight",
+            Renewing());
+  CheckPlan(world("-30s"), kNow, "nothing\nidentity:MDM blocked", Renewing());
 }
 
 TEST_CASE("nothing is renewed where it must not be") {
